@@ -1,0 +1,30 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from video2gif.items import Context, ItemStore, SerialMapper
+
+
+@pytest.fixture
+def realdata() -> Path:
+    """The folder of real videos and GIFs; the test is skipped where it is missing."""
+    repo = Path(__file__).parents[1]
+    folder = Path(os.environ.get("VIDEO2GIF_REALDATA", repo / "../shared/realdata")).resolve()
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"real data missing: {folder}/manifest.csv (set VIDEO2GIF_REALDATA)")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ItemStore:
+    """An item store of this test's own."""
+    return ItemStore(tmp_path / "store")
+
+
+@pytest.fixture
+def context(store: ItemStore) -> Context:
+    """A serial runtime on this test's own store."""
+    return Context(store, SerialMapper())

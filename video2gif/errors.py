@@ -1,0 +1,58 @@
+"""Every error this project raises on purpose, and the exit code each ends with.
+
+Two families: a `UserError` stops the command and says what to change; an `ItemError` is about
+one item only, becomes a quarantine row, and never stops a run.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line (130 and 143 come from SIGINT and SIGTERM)."""
+
+    CLEAN = 0
+    USAGE = 2
+    QUARANTINED = 3
+    TOO_MANY_FAILED = 4
+    ENVIRONMENT = 5
+
+
+class Video2GifError(Exception):
+    """Root of the family; `exit_code` is what the command line returns for it."""
+
+    exit_code = Exit.ENVIRONMENT
+
+
+class UserError(Video2GifError):
+    """A wrong argument, parameter or manifest: the message names value, limit and remedy."""
+
+    exit_code = Exit.USAGE
+
+
+class EnvironmentProblem(Video2GifError):
+    """The machine, a folder or a stored file is not as it must be (exit 5)."""
+
+
+class TooManyFailed(Video2GifError):
+    """More items of a stage failed than `max_failed_fraction` allows (exit 4)."""
+
+    exit_code = Exit.TOO_MANY_FAILED
+
+
+class ItemError(Video2GifError):
+    """One item cannot be processed. `cause` is a short stable word for tables and tests.
+
+    Causes in use: empty, not_media, truncated, no_frames, no_video, codec, too_large, bad_id,
+    conflict, missing, http, refused, timeout, oom, crash, decode, label, row.
+    """
+
+    exit_code = Exit.QUARANTINED
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+    @property
+    def reason(self) -> str:
+        """`cause: message` on one line, as it stands in quarantine tables."""
+        return f"{self.cause}: {' '.join(str(self).split())}"

@@ -1,0 +1,1 @@
+"""C3D fc6 features: the network, its weights, its input."""

@@ -1,0 +1,404 @@
+"""The item store, and the loop that every per-item stage runs.
+
+An *item* is one unit of a stage's work: one video to decode, one GIF to align. Its result is a
+file in the `ItemStore` under a key made of everything that could change it: the work's code, the
+libraries it leans on, the digests of its inputs, its parameters. DVC owns whole stages; the store
+lets a stage that DVC re-runs compute only what is new, and lets a killed run lose only the items
+in flight.
+
+`compute` is that loop: keys → what is missing → chunks → a `Mapper` → outcomes, one per item,
+in the order given. A Mapper says only *where* chunks run (`SerialMapper`, `ProcessMapper`; Dask
+and Ray in flows/executors.py); `process_chunk` is what runs there, and every job runs inside a
+killable child (`video2gif.sandbox`).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import safetensors.numpy
+
+from video2gif.codeversion import code_version
+from video2gif.errors import EnvironmentProblem, ItemError, TooManyFailed
+from video2gif.sandbox import Limits, Worker
+
+_MAGIC = b"V2GITEM1"
+_FOOTER_BYTES = len(_MAGIC) + 32
+_BLOCK = 1 << 20
+
+Status = Literal["computed", "reused", "quarantined"]
+
+
+class ItemStore:
+    """Results by key: `<root>/<key[:2]>/<key>`, each file ending in its own sha256.
+
+    Written to a temporary file, fsynced, renamed, folder fsynced: a reader sees a whole item or
+    none. A file that does not match its footer is treated as absent and computed again.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def default(cls) -> "ItemStore":
+        """`$VIDEO2GIF_CACHE`, or `~/.cache/video2gif`."""
+        chosen = os.environ.get("VIDEO2GIF_CACHE")
+        return cls(Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "video2gif")
+
+    def path(self, key: str) -> Path:
+        """Where the item with this key is, or would be."""
+        return self.root / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """Whether a complete item is there (cheap: size and magic; `read` checks the digest)."""
+        try:
+            with self.path(key).open("rb") as file:
+                if file.seek(0, os.SEEK_END) < _FOOTER_BYTES:
+                    return False
+                file.seek(-_FOOTER_BYTES, os.SEEK_END)
+                return file.read(len(_MAGIC)) == _MAGIC
+        except OSError:
+            return False
+
+    def read(self, key: str) -> bytes:
+        """The payload, digest checked. Raises `EnvironmentProblem` when the file is damaged."""
+        return b"".join(self._payload(key))
+
+    def copy_to(self, key: str, target: Path) -> None:
+        """Write the payload to `target` (in blocks, digest checked, temporary then rename)."""
+        with atomic_path(target) as partial_file, partial_file.open("wb") as file:
+            for block in self._payload(key):
+                file.write(block)
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """A temporary path to write the payload to; a clean exit seals and publishes it."""
+        final = self.path(key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(final) as temporary:
+            yield temporary
+            with temporary.open("rb+") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+                file.seek(0, os.SEEK_END)
+                file.write(_MAGIC + digest)
+
+    def drop(self, key: str) -> None:
+        """Forget an item (used for damaged ones)."""
+        self.path(key).unlink(missing_ok=True)
+
+    def _payload(self, key: str) -> Iterator[bytes]:
+        path = self.path(key)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            left = file.seek(0, os.SEEK_END) - _FOOTER_BYTES
+            file.seek(0)
+            while left > 0:
+                block = file.read(min(_BLOCK, left))
+                digest.update(block)
+                left -= len(block)
+                yield block
+            if file.read() != _MAGIC + digest.digest():
+                raise EnvironmentProblem(
+                    f"{path}: stored item is damaged; delete it (or run `video2gif fsck --repair`)"
+                    " and run again"
+                )
+
+
+def write_arrays(
+    out: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None
+) -> None:
+    """An item's payload: named arrays and JSON notes, as safetensors (stable bytes, no pickle)."""
+    metadata = {"notes": json.dumps(notes or {}, sort_keys=True)}
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    out.write_bytes(safetensors.numpy.save(contiguous, metadata=metadata))
+
+
+def read_arrays(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and notes that `write_arrays` wrote."""
+    header_bytes = int.from_bytes(payload[:8], "little")
+    header = json.loads(payload[8 : 8 + header_bytes])
+    return safetensors.numpy.load(payload), json.loads(header["__metadata__"]["notes"])
+
+
+@contextmanager
+def atomic_path(final: Path) -> Iterator[Path]:
+    """A temporary sibling of `final`, renamed to it after fsync when the block ends cleanly."""
+    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, final)
+        folder = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a stage does to one item, and all that its result depends on but the input.
+
+    `function` is "module:function", called in a child as `function(out=Path, **args)`.
+    """
+
+    function: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """JSON parameters that change the result; passed to the function as `params`."""
+    libraries: tuple[str, ...] = ()
+    """Distributions whose version is part of the key, as `av`."""
+    limits: Limits = field(default_factory=Limits)
+
+    def key(self, inputs: Sequence[str]) -> str:
+        """sha256 over code, libraries, parameters and the digests of the inputs."""
+        identity = {
+            "function": self.function,
+            "code": code_version(self.function.partition(":")[0]),
+            "libraries": {name: version(name) for name in self.libraries},
+            "params": self.params,
+            "inputs": list(inputs),
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One input of a per-item stage."""
+
+    id: str
+    """For tables and logs, such as `video:bunny0`."""
+    inputs: tuple[str, ...]
+    """Digests of what the item reads: they, not the paths, decide whether it is new."""
+    args: Mapping[str, Any]
+    """JSON arguments of the work: paths and numbers, never frames."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one item: its key in the store, or why it is quarantined."""
+
+    id: str
+    key: str
+    status: Status
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.status != "quarantined"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An item with its key, ready to travel to where it runs."""
+
+    id: str
+    key: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A handful of jobs: one task of a scheduler. Small and picklable: it holds only paths."""
+
+    work: Work
+    jobs: tuple[Job, ...]
+    store_root: str
+
+
+def process_chunk(chunk: Chunk) -> list[Outcome]:
+    """Run the jobs of a chunk one after the other; one bad job never stops the next."""
+    with Worker(chunk.work.limits) as worker:
+        return _process_all(chunk, worker)
+
+
+def _process_all(chunk: Chunk, worker: Worker) -> list[Outcome]:
+    store = ItemStore(Path(chunk.store_root))
+    return [_process(job, work=chunk.work, store=store, worker=worker) for job in chunk.jobs]
+
+
+def _process(job: Job, *, work: Work, store: ItemStore, worker: Worker) -> Outcome:
+    try:
+        with store.writing(job.key) as out:
+            worker.run(work.function, {**job.args, "params": work.params}, out)
+    except ItemError as error:
+        return Outcome(job.id, job.key, "quarantined", error.reason)
+    return Outcome(job.id, job.key, "computed")
+
+
+class Mapper(Protocol):
+    """Runs chunks somewhere; yields each chunk's outcomes, in any order."""
+
+    workers: int
+
+    def run(self, chunks: Sequence[Chunk]) -> Iterable[list[Outcome]]: ...
+
+
+class SerialMapper:
+    """One chunk after the other, one child at a time."""
+
+    workers = 1
+
+    def run(self, chunks: Sequence[Chunk]) -> Iterator[list[Outcome]]:
+        return map(process_chunk, chunks)
+
+
+class ProcessMapper:
+    """`workers` children side by side, each fed by a thread of this process."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def run(self, chunks: Sequence[Chunk]) -> Iterator[list[Outcome]]:
+        # Jobs of one stage differ much in length: single jobs balance better than whole chunks.
+        singles = [
+            Chunk(chunk.work, (job,), chunk.store_root) for chunk in chunks for job in chunk.jobs
+        ]
+        with ThreadPoolExecutor(self.workers) as pool, _WorkerPool() as children:
+            yield from pool.map(children.process, singles)
+
+
+class _WorkerPool:
+    """Idle children, kept warm between jobs (each has paid its imports)."""
+
+    def __init__(self) -> None:
+        self._idle: list[Worker] = []
+
+    def __enter__(self) -> "_WorkerPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._idle:
+            worker.close()
+
+    def process(self, chunk: Chunk) -> list[Outcome]:
+        worker = self._idle.pop() if self._idle else Worker(chunk.work.limits)
+        try:
+            return _process_all(chunk, worker)
+        finally:
+            self._idle.append(worker)
+
+
+def default_mapper() -> Mapper:
+    """What `$VIDEO2GIF_EXECUTOR` (serial, process) and `$VIDEO2GIF_WORKERS` ask for."""
+    name = os.environ.get("VIDEO2GIF_EXECUTOR", "process")
+    workers = int(os.environ.get("VIDEO2GIF_WORKERS", "0")) or None
+    mappers: dict[str, Callable[[], Mapper]] = {
+        "serial": SerialMapper,
+        "process": partial(ProcessMapper, workers),
+    }
+    if name not in mappers:
+        raise EnvironmentProblem(
+            f"VIDEO2GIF_EXECUTOR={name}: unknown; use one of {', '.join(mappers)}"
+        )
+    return mappers[name]()
+
+
+Progress = Callable[[str, int, int], None]
+"""`progress(stage, done, total)`, called after every item or chunk."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The runtime of a stage: where items are kept, where work runs, who watches.
+
+    None of it changes a result, so none of it stands in params.yaml.
+    """
+
+    store: ItemStore
+    mapper: Mapper
+    progress: Progress = no_progress
+
+    @classmethod
+    def default(cls, progress: Progress = no_progress) -> "Context":
+        return cls(ItemStore.default(), default_mapper(), progress)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many items of a stage were computed, reused, quarantined. Adds up with `+`."""
+
+    computed: int = 0
+    reused: int = 0
+    quarantined: int = 0
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> "Counts":
+        statuses = [outcome.status for outcome in outcomes]
+        return cls(*(statuses.count(s) for s in ("computed", "reused", "quarantined")))
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.computed + other.computed,
+            self.reused + other.reused,
+            self.quarantined + other.quarantined,
+        )
+
+    @property
+    def total(self) -> int:
+        return self.computed + self.reused + self.quarantined
+
+    def __str__(self) -> str:
+        return f"{self.computed} computed, {self.reused} reused, {self.quarantined} quarantined"
+
+
+_CHUNK_ITEMS = 50
+
+
+def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> list[Outcome]:
+    """Have every item computed or reused; the outcomes stand in the order of `items`.
+
+    Items with equal keys (two ids, same bytes) are computed once.
+    """
+    keys = [work.key(item.inputs) for item in items]
+    present = {key for key in set(keys) if context.store.has(key)}
+    todo: dict[str, Item] = {}
+    for key, item in zip(keys, items, strict=True):
+        if key not in present:
+            todo.setdefault(key, item)
+    done: dict[str, Outcome] = {}
+    context.progress(stage, len(items) - len(todo), len(items))
+    for outcomes in context.mapper.run(_chunks(work, todo, context)):
+        done |= {outcome.key: outcome for outcome in outcomes}
+        context.progress(stage, len(items) - len(todo) + len(done), len(items))
+    return [
+        Outcome(item.id, key, done[key].status, done[key].reason)
+        if key in done
+        else Outcome(item.id, key, "reused")
+        for key, item in zip(keys, items, strict=True)
+    ]
+
+
+def _chunks(work: Work, todo: Mapping[str, Item], context: Context) -> list[Chunk]:
+    jobs = [Job(item.id, key, item.args) for key, item in todo.items()]
+    # Enough chunks for every worker, none larger than a scheduler likes to retry.
+    size = max(1, min(_CHUNK_ITEMS, len(jobs) // (4 * context.mapper.workers) or 1))
+    root = str(context.store.root)
+    return [
+        Chunk(work, tuple(jobs[start : start + size]), root) for start in range(0, len(jobs), size)
+    ]
+
+
+def check_failed_fraction(stage: str, *, failed: int, total: int, limit: float) -> None:
+    """Raise `TooManyFailed` when more than `limit` of the items failed."""
+    if total and failed / total > limit:
+        raise TooManyFailed(
+            f"{stage}: {failed} of {total} items failed ({failed / total:.0%}), more than"
+            f" max_failed_fraction = {limit:.0%}; see the reasons in its table, mend the inputs"
+            f" or raise {stage}.max_failed_fraction in params.yaml"
+        )

@@ -1,0 +1,1 @@
+"""Where a GIF comes from: perceptual hashes and their alignment (pure numpy, no files)."""

@@ -1,0 +1,1 @@
+"""Everything that touches libav or the network: open, decode, probe, fetch, encode."""

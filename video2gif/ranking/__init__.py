@@ -1,0 +1,1 @@
+"""The ranker, its losses and context, baselines and metrics."""

@@ -1,0 +1,175 @@
+"""Run item work in a child process that can be killed.
+
+Hostile media crash decoders, eat memory and loop for ever; a child can be killed, this process
+cannot. A `Worker` is one long-lived child (`python -m video2gif.sandbox`) that does one job at a
+time: it imports `module:function`, calls it with JSON arguments and the path it must write its
+result to. Nothing but JSON crosses the pipe, so a hijacked child cannot feed pickles to us.
+
+Limits per job: wall seconds (the parent kills) and address space (RLIMIT_AS in the child).
+A child dies with its parent: PR_SET_PDEATHSIG, and end of file on its standard input.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from video2gif.errors import ItemError
+
+_PR_SET_PDEATHSIG = 1
+_JOBS_PER_CHILD = 500  # A fresh child now and then bounds what leaking codecs can pile up.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one job may use."""
+
+    wall_s: float = 600.0
+    """Seconds on the wall clock before the child is killed."""
+    memory_bytes: int = 4 << 30
+    """Address space of the child (RLIMIT_AS), imports included."""
+
+
+class Worker:
+    """One killable child. Use it from one thread only; close it, or use it in `with`."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._child: subprocess.Popen[bytes] | None = None
+        self._jobs = 0
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, work: str, args: Mapping[str, Any], out: Path) -> None:
+        """Call `work` ("module:function") as `function(out=out, **args)` in the child.
+
+        Raises the `ItemError` that the function raised, or one with cause timeout, oom or crash.
+        """
+        child = self._ready_child()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        request = json.dumps({"work": work, "args": dict(args), "out": str(out)}) + "\n"
+        try:
+            child.stdin.write(request.encode())
+            child.stdin.flush()
+        except BrokenPipeError:
+            raise self._died(work) from None
+        line = _read_line(child.stdout, deadline=time.monotonic() + self._limits.wall_s)
+        if line is None:
+            self.close(kill=True)
+            raise ItemError("timeout", f"{work} ran past its limit of {self._limits.wall_s:g} s")
+        if not line:
+            raise self._died(work)
+        answer = json.loads(line)
+        if not answer["ok"]:
+            if answer["cause"] == "oom":
+                self.close(kill=True)  # A heap that ran full is not worth keeping.
+            raise ItemError(answer["cause"], answer["message"])
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the child; `kill` does not wait for it to finish what it does."""
+        child, self._child, self._jobs = self._child, None, 0
+        if child is None:
+            return
+        if kill:
+            child.kill()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        try:
+            child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def _ready_child(self) -> subprocess.Popen[bytes]:
+        if self._jobs >= _JOBS_PER_CHILD:
+            self.close()
+        if self._child is None or self._child.poll() is not None:
+            self.close()
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "video2gif.sandbox", str(self._limits.memory_bytes)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+            )
+        self._jobs += 1
+        return self._child
+
+    def _died(self, work: str) -> ItemError:
+        assert self._child is not None
+        code = self._child.wait()
+        self.close()
+        # The kernel's out-of-memory killer sends SIGKILL; nobody else does without our timeout.
+        cause = "oom" if code == -signal.SIGKILL else "crash"
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return ItemError(cause, f"{work} died with {how}")
+
+
+def _read_line(pipe: Any, *, deadline: float) -> bytes | None:
+    """One line from an unbuffered pipe; b"" at end of file, None past the deadline."""
+    line = b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return None
+        part = os.read(pipe.fileno(), 1 << 16)
+        if not part:
+            return b""
+        line += part
+    return line
+
+
+def _answer(request: bytes) -> dict[str, Any]:
+    """Do one job in the child and say how it went."""
+    job = json.loads(request)
+    module, _, function = job["work"].partition(":")
+    try:
+        getattr(importlib.import_module(module), function)(out=Path(job["out"]), **job["args"])
+    except ItemError as error:
+        return {"ok": False, "cause": error.cause, "message": str(error)}
+    except MemoryError as error:
+        return {"ok": False, "cause": "oom", "message": f"out of memory: {error}"}
+    except Exception as error:
+        if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):
+            return {"ok": False, "cause": "oom", "message": str(error)}
+        return {"ok": False, "cause": "crash", "message": f"{type(error).__name__}: {error}"}
+    return {"ok": True}
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    for request in requests:
+        answers.write(json.dumps(_answer(request)).encode() + b"\n")
+        answers.flush()
+
+
+def main() -> None:
+    """The child: limits first, then jobs until standard input ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
+    memory = int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # Libraries that print must not break the protocol.
+    _serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Shots and segments from per-frame metrics (pure numpy, no files)."""

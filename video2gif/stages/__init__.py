@@ -1,0 +1,33 @@
+"""The nine stages, in the order the data flows. Each module has one `run(layout, params, context)`.
+
+Stages meet only in files: none imports another.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+from video2gif.config import Params
+from video2gif.items import Context, Counts
+from video2gif.layout import Layout
+
+STAGES = (
+    "download",
+    "fingerprint",
+    "match",
+    "segment",
+    "label",
+    "extract",
+    "train",
+    "evaluate",
+    "report",
+)
+
+Run = Callable[[Layout, Params, Context], Counts]
+
+
+def load(stage: str) -> Run:
+    """The `run` of a stage; imports only that stage, so that a small one starts fast."""
+    if stage not in STAGES:
+        raise KeyError(stage)
+    return cast(Run, importlib.import_module(f"{__name__}.{stage}").run)
