@@ -284,6 +284,10 @@ class Layout:
         return self.plots / "train.csv"
 
     @property
+    def loss_plot(self) -> Path:
+        return self.plots / "losses.csv"
+
+    @property
     def predictions(self) -> Path:
         return self.root / "data" / "predictions.parquet"
 

@@ -1,0 +1,170 @@
+"""Small SVG drawings as text: score curves, line charts, bars. Pure functions, no library.
+
+Colours are CSS variables (`--series-1` …) of page/style.css, so a drawing follows light and dark.
+All coordinates are rounded to a tenth of a pixel: stable bytes, small pages.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+_LEFT, _BOTTOM, _TOP, _RIGHT = 44, 30, 10, 12  # margins for axis text, px
+
+
+@dataclass(frozen=True)
+class Step:
+    """One segment of a score curve, seconds; `score` is NaN where nothing was scored."""
+
+    start_s: float
+    end_s: float
+    score: float
+
+
+def score_curve(
+    steps: Sequence[Step],
+    *,
+    duration_s: float,
+    truth: Sequence[tuple[float, float]] = (),
+    chosen: Sequence[tuple[float, float]] = (),
+    label: str,
+) -> Markup:
+    """Scores over time as a step curve; true GIF spans as bands, chosen ones as bars below."""
+    width, height = 720.0, 84.0
+    scores = [step.score for step in steps if math.isfinite(step.score)]
+    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+    scale_x = width / max(duration_s, 1e-9)
+
+    def y(score: float) -> float:
+        return 72 - 62 * (score - low) / ((high - low) or 1.0)
+
+    parts = [
+        _rect(
+            s * scale_x, 0, (e - s) * scale_x, 76, "truth", f"GIF made by people {s:.1f}–{e:.1f} s"
+        )
+        for s, e in truth
+    ]
+    parts += [
+        _rect(s * scale_x, 78, (e - s) * scale_x, 5, "chosen", f"chosen {s:.1f}–{e:.1f} s")
+        for s, e in chosen
+    ]
+    for step in steps:
+        x0, x1 = step.start_s * scale_x, step.end_s * scale_x
+        if math.isfinite(step.score):
+            parts.append(
+                f'<path class="step" d="M{x0:.1f} 76V{y(step.score):.1f}H{x1:.1f}V76Z">'
+                f"<title>{step.start_s:.1f}–{step.end_s:.1f} s: {step.score:.3f}</title></path>"
+            )
+        else:
+            parts.append(_rect(x0, 72, x1 - x0, 4, "unscored", "not scored"))
+    return _svg(parts, width, height, label, stretch=True)
+
+
+def line_chart(
+    series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, y_label: str, label: str
+) -> Markup:
+    """Lines over a shared axis, each named at its end and in a legend by colour."""
+    points = [p for line in series.values() for p in line if all(map(math.isfinite, p))]
+    if not points:
+        return Markup('<p class="quiet">nothing to draw</p>')
+    width, height = 460.0, 260.0
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    to_x = _scale(min(xs), max(xs), _LEFT, width - _RIGHT)
+    to_y = _scale(min(0.0, *ys), max(ys), height - _BOTTOM, _TOP)
+    parts = _axes(to_x, to_y, width, height, x_label=x_label, y_label=y_label)
+    for number, (name, line) in enumerate(series.items(), start=1):
+        path = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in line if math.isfinite(y))
+        parts.append(
+            f'<polyline class="line s{number}" points="{path}"><title>{escape(name)}</title>'
+            "</polyline>"
+        )
+    return _svg(parts, width, height, label) + _legend(list(series))
+
+
+def bars(values: Mapping[str, float], *, label: str, unit: str = "") -> Markup:
+    """Horizontal bars, longest first as given, with their value written beside them."""
+    if not values:
+        return Markup('<p class="quiet">nothing to draw</p>')
+    top = max(values.values()) or 1.0
+    width, row = 460.0, 24
+    parts = []
+    for number, (name, value) in enumerate(values.items()):
+        y = number * row
+        parts.append(f'<text class="name" x="146" y="{y + 16}">{escape(name)}</text>')
+        parts.append(_rect(152, y + 4, 250 * value / top, 15, "bar", f"{name}: {value:g}{unit}"))
+        parts.append(
+            f'<text class="value" x="{156 + 250 * value / top:.1f}" y="{y + 16}">'
+            f"{value:g}{escape(unit)}</text>"
+        )
+    return _svg(parts, width, row * len(values) + 4.0, label)
+
+
+class _Scale:
+    """A linear map from data to pixels, with round tick values."""
+
+    def __init__(self, low: float, high: float, first: float, last: float) -> None:
+        self.low, self.high = low, high if high > low else low + 1.0
+        self._first, self._last = first, last
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return self._first + share * (self._last - self._first)
+
+    def ticks(self) -> list[float]:
+        raw = (self.high - self.low) / 4
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw)
+        first = math.ceil(self.low / step - 1e-9)
+        count = math.floor(self.high / step + 1e-9) - first + 1
+        return [step * (first + number) for number in range(count)]
+
+
+def _scale(low: float, high: float, first: float, last: float) -> _Scale:
+    return _Scale(low, high, first, last)
+
+
+def _axes(
+    to_x: _Scale, to_y: _Scale, width: float, height: float, *, x_label: str, y_label: str
+) -> list[str]:
+    bottom = height - _BOTTOM
+    parts = []
+    for value in to_y.ticks():
+        y = to_y(value)
+        parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{width - _RIGHT:.1f}"/>')
+        parts.append(f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">{value:g}</text>')
+    parts += [
+        f'<text class="tick mid" x="{to_x(value):.1f}" y="{bottom + 15:.1f}">{value:g}</text>'
+        for value in to_x.ticks()
+    ]
+    parts.append(
+        f'<text class="tick end" x="{width - _RIGHT:.1f}" y="{height - 2:.1f}">{escape(x_label)}'
+        f'</text><text class="tick" x="2" y="{height - 2:.1f}">{escape(y_label)}</text>'
+    )
+    return parts
+
+
+def _legend(names: Sequence[str]) -> Markup:
+    entries = "".join(
+        f'<li><span class="key s{number}"></span>{escape(name)}</li>'
+        for number, name in enumerate(names, start=1)
+    )
+    return Markup(f'<ul class="legend">{entries}</ul>')
+
+
+def _rect(x: float, y: float, width: float, height: float, kind: str, title: str) -> str:
+    return (
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}"'
+        f' height="{height:.1f}"><title>{escape(title)}</title></rect>'
+    )
+
+
+def _svg(
+    parts: Sequence[str], width: float, height: float, label: str, *, stretch: bool = False
+) -> Markup:
+    aspect = ' preserveAspectRatio="none"' if stretch else ""
+    return Markup(
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"{aspect}>'
+        + "".join(parts)
+        + "</svg>"
+    )

@@ -1,0 +1,129 @@
+"""Fill the templates. What a page shows is said in frozen dataclasses; how, in page/*.j2.
+
+A page is one file with its style and script inside: it works from file://, without a network.
+Everything is escaped by jinja2; only our own drawings (`Markup`) pass as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One GIF on the page; paths are relative to the page."""
+
+    rank: int
+    gif: str
+    still: str
+    start_s: float
+    end_s: float
+    score: float
+    alt: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCard:
+    """One video: its frames, its score curve, its GIFs."""
+
+    title: str
+    facts: Sequence[str]
+    strip: str
+    """Path of the filmstrip picture, "" for none."""
+    curve: Markup
+    clips: Sequence[Clip]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A figure with its 95 % interval, None where it could not be had."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row of the comparison: the model or a baseline."""
+
+    name: str
+    nmsd: Metric
+    map: Metric
+
+
+@dataclass(frozen=True)
+class Tile:
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    stage: str
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportPage:
+    """Everything `report.html.j2` shows."""
+
+    title: str
+    warnings: Sequence[str]
+    split: str
+    tiles: Sequence[Tile]
+    comparison: Sequence[Compared]
+    category_nmsd: Markup
+    videos: Sequence[VideoCard]
+    loss_by_epoch: Markup
+    nmsd_by_epoch: Markup
+    loss_functions: Markup
+    categories: Markup
+    match_statuses: Markup
+    segment_labels: Markup
+    statistics: Mapping[str, str]
+    quarantine: Sequence[Quarantined] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GifsPage:
+    """Everything `gifs.html.j2` shows: what `video2gif gif` made."""
+
+    title: str
+    ranker: str
+    warnings: Sequence[str]
+    videos: Sequence[VideoCard]
+
+
+def render(page: ReportPage | GifsPage) -> str:
+    """The page as HTML."""
+    template = "report.html.j2" if isinstance(page, ReportPage) else "gifs.html.j2"
+    content: dict[str, Any] = {name: getattr(page, name) for name in page.__dataclass_fields__}
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **content,
+            style=Markup((_FOLDER / "style.css").read_text()),
+            script=Markup((_FOLDER / "play.js").read_text()),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
