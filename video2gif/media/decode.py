@@ -1,0 +1,191 @@
+"""One pass over a video's frames in presentation order, each with its own time.
+
+Time is the frame's own PTS minus that of the first decoded frame, never index / fps. A packet that
+cannot be decoded costs that packet, not the file. Frames come as the viewer sees them: the
+container's rotation is applied. libav composites GIF frames onto the canvas; its GIF reader takes
+a delay of 0 or 1 cs (below its `min_delay` of 2) as 10 cs, as browsers do, and cuts delays off at
+65535 cs.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from video2gif.errors import ItemError
+from video2gif.media.open import (
+    MAX_GIF_TOTAL_PIXELS,
+    max_frame_pixels,
+    open_container,
+    video_stream,
+)
+
+_MAX_BACKWARD_S = 1.0  # A jump back farther than this is a broken file, not a sloppy muxer.
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamInfo:
+    """What the container declares about its video, before anything is decoded."""
+
+    container: str
+    """libav's name of the demuxer."""
+    codec: str
+    width: int
+    """Pixels as stored, before rotation."""
+    height: int
+    sample_aspect: Fraction
+    """Width of a pixel over its height."""
+    n_packets: int
+    """Frames the container declares; 0 if it does not say."""
+    duration_s: float
+    """Declared duration of the video stream, else of the file; 0 if it does not say."""
+    fps: Fraction
+    """Average frame rate, else libav's guess; only a hint: time comes from PTS."""
+
+
+class Decoder:
+    """Decode a file's video once, from start to end.
+
+    Use in `with`; iterate `frames()` once. Raises `ItemError` (see `open_container`) on entry.
+    """
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        self._path = path
+        self._threads = threads
+        self._resources = ExitStack()
+        self.packets = 0
+        """Packets of the video stream read so far."""
+        self.bad_packets = 0
+        """Of these, how many could not be decoded, or gave a damaged frame."""
+        self.repaired_pts = 0
+        """Frames whose PTS was missing, repeated or went back, and was moved forward."""
+        self.end_s = 0.0
+        """End of the last frame so far: its time plus its duration, seconds."""
+
+    def __enter__(self) -> "Decoder":
+        self._container: InputContainer = self._resources.enter_context(open_container(self._path))
+        try:
+            self._stream = video_stream(self._container)
+            self._prepare()
+            self.info = _stream_info(self._container, self._stream)
+        except BaseException:
+            self._resources.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._resources.close()
+
+    def frames(self) -> Iterator[tuple[float, VideoFrame]]:
+        """Yield (seconds since the first frame, frame); times strictly increase from 0.0."""
+        clock = _Clock(self._stream, self.info)
+        count = 0
+        for frame in self._decoded():
+            count += 1
+            self._check_total(count, frame)
+            time_s = clock.time_s(frame)
+            self.end_s, self.repaired_pts = clock.end_s, clock.repaired
+            yield time_s, frame
+        if not count:
+            raise ItemError("no_frames", f"none of {self.packets} packets gave a frame")
+
+    def _prepare(self) -> None:
+        for stream in self._container.streams:
+            if stream.index != self._stream.index:
+                stream.discard = Discard.all
+        context = self._stream.codec_context
+        context.thread_count = self._threads
+        context.thread_type = "AUTO"
+        # Also holds for sizes that appear in mid-stream: such a packet counts as bad.
+        context.options = {"max_pixels": str(max_frame_pixels(self._container))}
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        for packet in self._packets():
+            is_flush = packet.size == 0
+            self.packets += not is_flush
+            try:
+                frames = self._stream.decode(None if is_flush else packet)
+            except av.error.FFmpegError:
+                self.bad_packets += 1
+                continue
+            for frame in frames:
+                self.bad_packets += frame.is_corrupt
+                yield frame
+
+    def _packets(self) -> Iterator[Packet]:
+        """Packets as the container gives them; a read error ends the stream, counted as bad."""
+        try:
+            yield from self._container.demux(self._stream)
+        except av.error.FFmpegError:
+            self.bad_packets += 1
+
+    def _check_total(self, count: int, frame: VideoFrame) -> None:
+        total = count * frame.width * frame.height
+        if self.info.codec == "gif" and total > MAX_GIF_TOTAL_PIXELS:
+            raise ItemError(
+                "too_large", f"a GIF of more than {MAX_GIF_TOTAL_PIXELS} pixels in all frames"
+            )
+
+
+class _Clock:
+    """From frames' PTS to strictly increasing seconds."""
+
+    def __init__(self, stream: VideoStream, info: StreamInfo) -> None:
+        self._tick = Fraction(stream.time_base or Fraction(1, av.time_base))
+        self._usual = max(1, round(1 / (info.fps * self._tick))) if info.fps else 1
+        self._first: int | None = None
+        self._last = 0
+        self.repaired = 0
+        self.end_s = 0.0
+
+    def time_s(self, frame: VideoFrame) -> float:
+        pts = self._monotone(frame.pts)
+        if self._first is None:
+            self._first = pts
+        self._last = pts
+        self.end_s = float((pts + (frame.duration or self._usual) - self._first) * self._tick)
+        return float((pts - self._first) * self._tick)
+
+    def _monotone(self, pts: int | None) -> int:
+        if self._first is None:
+            return pts or 0
+        if pts is not None and pts > self._last:
+            return pts
+        if pts is not None and (self._last - pts) * self._tick > _MAX_BACKWARD_S:
+            back_s = float((self._last - pts) * self._tick)
+            raise ItemError("decode", f"presentation time jumps back by {back_s:.2f} s")
+        self.repaired += 1
+        # A repeated time moves by one tick, so that later frames keep their own times.
+        return self._last + (self._usual if pts is None else 1)
+
+
+def _stream_info(container: InputContainer, stream: VideoStream) -> StreamInfo:
+    context = stream.codec_context
+    if stream.duration and stream.time_base:
+        duration_s = float(stream.duration * stream.time_base)
+    else:
+        duration_s = (container.duration or 0) / av.time_base
+    return StreamInfo(
+        container=container.format.name,
+        codec=context.name,
+        width=context.width,
+        height=context.height,
+        sample_aspect=context.sample_aspect_ratio or Fraction(1),
+        n_packets=stream.frames,
+        duration_s=duration_s,
+        fps=Fraction(stream.average_rate or stream.guessed_rate or 0),
+    )

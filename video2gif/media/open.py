@@ -1,0 +1,118 @@
+"""The one safe way to open media: what may be opened, how large, and which stream is the video.
+
+Media files are hostile until proven otherwise. libav recognises containers by content and some of
+them (playlists, ffconcat, SDP, image lists) name *other* files, so only the formats of `_FORMATS`
+and the plain file protocol are allowed; a QuickTime file's external data references stay closed
+(libav's default, `enable_drefs=0`). Sizes are checked before a frame is allocated.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from video2gif.errors import ItemError
+from video2gif.media.sniff import Content, sniff
+
+MAX_GIF_FRAME_PIXELS = 4096**2
+MAX_GIF_TOTAL_PIXELS = 2 * 10**9  # frames × canvas; a 4.6 kB GIF can ask for 16 Gpx
+MAX_VIDEO_FRAME_PIXELS = 8192**2
+MAX_DURATION_S = 12 * 3600.0
+
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "avi",
+    "flv",
+    "mpegts",
+    "mpeg",
+    "mpegvideo",
+    "ogg",
+    "gif",
+    "webp_pipe",
+)
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator[InputContainer]:
+    """An open container, closed at the end of the block whatever happens.
+
+    Raises `ItemError`: missing, empty, not_media, truncated (an mp4 whose index was cut off),
+    no_video, codec, too_large.
+    """
+    container = _open(path)
+    try:
+        _check_size(container, path)
+        yield container
+    finally:
+        # An unclosed container keeps its file descriptor and buffers until the process ends.
+        container.close()
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """The video stream a player would show: never cover art; of several, libav's best."""
+    best = container.streams.best("video")
+    candidates = [best, *container.streams.video] if best is not None else []
+    for stream in candidates:
+        if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise ItemError("no_video", f"no video stream among {len(container.streams)} streams")
+
+
+def max_frame_pixels(container: InputContainer) -> int:
+    """Largest frame allowed in this container, pixels."""
+    is_gif = container.format.name == "gif"
+    return MAX_GIF_FRAME_PIXELS if is_gif else MAX_VIDEO_FRAME_PIXELS
+
+
+def _open(path: Path) -> InputContainer:
+    content = sniff(path)
+    if content.pixels > (MAX_GIF_FRAME_PIXELS if content.kind == "gif" else content.pixels):
+        # libav decodes a frame while it probes: a GIF's canvas is checked before libav sees it.
+        raise _too_large(content.width, content.height, MAX_GIF_FRAME_PIXELS)
+    try:
+        return av.open(
+            # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
+            f"file:{path}",
+            options={
+                "format_whitelist": ",".join(_FORMATS),
+                "protocol_whitelist": "file",
+                "max_pixels": str(MAX_VIDEO_FRAME_PIXELS),
+                "threads": "1",
+            },
+            # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        raise _open_error(content, error) from error
+
+
+def _open_error(content: Content, error: av.error.FFmpegError) -> ItemError:
+    if content.cut_short:
+        return ItemError("truncated", f"{content.kind} file is cut short: {content.cut_short}")
+    if content.is_media:
+        return ItemError("not_media", f"{content.kind} file cannot be read: {error.strerror}")
+    return ItemError("not_media", f"content is {content.kind or 'unknown'}, not video or GIF")
+
+
+def _check_size(container: InputContainer, path: Path) -> None:
+    stream = video_stream(container)
+    context = stream.codec_context
+    if context is None:
+        raise ItemError("codec", f"no decoder for stream {stream.index} of {container.format.name}")
+    limit = max_frame_pixels(container)
+    if context.width * context.height > limit:
+        raise _too_large(context.width, context.height, limit)
+    duration_s = (container.duration or 0) / av.time_base
+    if duration_s > MAX_DURATION_S:
+        raise ItemError("too_large", f"{duration_s:.0f} s long; the limit is {MAX_DURATION_S:g} s")
+
+
+def _too_large(width: int, height: int, limit: int) -> ItemError:
+    return ItemError(
+        "too_large", f"frames of {width}×{height} pixels; the limit is {limit} pixels a frame"
+    )
