@@ -6,6 +6,7 @@ path) are no parameters: see `video2gif.items.Context`.
 """
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -177,6 +178,18 @@ class Params:
         params = from_mapping(cls, content, where=str(path))
         _check_ranges(params, where=str(path))
         return params
+
+
+def find_params(root: Path) -> Path:
+    """The params.yaml of the project at `root`, or the one this package came with.
+
+    The second serves `video2gif gif` outside any project.
+    """
+    shipped = (Path(__file__).parents[1], Path(sys.prefix, "share", "video2gif"))
+    for folder in (root, *shipped):
+        if (folder / "params.yaml").is_file():
+            return folder / "params.yaml"
+    raise UserError(f"{root}: no params.yaml; run inside a project, or name one with --root")
 
 
 def from_mapping(cls: type[T], content: object, *, where: str) -> T:

@@ -1,9 +1,10 @@
 """The pictures of a page as items: GIFs with their still, and filmstrips.
 
-Each function is the work of an item (`video2gif.items`): it writes one payload, `unpack_gif`
-reads the two pictures of the first kind back.
+Each function is the work of an item (`video2gif.items`): it writes one payload, `unpack_clip`
+reads the two of the first kind back.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +12,63 @@ import av
 import cv2
 import numpy as np
 
+from video2gif.errors import ItemError
 from video2gif.items import read_arrays, write_arrays
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_clip
 
+_TRIES = 8
+_MIN_HEIGHT = 32  # px; below it nobody sees what happens
 _STRIP_FRAMES = 24
 _STRIP_HEIGHT = 54  # px; frames are squeezed to 30 px wide: it is an index, not a picture
 
 
-def gif_work(*, out: Path, params: dict[str, Any], path: str, start_s: float, end_s: float) -> None:
+def clip_work(
+    *, out: Path, params: dict[str, Any], path: str, start_s: float, end_s: float
+) -> None:
     """Write the GIF of [start_s, end_s) and its first frame as a JPEG, packed in one payload.
 
-    params: `height` (px) and `fps` of the GIF.
+    params: `height` (px) and `fps` of the GIF, `format` (gif, webp, mp4) and `max_bytes` (None
+    for no limit; the picture shrinks until the file fits).
     """
-    gif = out.with_suffix(".gif")
+    clip = out.with_suffix(f".{params['format']}")
+    height = params["height"]
     try:
-        write_clip(
-            Path(path),
-            gif,
-            start_s=start_s,
-            end_s=end_s,
-            height=params["height"],
-            fps=params["fps"],
-        )
-        with Decoder(gif) as decoder:
+        for _ in range(_TRIES):
+            write_clip(
+                Path(path),
+                clip,
+                start_s=start_s,
+                end_s=end_s,
+                height=height,
+                fps=params["fps"],
+                format=params["format"],
+            )
+            excess = clip.stat().st_size / (params["max_bytes"] or math.inf)
+            if excess <= 1:
+                break
+            # Bytes grow about with the area; 4 % on the safe side.
+            height = int(height * 0.96 / math.sqrt(excess)) // 2 * 2
+            if height < _MIN_HEIGHT:
+                break
+        if excess > 1:
+            raise ItemError(
+                "too_large",
+                f"{start_s:.1f}-{end_s:.1f} s does not fit into {params['max_bytes']} bytes even"
+                f" at {_MIN_HEIGHT} px; allow more, or lower --fps",
+            )
+        with Decoder(clip) as decoder:
             _, first = next(decoder.frames())
             still = _jpeg(first.to_ndarray(format="bgr24"))
-        write_arrays(out, {"gif": np.frombuffer(gif.read_bytes(), np.uint8), "still": still})
+        write_arrays(out, {"clip": np.frombuffer(clip.read_bytes(), np.uint8), "still": still})
     finally:
-        gif.unlink(missing_ok=True)
+        clip.unlink(missing_ok=True)
 
 
-def unpack_gif(payload: bytes) -> tuple[bytes, bytes]:
-    """The GIF and its still (JPEG) from a `gif_work` payload."""
+def unpack_clip(payload: bytes) -> tuple[bytes, bytes]:
+    """The GIF (or WebP, MP4) and its still (JPEG) from a `clip_work` payload."""
     arrays, _ = read_arrays(payload)
-    return arrays["gif"].tobytes(), arrays["still"].tobytes()
+    return arrays["clip"].tobytes(), arrays["still"].tobytes()
 
 
 def strip_work(*, out: Path, params: dict[str, Any], path: str, n_frames: int) -> None:

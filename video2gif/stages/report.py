@@ -27,7 +27,7 @@ from video2gif.layout import (
     read_json,
 )
 from video2gif.page import charts
-from video2gif.page.pictures import unpack_gif
+from video2gif.page.pictures import unpack_clip
 from video2gif.page.render import (
     Clip,
     Compared,
@@ -115,8 +115,13 @@ def _gif_outcomes(
     chosen: dict[str, pd.DataFrame],
 ) -> dict[tuple[str, int], Outcome]:
     work = Work(
-        function="video2gif.page.pictures:gif_work",
-        params={"height": params.report.gif_height, "fps": params.report.gif_fps},
+        function="video2gif.page.pictures:clip_work",
+        params={
+            "height": params.report.gif_height,
+            "fps": params.report.gif_fps,
+            "format": "gif",
+            "max_bytes": None,
+        },
         libraries=("av", "opencv-python"),
     )
     videos = data.media("video")
@@ -184,7 +189,7 @@ def _video_card(
         outcome = gifs[video, segment.segment_id]
         if outcome.ok:
             name = f"{stem}_{rank:02d}"
-            gif, still = unpack_gif(context.store.read(outcome.key))
+            gif, still = unpack_clip(context.store.read(outcome.key))
             (folder / f"{name}.gif").write_bytes(gif)
             (folder / f"{name}.jpg").write_bytes(still)
             clips.append(_clip(name, rank, segment, title=title))

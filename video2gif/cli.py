@@ -1,0 +1,274 @@
+"""The command line: `video2gif …`. Typer for arguments, Rich for what a person sees.
+
+Exit codes: 0 clean; 2 usage; 3 done, some items failed; 4 too many failed; 5 environment;
+130 and 143 after SIGINT and SIGTERM. Heavy imports stand inside the commands that need them.
+"""
+
+import contextlib
+import json
+import math
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from video2gif.config import Params, find_params
+from video2gif.errors import Exit, ItemError, UserError, Video2GifError
+from video2gif.items import Context
+from video2gif.layout import Layout
+
+if TYPE_CHECKING:
+    from video2gif.make.analysis import Ranker
+    from video2gif.make.page import Made
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+_out = Console()
+_err = Console(stderr=True)
+
+Root = Annotated[Path, typer.Option(help="Project whose model and params.yaml are used.")]
+RankerName = Annotated[
+    str | None,
+    typer.Option(
+        "--ranker", help="`baseline`, or a model file; default: the project's model, if any."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Videos = Annotated[list[str], typer.Argument(help="Video files, or folders of them.")]
+
+
+@app.callback()
+def _root() -> None:
+    """Learn from the GIFs people made which moments of a video deserve one, and make them."""
+
+
+@app.command()
+def gif(
+    videos: Videos,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the GIFs.")] = Path(
+        "gifs"
+    ),
+    top: Annotated[int, typer.Option(min=1, help="GIFs a video.")] = 6,
+    height: Annotated[int, typer.Option(min=16, max=2160, help="Pixels.")] = 240,
+    fps: Annotated[int, typer.Option(min=1, max=50, help="Frames a second.")] = 10,
+    max_bytes: Annotated[str | None, typer.Option(help="Largest file, such as 500k or 2M.")] = None,
+    format: Annotated[str, typer.Option(help="gif, webp or mp4.")] = "gif",
+    ranker: RankerName = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Write the best moments of each video as GIFs, with a page that shows them."""
+    from video2gif.make.analysis import analyse, expand
+    from video2gif.make.analysis import rank as rank_segments
+    from video2gif.make.gifs import GifOptions, make_gifs
+    from video2gif.make.page import Made, write_page
+
+    if format not in ("gif", "webp", "mp4"):
+        raise UserError(f"--format {format}: choose gif, webp or mp4")
+    options = GifOptions(
+        height=height,
+        fps=fps,
+        max_bytes=_parse_bytes(max_bytes),
+        format=format,  # type: ignore[arg-type]
+    )
+    params, chosen = _params_and_ranker(root, ranker)
+    _announce(chosen)
+    paths = expand(videos)
+    done: list[Made] = []
+    with _progress(quiet) as context:
+        for path in paths:
+            with _skip_bad_item(path):
+                folder = output if len(paths) == 1 else output / path.stem
+                analysis = analyse(path, params, context)
+                moments = rank_segments(analysis, chosen, context)
+                gifs = make_gifs(analysis, moments[:top], folder, options, context)
+                done.append(Made(analysis, moments, gifs))
+    if done:
+        page = write_page(output, done, chosen)
+        for made in done:
+            _out.print(_gif_table(made))
+        _out.print(f"page: {page.resolve()}", soft_wrap=True, highlight=False)
+    _finish(failed=len(paths) - len(done))
+
+
+@app.command()
+def rank(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    ranker: RankerName = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Print the segments of a video with their scores, best first."""
+    from video2gif.make.analysis import analyse
+    from video2gif.make.analysis import rank as rank_segments
+
+    params, chosen = _params_and_ranker(root, ranker)
+    _announce(chosen)
+    with _progress(quiet or as_json or as_csv) as context:
+        analysis = analyse(video, params, context)
+        moments = rank_segments(analysis, chosen, context)
+    if as_json:
+        rows = [
+            {
+                "rank": m.rank,
+                "start_s": m.start_s,
+                "end_s": m.end_s,
+                "score": None if math.isnan(m.score) else m.score,
+            }
+            for m in moments
+        ]
+        print(json.dumps({"video": str(video), "ranker": chosen.name, "segments": rows}, indent=2))
+    elif as_csv:
+        print("rank,start_s,end_s,score")
+        for m in moments:
+            score = "" if math.isnan(m.score) else f"{m.score:.6g}"
+            print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
+    else:
+        table = Table("rank", "start", "end", "score", title=str(video))
+        for m in moments:
+            table.add_row(str(m.rank), f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
+        _out.print(table)
+
+
+@app.command()
+def match(
+    gif: Annotated[Path, typer.Argument(help="A GIF.")],
+    videos: Videos,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Find where in which of the videos a GIF comes from."""
+    from video2gif.make.analysis import expand
+    from video2gif.make.match import match_files
+
+    params = Params.load(find_params(root))
+    with _progress(quiet or as_json) as context:
+        found = match_files(gif, expand(videos), params, context)
+    rows = [row.as_dict() for row in found]
+    if as_json:
+        print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
+        return
+    table = Table("video", "status", "start", "end", "speed", "confidence", title=str(gif))
+    for row in found:
+        table.add_row(*row.as_cells())
+    _out.print(table)
+
+
+@app.command()
+def doctor(root: Root = Path(".")) -> None:
+    """Check the environment; every problem is named with its remedy."""
+    from video2gif.doctor import check_all
+
+    checks = check_all(Layout(root.resolve()))
+    table = Table("", "what", "found", "remedy")
+    for check in checks:
+        mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}[check.state]
+        table.add_row(mark, check.what, check.found, check.remedy)
+    _out.print(table)
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(Exit.ENVIRONMENT)
+
+
+def main() -> NoReturn:
+    """Run the command line; every error of ours is one line and its exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except Video2GifError as error:
+        _err.print(f"[red]error:[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _terminated(*_: object) -> NoReturn:
+    sys.exit(143)
+
+
+def _params_and_ranker(root: Path, name: str | None) -> "tuple[Params, Ranker]":
+    from video2gif.make.analysis import choose_ranker
+
+    params = Params.load(find_params(root))
+    return params, choose_ranker(name, model=Layout(root).model, params=params)
+
+
+def _announce(ranker: "Ranker") -> None:
+    _err.print(f"Ranking by {ranker.name}.", soft_wrap=True, highlight=False)
+    for text in ranker.warnings:
+        _err.print(f"[yellow]note:[/] {_plain(text)}", soft_wrap=True, highlight=False)
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Context]:
+    """The default runtime, with a progress bar where a person is watching."""
+    if quiet or not _err.is_terminal:
+        yield Context.default()
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=_err, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield Context.default(show)
+
+
+@contextlib.contextmanager
+def _skip_bad_item(path: Path) -> Iterator[None]:
+    """One bad video is reported and the next one is taken up."""
+    try:
+        yield
+    except ItemError as error:
+        _err.print(f"[red]{_plain(str(path))}:[/] {_plain(error.reason)}", soft_wrap=True)
+
+
+def _finish(*, failed: int) -> None:
+    if failed:
+        _err.print(f"{failed} of the videos could not be used, see above.")
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+def _gif_table(made: "Made") -> Table:
+    table = Table("GIF", "from", "to", "score", "kB", title=_plain(made.analysis.path.name))
+    for gif in made.gifs:
+        m = gif.moment
+        times = f"{m.start_s:.1f}", f"{m.end_s:.1f}"
+        table.add_row(str(gif.path), *times, f"{m.score:.2f}", f"{gif.bytes / 1000:.0f}")
+    return table
+
+
+def _plain(text: str) -> str:
+    """Text from outside, with markup and control characters made harmless."""
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _parse_bytes(text: str | None) -> int | None:
+    """500k → 500_000, 2M → 2_000_000 (decimal, as file sizes are limited by web sites)."""
+    if text is None:
+        return None
+    units = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+    number = text.rstrip("kKmMgGB")
+    unit = text[len(number) :].rstrip("B").replace("K", "k").replace("m", "M").replace("g", "G")
+    try:
+        value = int(float(number) * units[unit])
+    except (ValueError, KeyError):
+        raise UserError(f"--max-bytes {text}: not a size; write 500k, 2M or a number") from None
+    if value < 1000:
+        raise UserError(f"--max-bytes {text}: below 1k no GIF fits")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""A video, fingerprinted, cut into segments and ranked.
+
+The same items as the pipeline's stages (so a video that the pipeline has seen is not analysed
+again), for files that stand in no manifest. A `Ranker` gives each segment a score: `Baseline`
+needs no model, `Model` is what `dvc repro` trained.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from video2gif.config import Params
+from video2gif.errors import ItemError, UserError
+from video2gif.features.extract import extraction, read_features
+from video2gif.fingerprint import Fingerprint, fingerprinting, read_fingerprint
+from video2gif.items import Context, Item, Outcome, compute
+from video2gif.ranking.baselines import motion_colour
+from video2gif.ranking.scorer import Scorer
+from video2gif.shots.cuts import cuts
+from video2gif.shots.segments import segments
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is known of a video before it is ranked."""
+
+    path: Path
+    sha256: str
+    fingerprint: Fingerprint
+    spans: np.ndarray
+    """Segments, int64 (n, 2): frames [start, end), tiling the video."""
+
+    @property
+    def spans_s(self) -> np.ndarray:
+        """Segments in seconds, float64 (n, 2)."""
+        edges = np.append(self.fingerprint.pts_s, self.fingerprint.end_s)
+        return edges[self.spans]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A ranked segment. `rank` counts from 1; an unscored segment has score NaN and stands last."""
+
+    rank: int
+    start_s: float
+    end_s: float
+    score: float
+
+
+class Ranker(Protocol):
+    """Scores the segments of a video: float64 (n,), higher is better, NaN where it cannot."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray: ...
+
+
+class Baseline:
+    """Motion and colour: no model, no weights, nothing learned."""
+
+    name = "the motion-and-colour baseline (no model)"
+    warnings = (
+        "Ranked by motion and colour only: no trained model was used. `make repro` trains one;"
+        " --ranker MODEL names another.",
+    )
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        return motion_colour(analysis.fingerprint.content, analysis.spans)
+
+
+class Model:
+    """A trained ranker on C3D features."""
+
+    def __init__(self, path: Path, params: Params) -> None:
+        self._scorer = Scorer.load(path, path.with_suffix(".json"))
+        self._params = params
+        self.name = f"the model {path}"
+        self.warnings: tuple[str, ...] = ()
+        if params.extract.weights.startswith("random:"):
+            self.warnings = (
+                f"The C3D weights are random ({params.extract.weights}): this model has learned"
+                " the look of its training corpus and knows nothing about videos in general.",
+            )
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        work = extraction(self._params.extract, context)
+        item = work.item(
+            f"video:{analysis.path.name}",
+            sha256=analysis.sha256,
+            path=analysis.path,
+            spans=analysis.spans,
+        )
+        fc6 = read_features(only_payload(compute("extract", work.work, [item], context), context))
+        return self._scorer.score(
+            fc6,
+            category="",
+            tags=(),
+            spans_s=analysis.spans_s,
+            duration_s=analysis.fingerprint.end_s,
+        )
+
+
+def choose_ranker(name: str | None, *, model: Path, params: Params) -> Ranker:
+    """`baseline`, a model's path, or (None) the project's model if there is one."""
+    if name == "baseline" or (name is None and not model.is_file()):
+        return Baseline()
+    path = model if name is None else Path(name)
+    if not path.is_file():
+        raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
+    return Model(path, params)
+
+
+def analyse(path: Path, params: Params, context: Context) -> Analysis:
+    """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
+    if not path.is_file():
+        raise ItemError("missing", f"{path}: no such file")
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    item = Item(
+        id=f"video:{path.name}",
+        inputs=(sha256,),
+        args={"path": str(path.resolve()), "kind": "video"},
+    )
+    work = fingerprinting(params.fingerprint)
+    fingerprint = read_fingerprint(
+        only_payload(compute("fingerprint", work, [item], context), context)
+    )
+    chosen = params.segment
+    starts = cuts(
+        fingerprint.content,
+        detector=chosen.detector,
+        threshold=chosen.threshold,
+        min_shot_frames=chosen.min_shot_frames,
+    )
+    tiles = segments(
+        starts,
+        fingerprint.pts_s,
+        fingerprint.end_s,
+        max_len_s=chosen.max_len_s,
+        min_len_frames=chosen.min_len_frames,
+    )
+    return Analysis(path, sha256, fingerprint, np.array(tiles, np.int64).reshape(-1, 2))
+
+
+def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
+    """All segments, best first; equal scores in order of time, unscored ones last."""
+    scores = ranker.score(analysis, context)
+    spans_s = analysis.spans_s
+    order = np.lexsort((spans_s[:, 0], np.nan_to_num(-scores, nan=np.inf)))
+    return [
+        Moment(position, float(spans_s[i, 0]), float(spans_s[i, 1]), float(scores[i]))
+        for position, i in enumerate(order, start=1)
+    ]
+
+
+def only_payload(outcomes: Sequence[Outcome], context: Context) -> bytes:
+    """The payload of the single item; its `ItemError` if it failed."""
+    (outcome,) = outcomes
+    if not outcome.ok:
+        cause, _, message = outcome.reason.partition(": ")
+        raise ItemError(cause, message)
+    return context.store.read(outcome.key)
+
+
+def expand(arguments: Sequence[str]) -> list[Path]:
+    """Videos named by files and folders (not recursive), in the order given, folders sorted."""
+    found: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        found += sorted(p for p in path.iterdir() if _is_video(p)) if path.is_dir() else [path]
+    return found
+
+
+_VIDEO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "ts", "m2ts", "mpg", "mpeg")
+)
+
+
+def _is_video(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in _VIDEO_SUFFIXES and os.access(path, os.R_OK)

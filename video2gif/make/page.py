@@ -1,0 +1,99 @@
+"""The page and the list of what `video2gif gif` made: index.html and gifs.json."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video2gif.items import atomic_path
+from video2gif.make.analysis import Analysis, Moment, Ranker
+from video2gif.make.gifs import MadeGif
+from video2gif.page.charts import Step, score_curve
+from video2gif.page.render import Clip, GifsPage, VideoCard, render
+
+
+@dataclass(frozen=True)
+class Made:
+    """One video with all its moments and the GIFs made of the best."""
+
+    analysis: Analysis
+    moments: Sequence[Moment]
+    gifs: Sequence[MadeGif]
+
+
+def write_page(folder: Path, videos: Sequence[Made], ranker: Ranker) -> Path:
+    """Write gifs.json and index.html into `folder`; returns the page's path."""
+    page = GifsPage(
+        title="Ranked GIFs",
+        ranker=ranker.name,
+        warnings=ranker.warnings,
+        videos=[_card(video, folder) for video in videos],
+    )
+    listing = {
+        "ranker": ranker.name,
+        "videos": [_listing(video, folder) for video in videos],
+    }
+    _write(folder / "gifs.json", json.dumps(listing, indent=2) + "\n")
+    _write(folder / "index.html", render(page))
+    return folder / "index.html"
+
+
+def _card(video: Made, folder: Path) -> VideoCard:
+    title, duration = video.analysis.path.name, video.analysis.fingerprint.end_s
+    return VideoCard(
+        title=title,
+        facts=[f"{duration:.1f} s", f"{len(video.moments)} segments"],
+        strip="",
+        curve=score_curve(
+            [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
+            duration_s=duration,
+            chosen=[(gif.moment.start_s, gif.moment.end_s) for gif in video.gifs],
+            label=f"Score of {title} over time",
+        ),
+        clips=[
+            Clip(
+                rank=gif.moment.rank,
+                gif=_relative(gif.path, folder),
+                still=_relative(gif.path.with_suffix(".jpg"), folder),
+                start_s=gif.moment.start_s,
+                end_s=gif.moment.end_s,
+                score=gif.moment.score,
+                alt=f"{title}, {gif.moment.start_s:.1f} to {gif.moment.end_s:.1f} seconds",
+            )
+            for gif in video.gifs
+        ],
+    )
+
+
+def _listing(video: Made, folder: Path) -> dict[str, Any]:
+    return {
+        "video": str(video.analysis.path),
+        "sha256": video.analysis.sha256,
+        "gifs": [
+            {
+                "file": _relative(gif.path, folder),
+                "rank": gif.moment.rank,
+                "start_s": gif.moment.start_s,
+                "end_s": gif.moment.end_s,
+                "score": None if math.isnan(gif.moment.score) else gif.moment.score,
+                "bytes": gif.bytes,
+            }
+            for gif in video.gifs
+        ],
+    }
+
+
+def _start(moment: Moment) -> float:
+    return moment.start_s
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _write(path: Path, content: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
