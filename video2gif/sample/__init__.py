@@ -1,0 +1,130 @@
+"""The embedded corpus: small videos with planted GIF-worthy moments, and GIFs cut from them.
+
+Rendered here, bit for bit the same every time (seeds are ids), so that the whole DAG runs with
+no download. A manifest names its media `sample:video/<video_id>` and `sample:gif/<gif_id>`;
+`work` renders what such a url names. `data/sample.csv` is `python -m video2gif.sample`'s output.
+The spans of the GIFs are known exactly (`truth`) but not in the manifest: matching finds them.
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from video2gif.errors import ItemError
+from video2gif.media import encode
+from video2gif.sample import makers, scenes, script
+from video2gif.sample.script import FPS
+
+MANIFEST_COLUMNS = (
+    "video_id",
+    "video_url",
+    "gif_id",
+    "gif_url",
+    "views",
+    "age_days",
+    "category",
+    "title",
+    "tags",
+    "split",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """Where a GIF really comes from: frames [start_frame, end_frame), seconds likewise."""
+
+    gif_id: str
+    video_id: str
+    start_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    speed: float
+    planted: bool
+    """False for label noise: a GIF of a dull shot."""
+    edits: str
+
+
+def truth() -> list[Truth]:
+    """The exact source span of every GIF of the corpus."""
+    return [
+        Truth(
+            gif_id=gif.gif_id,
+            video_id=gif.video_id,
+            start_frame=gif.start_frame,
+            end_frame=gif.end_frame,
+            start_s=gif.start_frame / FPS,
+            end_s=gif.end_frame / FPS,
+            speed=gif.edits.speed,
+            planted=gif.planted,
+            edits=str(gif.edits),
+        )
+        for gif in script.gifs()
+    ]
+
+
+def manifest_rows(limit: int | None = None) -> list[dict[str, str]]:
+    """Manifest rows of the first `limit` videos (all without one), one row a GIF."""
+    chosen = {video.video_id: video for video in islice(script.videos(), limit)}
+    return [
+        {
+            "video_id": gif.video_id,
+            "video_url": f"sample:video/{gif.video_id}",
+            "gif_id": gif.gif_id,
+            "gif_url": f"sample:gif/{gif.gif_id}",
+            "views": str(gif.views),
+            "age_days": str(gif.age_days),
+            "category": chosen[gif.video_id].category,
+            "title": chosen[gif.video_id].title,
+            "tags": "|".join(chosen[gif.video_id].tags),
+            "split": "",
+        }
+        for gif in script.gifs()
+        if gif.video_id in chosen
+    ]
+
+
+def manifest_csv(limit: int | None = None) -> str:
+    """The same as the text of a manifest file."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, MANIFEST_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(manifest_rows(limit))
+    return text.getvalue()
+
+
+def work(*, out: Path, params: Mapping[str, Any], source: str) -> None:
+    """Render what a `sample:` url names to `out`, an mp4 or a GIF; `params` is not used.
+
+    Raises `ItemError("missing", …)` for a url that names nothing of the corpus.
+    """
+    kind, _, name = source.removeprefix("sample:").partition("/")
+    if kind == "video":
+        _render_video(out, name)
+    elif kind == "gif":
+        _render_gif(out, name)
+    else:
+        raise ItemError("missing", f"{source}: expected sample:video/ID or sample:gif/ID")
+
+
+def _render_video(out: Path, video_id: str) -> None:
+    video = next((v for v in script.videos() if v.video_id == video_id), None)
+    if video is None:
+        raise ItemError("missing", f"sample:video/{video_id}: the corpus has no such video")
+    encode.write_video(out, scenes.frames(video), fps=FPS)
+
+
+def _render_gif(out: Path, gif_id: str) -> None:
+    gif = next((g for g in script.gifs() if g.gif_id == gif_id), None)
+    if gif is None:
+        raise ItemError("missing", f"sample:gif/{gif_id}: the corpus has no such GIF")
+    video = next(v for v in script.videos() if v.video_id == gif.video_id)
+    shot = next(s for s in video.shots if s.start_frame <= gif.start_frame < s.end_frame)
+    span = islice(
+        scenes.render(shot), gif.start_frame - shot.start_frame, gif.end_frame - shot.start_frame
+    )
+    makers.make_gif(out, list(span), gif)

@@ -1,0 +1,157 @@
+"""What happens in a shot besides its actors: the burst of a moment, and busy things that are dull.
+
+The burst has a look of its own, and it is not just motion: sparks fly outwards from the actor, a
+warm glow and rays stand behind it, camera and actor punch in together. Rain, confetti, crowds and
+fast pans change as many pixels or more, which is what fools a ranking by motion.
+"""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from video2gif.sample.actors import disc, middle, stroke
+from video2gif.sample.script import Shot, rng
+
+_WARM = ((255, 246, 200), (255, 214, 90), (255, 160, 50), (255, 255, 255))
+
+
+class Effect(Protocol):
+    """Drawn before and after the actors; may return another array than it was given."""
+
+    def behind(self, frame: np.ndarray, n: int) -> np.ndarray: ...
+    def front(self, frame: np.ndarray, n: int) -> np.ndarray: ...
+
+
+def effect_of(shot: Shot, *, size: tuple[int, int]) -> Effect:
+    """The effect that a shot's kind asks for."""
+    chance = rng(shot.key, "effect")
+    if shot.kind == "burst":
+        return Burst(shot, size, chance)
+    if shot.kind == "rain":
+        return Rain(size, chance)
+    if shot.kind == "confetti":
+        return Confetti(shot.n_frames, size, chance)
+    return Nothing()
+
+
+def pulse(shot: Shot) -> np.ndarray:
+    """How hard a moment hits at each frame, in [0, 1], float64 (n_frames,); zeros if dull."""
+    n = np.arange(shot.n_frames)
+    hits = np.zeros(shot.n_frames)
+    if shot.kind == "burst":
+        for start in _launches(shot):
+            since = n - start
+            # A rise of three frames: a jump within one would look like a cut.
+            shape = np.clip(since / 3, 0, 1) * np.exp(-np.clip(since - 3, 0, None) / 6)
+            hits = np.maximum(hits, shape)
+    return hits
+
+
+def _launches(shot: Shot) -> list[int]:
+    period = int(rng(shot.key, "launches").integers(8, 12))
+    return list(range(1, shot.n_frames, period))
+
+
+class Nothing:
+    """A quiet shot."""
+
+    def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
+        return frame
+
+    def front(self, frame: np.ndarray, n: int) -> np.ndarray:
+        return frame
+
+
+class Burst:
+    """Rays, glow and sparks that fly outwards, all behind the actor."""
+
+    def __init__(self, shot: Shot, size: tuple[int, int], chance: np.random.Generator) -> None:
+        width, height = size
+        self._pulse = pulse(shot)
+        self._launches = _launches(shot)
+        self._strength = chance.uniform(0.65, 1.0)
+        self._middle = middle(shot, size)
+        x, y = np.meshgrid(np.arange(width) - self._middle[0], np.arange(height) - self._middle[1])
+        self._angle = np.arctan2(y, x).astype(np.float32)
+        self._glow = np.exp(-np.hypot(x, y) / (0.35 * width)).astype(np.float32)
+        self._spokes = int(chance.integers(8, 13))
+        self._turn = chance.choice([-1, 1]) * chance.uniform(0.08, 0.14)
+        n_sparks = 60
+        self._direction = chance.uniform(0, 2 * np.pi, n_sparks)
+        self._speed = chance.uniform(4, 12, n_sparks)
+        self._colour = chance.integers(len(_WARM), size=n_sparks)
+        self._radius = chance.uniform(1.2, 3.2, n_sparks)
+
+    def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
+        spokes = np.clip(3 * np.cos(self._spokes * (self._angle + self._turn * n)), 0, 1)
+        hit = self._strength * (0.35 + 0.65 * self._pulse[n])
+        light = (hit * self._glow * (0.45 + 0.55 * spokes))[:, :, None]
+        warm = np.array([255, 215, 120], dtype=np.float32)
+        frame = (frame + (warm - frame) * light).astype(np.uint8)
+        for k, start in enumerate(self._launches):
+            age = n - start
+            if 0 <= age < 14:
+                self._sparks(frame, age, turn=0.7 * k)
+        return frame
+
+    def front(self, frame: np.ndarray, n: int) -> np.ndarray:
+        return frame
+
+    def _sparks(self, frame: np.ndarray, age: int, *, turn: float) -> None:
+        way = np.stack([np.cos(self._direction + turn), np.sin(self._direction + turn)], axis=-1)
+        reach = (self._speed * self._strength)[:, None]
+        heads = self._middle + way * (10 + reach * (age + 1))
+        tails = self._middle + way * (10 + reach * (age - 0.2))
+        fade = 1 - age / 16
+        for head, tail, radius, colour in zip(
+            heads, tails, self._radius * fade, self._colour, strict=True
+        ):
+            stroke(frame, tail, head, radius, _WARM[colour])
+            disc(frame, head, radius, _WARM[colour])
+
+
+class Rain:
+    """Grey streaks in new places every frame, and the grain of a poor camera."""
+
+    def __init__(self, size: tuple[int, int], chance: np.random.Generator) -> None:
+        self._size = size
+        self._chance = chance  # Frames are drawn in order, once: the stream is the seed's alone.
+        self._slant = chance.uniform(-5, 5)
+
+    def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
+        return frame
+
+    def front(self, frame: np.ndarray, n: int) -> np.ndarray:
+        width, height = self._size
+        heads = self._chance.uniform((0, 0), (width, height), size=(110, 2))
+        length = np.array([self._slant, 16.0])
+        streaks = frame.copy()
+        for head in heads:
+            stroke(streaks, head, head + length, 1, (215, 220, 230))
+        grain = self._chance.normal(0, 14, size=(height // 2, width // 2)).astype(np.float32)
+        noisy = cv2.addWeighted(frame, 0.35, streaks, 0.65, 0).astype(np.float32)
+        noisy += cv2.resize(grain, (width, height))[:, :, None]
+        return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+class Confetti:
+    """Bright flakes, in the colours of the sparks too, that only sink."""
+
+    def __init__(self, n_frames: int, size: tuple[int, int], chance: np.random.Generator) -> None:
+        width, height = size
+        n = np.arange(n_frames)[:, None]
+        x0, y0 = chance.uniform(0, width, 70), chance.uniform(0, height, 70)
+        sway = 6 * np.sin(n / chance.uniform(3, 6, 70) + chance.uniform(0, 6, 70))
+        fall = chance.uniform(2, 5, 70)
+        self._xy = np.stack([x0 + sway, (y0 + fall * n) % height], axis=-1)
+        self._radius = chance.uniform(1.2, 3.0, 70)
+        self._colour = chance.integers(len(_WARM), size=70)
+
+    def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
+        return frame
+
+    def front(self, frame: np.ndarray, n: int) -> np.ndarray:
+        for xy, radius, colour in zip(self._xy[n], self._radius, self._colour, strict=True):
+            disc(frame, xy, radius, _WARM[colour])
+        return frame
