@@ -115,6 +115,7 @@ FINGERPRINTS = Table(
         width=_INT,
         height=_INT,
         bad_packets=_INT,
+        digest=_TEXT,  # of all that decides a match; "" unless ok
     ),
     ("kind", "id"),
 )
@@ -202,6 +203,8 @@ PREDICTIONS = Table(
         segment_id=_INT,
         start_frame=_INT,
         end_frame=_INT,
+        start_s=_REAL,
+        end_s=_REAL,
         score=_REAL,  # NaN: unscored
         motion=_REAL,  # the motion baseline's score
     ),
@@ -286,6 +289,18 @@ class Layout:
     @property
     def loss_plot(self) -> Path:
         return self.plots / "losses.csv"
+
+    @property
+    def eval_videos_plot(self) -> Path:
+        return self.plots / "nmsd_by_video.csv"
+
+    @property
+    def eval_categories_plot(self) -> Path:
+        return self.plots / "nmsd_by_category.csv"
+
+    @property
+    def eval_histogram_plot(self) -> Path:
+        return self.plots / "nmsd_histogram.csv"
 
     @property
     def predictions(self) -> Path:

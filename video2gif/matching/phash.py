@@ -1,0 +1,128 @@
+"""64-bit perceptual hashes of frames: whole frames and windows of them.
+
+`phash` is the hash of `imagehash.phash`, bit for bit, given the same 32×32 luma image: the low
+8×8 corner of the image's DCT-II, each coefficient compared with their median. Bits are numbered
+row by row, the most significant first, as in `imagehash`'s hexadecimal strings.
+
+GIF makers crop, letterbox and write captions, so every frame also has the hashes of `WINDOWS`:
+a whole GIF that was cropped by 10 % looks like the central 90 % of its video, a captioned one
+agrees with it in the window that leaves the caption out. A window's hash is the same hash of the
+window resampled to 32×32; resampling and DCT are one linear map, so it costs two small matrix
+products (`window_hashes`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+HASH_SIDE = 32
+"""Side of the luma image that a hash is made of, pixels."""
+LUMA_SIDE = 64
+"""Side of the luma image that windows are cut from, pixels."""
+
+_BITS_SIDE = 8
+_ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
+# Coefficients of a flat window are zero but for rounding; the largest one is 255 · 64².
+_SMALLEST_COEFFICIENT = 1e-6
+
+
+class Window(NamedTuple):
+    """A part of a frame, as fractions of its width and height. Symmetric about the middle column,
+    so that a mirrored window is the window of the mirrored frame."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def inside(self, outer: "Window") -> "Window":
+        """This window of the picture that fills `outer`."""
+        width, height = outer.x1 - outer.x0, outer.y1 - outer.y0
+        return Window(
+            outer.x0 + self.x0 * width,
+            outer.y0 + self.y0 * height,
+            outer.x0 + self.x1 * width,
+            outer.y0 + self.y1 * height,
+        )
+
+
+WHOLE = Window(0.0, 0.0, 1.0, 1.0)
+UPPER = Window(0.0, 0.0, 1.0, 0.75)  # without a caption at the bottom
+LOWER = Window(0.0, 0.25, 1.0, 1.0)  # without a caption at the top
+
+
+def _centre(share: float) -> Window:
+    margin = (1.0 - share) / 2
+    return Window(margin, margin, 1.0 - margin, 1.0 - margin)
+
+
+CROPS = tuple(_centre(share) for share in (1.0, 0.94, 0.9, 0.85))
+PARTS = (WHOLE, UPPER, LOWER)
+BAND = Window(0.0, 0.125, 1.0, 0.875)  # a 16:9 picture letterboxed in 4:3
+
+WINDOWS: tuple[Window, ...] = (
+    *(part.inside(crop) for crop in CROPS for part in PARTS if (part, crop) != (WHOLE, WHOLE)),
+    BAND,
+)
+"""The windows of `window_hashes`, in the order of its columns."""
+
+
+def phash(luma_N3232: np.ndarray) -> np.ndarray:
+    """Hashes uint64 (n,) of uint8 luma images (n, 32, 32); equal to `imagehash.phash`'s.
+
+    float64 and the order of the two transforms are imagehash's: with another arithmetic, constant
+    images, whose coefficients are zero but for rounding, hash differently.
+    """
+    rows = scipy.fft.dct(luma_N3232.astype(np.float64), axis=1)[:, :_BITS_SIDE]
+    low_N88 = scipy.fft.dct(rows, axis=2)[:, :, :_BITS_SIDE]
+    return _bits(low_N88)
+
+
+def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
+    """Hashes uint64 (n, len(WINDOWS)) of the windows of uint8 luma images (n, 64, 64)."""
+    luma = luma_N6464.astype(np.float64)
+    hashes = np.empty((len(luma), len(WINDOWS)), dtype=np.uint64)
+    across: dict[tuple[float, float], np.ndarray] = {}
+    for column, window in enumerate(WINDOWS):
+        x_range = (window.x0, window.x1)
+        if x_range not in across:
+            across[x_range] = luma @ _transform(*x_range).T
+        low_N88 = _transform(window.y0, window.y1) @ across[x_range]
+        low_N88[np.abs(low_N88) < _SMALLEST_COEFFICIENT] = 0.0
+        hashes[:, column] = _bits(low_N88)
+    return hashes
+
+
+def mirrored(hashes: np.ndarray) -> np.ndarray:
+    """Hashes of the mirrored frames, from the hashes alone: an approximation.
+
+    Mirroring negates the DCT's odd columns. The median is near zero, so their bits turn over; a
+    coefficient between the two medians keeps its bit: some 2 bits of 64 in photographs.
+    """
+    return hashes ^ _ODD_COLUMNS
+
+
+def quality(luma_N3232: np.ndarray) -> np.ndarray:
+    """How much evidence a frame's hash carries, float32 (n,) in [0, 1]; flat frames have 0.
+
+    The luma's standard deviation, from 2 levels (below, the hash is that of compression noise)
+    to 12 levels and more (a picture).
+    """
+    deviation = luma_N3232.reshape(len(luma_N3232), -1).std(axis=1, dtype=np.float64)
+    return np.clip((deviation - 2.0) / 10.0, 0.0, 1.0).astype(np.float32)
+
+
+def _bits(low_N88: np.ndarray) -> np.ndarray:
+    low_N64 = low_N88.reshape(-1, _BITS_SIDE * _BITS_SIDE)
+    bits = low_N64 > np.median(low_N64, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
+
+
+def _transform(start: float, stop: float) -> np.ndarray:
+    """(8, 64): area-average [start, stop) of 64 pixels into 32 bins, then the low DCT-II."""
+    edges = np.linspace(start, stop, HASH_SIDE + 1) * LUMA_SIDE
+    pixels = np.arange(LUMA_SIDE)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    bins = np.clip(overlap, 0.0, None) / (edges[1] - edges[0])
+    return scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE] @ bins

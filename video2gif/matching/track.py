@@ -1,0 +1,36 @@
+"""What matching needs to know of a file: when each frame is shown, and its hashes."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from video2gif.matching.phash import WINDOWS
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The hashes of one GIF or video, in presentation order."""
+
+    pts_s: np.ndarray
+    """float64 (n,), strictly increasing, 0.0 first: when each frame appears, seconds."""
+    end_s: float
+    """When the last frame disappears, seconds."""
+    hashes: np.ndarray
+    """uint64 (n, 1 + len(WINDOWS)): the whole frame, then its windows."""
+    quality: np.ndarray
+    """float32 (n,) in [0, 1]: the evidence in each frame's hash."""
+
+    def __len__(self) -> int:
+        return len(self.pts_s)
+
+    def __post_init__(self) -> None:
+        if self.hashes.shape != (len(self), 1 + len(WINDOWS)):
+            raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
+
+    def digest(self) -> str:
+        """sha256 of all that decides a match: the same hashes at the same times match alike."""
+        digest = hashlib.sha256(f"{len(self)} {self.end_s!r}\n".encode())
+        for array in (self.pts_s, self.hashes, self.quality):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
