@@ -1,0 +1,135 @@
+"""A small project on disk whose features hold a planted direction: shared by ranking tests.
+
+Segments that GIFs were made of have features shifted along one random direction of fc6 space;
+everything else is noise. A ranker that learns the direction ranks them first.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from video2gif.config import Params
+from video2gif.layout import (
+    FEATURES,
+    LABELS,
+    MATCHES,
+    PAIRS,
+    SEGMENTS,
+    SOURCES,
+    Layout,
+    ShardWriter,
+    clear_folder,
+)
+from video2gif.ranking.videos import N_FEATURES
+
+REPO = Path(__file__).parents[1]
+N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25
+SPLITS = ("train", "train", "train", "validation", "test")
+
+
+def small_params(**train: object) -> Params:
+    """The project's params.yaml with a ranker that trains in a blink."""
+    import dataclasses
+
+    params = Params.load(REPO / "params.yaml")
+    quick = {"hidden": [16], "epochs": 8, "ensemble": 2, "patience": 8, "tag_buckets": 4}
+    return dataclasses.replace(
+        params, train=dataclasses.replace(params.train, **{**quick, **train})
+    )
+
+
+def write_project(
+    root: Path,
+    *,
+    n_videos: int = 15,
+    strength: float = 16.0,
+    splits: tuple[str, ...] = SPLITS,
+    empty_segment: int | None = None,
+    n_pairs_per_positive: int = N_SEGMENTS - 1,
+) -> Layout:
+    """Tables and features of `n_videos`, one GIF each; `empty_segment` has no clips."""
+    layout, rng = Layout(root), np.random.default_rng(7)
+    direction = rng.normal(size=N_FEATURES) / np.sqrt(N_FEATURES)
+    tables: dict[str, list[dict[str, object]]] = {
+        name: [] for name in ("segments", "labels", "pairs", "matches", "sources", "features")
+    }
+    clear_folder(layout.features)
+    shards = ShardWriter(layout.features)
+    for number in range(n_videos):
+        video, gif, split = f"v{number:03d}", f"v{number:03d}-g0", splits[number % len(splits)]
+        positive = int(rng.integers(N_SEGMENTS))
+        n_clips = np.full(N_SEGMENTS, 2)
+        if empty_segment is not None:
+            n_clips[empty_segment] = 0
+            positive = (empty_segment + 1) % N_SEGMENTS
+        fc6 = rng.normal(size=(n_clips.sum(), N_FEATURES))
+        fc6[np.repeat(np.arange(N_SEGMENTS), n_clips) == positive] += strength * direction
+        shard, row = shards.add(video, {"fc6": fc6.astype(np.float16)})
+        for segment in range(N_SEGMENTS):
+            start, end = segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES
+            span = {
+                "start_frame": start,
+                "end_frame": end,
+                "start_s": start / FPS,
+                "end_s": end / FPS,
+            }
+            key = {"video_id": video, "segment_id": segment}
+            is_positive = segment == positive
+            tables["segments"].append({**key, **span})
+            tables["labels"].append(
+                {
+                    **key,
+                    "split": split,
+                    "label": "positive" if is_positive else "negative",
+                    "overlap": float(is_positive),
+                    "gif_id": gif if is_positive else "",
+                }
+            )
+            tables["features"].append(
+                {**key, "shard": shard, "row": row, "n_clips": int(n_clips[segment])}
+            )
+            row += int(n_clips[segment])
+            if is_positive:
+                tables["matches"].append(
+                    {
+                        "gif_id": gif,
+                        "video_id": video,
+                        **span,
+                        "distance": 1.0,
+                        "speed": 1.0,
+                        "confidence": 1.0,
+                        "status": "matched",
+                        "reason": "",
+                    }
+                )
+        tables["sources"].append(
+            {
+                "video_id": video,
+                "gif_id": gif,
+                "category": ("Sports", "Animals")[number % 2],
+                "tags": "a|b",
+                "title": "",
+                "split": "",
+            }
+        )
+        others = [s for s in range(N_SEGMENTS) if s != positive][:n_pairs_per_positive]
+        tables["pairs"] += [
+            {
+                "split": split,
+                "video_id": video,
+                "gif_id": gif,
+                "positive": positive,
+                "negative": other,
+                "popularity": 0.5,
+            }
+            for other in others
+        ]
+    shards.close()
+    SEGMENTS.write(layout.segments, tables["segments"])
+    LABELS.write(layout.labels, tables["labels"])
+    PAIRS.write(layout.pairs, tables["pairs"])
+    MATCHES.write(layout.matches, tables["matches"])
+    SOURCES.write(layout.sources, pd.DataFrame(tables["sources"]))
+    FEATURES.write(layout.features / "index.parquet", tables["features"])
+    return layout

@@ -1,0 +1,50 @@
+"""Rankings without training: what a trained ranker has to beat.
+
+Each gives one score a segment from frames [start, end) of `spans` (n, 2), higher is better.
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def random(video_id: str, n_segments: int, *, seed: int) -> np.ndarray:
+    """Uniform scores in [0, 1), (n_segments,), seeded by the video's id: the same in any run."""
+    digest = hashlib.sha256(f"{seed}:{video_id}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8])).random(n_segments)
+
+
+def motion(content: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """How much the picture changes from frame to frame, (n_segments,).
+
+    The mean over a segment's frames of the mean of `content` (n_frames, 3), the absolute
+    differences of hue, saturation and value that shot detection measured. A segment's first
+    frame is left out: where a shot begins, its difference measures the cut, not the motion.
+    A segment of one frame does not move: 0.
+    """
+    change = np.asarray(content, np.float64).mean(axis=1)
+    return np.array([_mean(change[start + 1 : end]) for start, end in spans])
+
+
+def motion_colour(
+    content: np.ndarray, spans: np.ndarray, colourfulness: np.ndarray | None = None
+) -> np.ndarray:
+    """Motion and colour, each as its rank in the video, averaged: (n_segments,) in [0, 1].
+
+    What `video2gif gif` ranks by when there is no model. Ranks, because the two have no common
+    unit. `colourfulness` (n_segments,), any scale; without it, the change of hue and saturation
+    alone stands for colour.
+    """
+    if colourfulness is None:
+        colourfulness = motion(np.asarray(content)[:, :2], spans)
+    return (_rank(motion(content, spans)) + _rank(colourfulness)) / 2
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _rank(values: np.ndarray) -> np.ndarray:
+    """Share of the other values that are smaller, ties by half, in [0, 1]."""
+    smaller = (values[:, None] > values).sum(axis=1) + 0.5 * (values[:, None] == values).sum(axis=1)
+    return (smaller - 0.5) / max(len(values) - 1, 1)

@@ -1,0 +1,145 @@
+"""The ranker: fc6 and context of a clip → one score, and how its members become one model.
+
+Source: PAPER.md, 'Network' (4096 → 512 → 128 → 1, ReLU between, linear output).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from video2gif.errors import EnvironmentProblem
+
+
+class Ranker(nn.Module):
+    """n_inputs → hidden… → 1, dropout after every hidden layer while training."""
+
+    def __init__(self, n_inputs: int, hidden: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width_in, width_out in zip([n_inputs, *hidden], hidden, strict=False):
+            layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(dropout)]
+        last = hidden[-1] if hidden else n_inputs
+        self.layers = nn.Sequential(*layers, nn.Linear(last, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, n_inputs) float32 → scores (n,)."""
+        scores: Tensor = self.layers(x)
+        return scores.squeeze(1)
+
+
+@dataclass(frozen=True)
+class Standardise:
+    """(fc6 − mean) / std, over the clips of the training split.
+
+    With random C3D weights the scale of fc6 is arbitrary, and weight decay and learning rate
+    would mean something else for every seed. The head released with the paper was trained on raw
+    fc6: for it, `none`.
+    """
+
+    mean: Tensor
+    """(4096,) float32."""
+    std: Tensor
+    """(4096,) float32, positive."""
+
+    @classmethod
+    def fit(cls, clips: Tensor) -> "Standardise":
+        """From clips (n, 4096). A feature that never changes keeps its scale."""
+        mean, std = clips.mean(dim=0), clips.std(dim=0, correction=0)
+        return cls(mean, torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    @classmethod
+    def none(cls, n_features: int) -> "Standardise":
+        """Leaves fc6 as it is."""
+        return cls(torch.zeros(n_features), torch.ones(n_features))
+
+    def __call__(self, clips: Tensor) -> Tensor:
+        return (clips.float() - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members trained from different seeds; a clip's score is the mean of theirs."""
+
+    standardise: Standardise
+    members: tuple[Ranker, ...]
+
+    @torch.no_grad()
+    def score_segments(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
+        """Scores (n,) of segments; NaN for one without clips.
+
+        `clips` (sum of n_clips, 4096) raw fc6, `context` (n, k), `n_clips` (n,).
+        """
+        x = torch.cat([self.standardise(clips), context.repeat_interleave(n_clips, dim=0)], dim=1)
+        scores = torch.stack([member.eval()(x) for member in self.members]).mean(dim=0)
+        return segment_means(scores, n_clips)
+
+    def save(self, path: Path) -> None:
+        """Write all members and the standardisation as safetensors: equal models, equal bytes."""
+        tensors = {"input.mean": self.standardise.mean, "input.std": self.standardise.std}
+        for number, member in enumerate(self.members):
+            for name, tensor in member.state_dict().items():
+                tensors[f"member.{number}.{name}"] = tensor.contiguous()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(save(tensors))
+
+    @classmethod
+    def load(
+        cls, path: Path, *, n_members: int, context_size: int, hidden: Sequence[int]
+    ) -> "Ensemble":
+        """Read and check a model: every tensor there, of the right shape, finite.
+
+        Raises `EnvironmentProblem` naming the file and what is wrong.
+        """
+        tensors = _read(path)
+        mean = _take(tensors, "input.mean", path)
+        rankers = []
+        for number in range(n_members):
+            ranker = Ranker(len(mean) + context_size, hidden, dropout=0.0)
+            state = {
+                name: _take(tensors, f"member.{number}.{name}", path, shape=expected.shape)
+                for name, expected in ranker.state_dict().items()
+            }
+            ranker.load_state_dict(state)
+            rankers.append(ranker)
+        std = _take(tensors, "input.std", path, shape=mean.shape)
+        return cls(Standardise(mean, std), tuple(rankers))
+
+
+def segment_means(scores: Tensor, n_clips: Tensor) -> Tensor:
+    """The mean score of each segment's clips, (n,); NaN (0 / 0) for a segment without any.
+
+    `scores` (sum of n_clips,), the clips of segment 0 first.
+    """
+    owner = torch.repeat_interleave(torch.arange(len(n_clips)), n_clips)
+    sums = scores.new_zeros(len(n_clips)).index_add(0, owner, scores)
+    return sums / n_clips
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise EnvironmentProblem(f"{path}: missing; `dvc repro train` makes it") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise EnvironmentProblem(f"{path}: not a readable safetensors file: {error}") from None
+
+
+def _take(
+    tensors: Mapping[str, Tensor], name: str, path: Path, shape: torch.Size | None = None
+) -> Tensor:
+    if name not in tensors:
+        raise EnvironmentProblem(f"{path}: no tensor {name}; it is not this model card's model")
+    tensor = tensors[name]
+    if shape is not None and tensor.shape != shape:
+        raise EnvironmentProblem(
+            f"{path}: {name} is {tuple(tensor.shape)}, the model card says {tuple(shape)}"
+        )
+    if not torch.isfinite(tensor).all():
+        raise EnvironmentProblem(f"{path}: {name} holds NaN or infinity; train again")
+    return tensor

@@ -1,0 +1,124 @@
+"""Score segments with a trained ranker. Reads models/ranker.safetensors and models/ranker.json.
+
+Used by the evaluate stage and by `video2gif gif` and `rank`: context and averaging over clips are
+those of training because they are the same code.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from video2gif.config import Extract
+from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.layout import read_json
+from video2gif.ranking.context import ContextEncoder
+from video2gif.ranking.model import Ensemble
+from video2gif.ranking.videos import Video
+
+
+def feature_source(extract: Extract, root: Path) -> dict[str, Any]:
+    """What fc6 was made with, as it stands in a model card: files by their sha256, not their path.
+
+    `root` is the project's: relative paths of weights and mean cube start there.
+    """
+    return {
+        "weights": _identity(extract.weights, root),
+        "mean": extract.mean if extract.mean == "channel" else _identity(extract.mean, root),
+        "clip_stride": extract.clip_stride,
+        "mirror": extract.mirror,
+    }
+
+
+def _identity(name: str, root: Path) -> str:
+    if name.startswith("random:"):
+        return name
+    try:
+        with (root / name).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise EnvironmentProblem(f"{root / name}: {error.strerror}; named by extract") from None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained ranker, ready to score."""
+
+    ensemble: Ensemble
+    context: ContextEncoder
+    card: Mapping[str, Any]
+    """The model card as read."""
+    path: Path
+
+    @classmethod
+    def load(cls, model: Path, card: Path) -> "Scorer":
+        """Read and check a model and its card.
+
+        Raises `EnvironmentProblem` for a missing or damaged file, or a pair that does not belong
+        together (names, shapes, NaN).
+        """
+        content = read_json(card)
+        try:
+            context = ContextEncoder.from_card(content["context"])
+            n_members, hidden = int(content["n_members"]), list(content["params"]["hidden"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EnvironmentProblem(
+                f"{card}: not a model card of this version ({error!r}); run `dvc repro train`"
+            ) from None
+        ensemble = Ensemble.load(
+            model, n_members=n_members, context_size=context.size, hidden=hidden
+        )
+        return cls(ensemble, context, content, model)
+
+    def check_features(self, source: Mapping[str, Any]) -> None:
+        """Refuse features of other weights than the model was trained on (see `feature_source`).
+
+        Other weights give other numbers in the same 4096 places: the scores would be noise.
+        Stride and mirroring only change how well a segment is sampled and may differ.
+        """
+        trained = self.card["features"]
+        for key in ("weights", "mean"):
+            if trained[key] != source[key]:
+                raise UserError(
+                    f"{self.path}: trained on features with extract.{key} = {trained[key]}, given"
+                    f" {source[key]}; use the same in params.yaml, or train again"
+                )
+
+    def score(
+        self,
+        fc6: Sequence[np.ndarray],
+        *,
+        category: str,
+        tags: Sequence[str],
+        spans_s: np.ndarray,
+        duration_s: float,
+    ) -> np.ndarray:
+        """Score of each segment of a video, float64 (n,); NaN for one without clips.
+
+        `fc6`: (n_clips, 4096) of each segment; `spans_s` (n, 2) seconds. Unknown category: "".
+        """
+        columns = self.context.encode(
+            category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
+        )
+        n_features = len(self.ensemble.standardise.mean)
+        clips = np.concatenate([np.zeros((0, n_features), np.float32), *fc6])
+        scores = self.ensemble.score_segments(
+            torch.from_numpy(clips),
+            torch.from_numpy(columns),
+            torch.tensor([len(part) for part in fc6], dtype=torch.int64),
+        )
+        return scores.numpy().astype(np.float64)
+
+    def score_video(self, video: Video) -> np.ndarray:
+        """The same for a video of the tables."""
+        return self.score(
+            video.fc6,
+            category=video.category,
+            tags=video.tags,
+            spans_s=video.spans_s,
+            duration_s=video.duration_s,
+        )

@@ -1,0 +1,252 @@
+"""Score every segment and compare with the GIFs people made (PAPER.md, 'Metrics').
+
+Reads the model, features, segments, labels (splits), matches, sources and fingerprints (the
+motion baseline); writes data/predictions.parquet, metrics/eval.json and three plots.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from video2gif.config import Evaluate, Params
+from video2gif.fingerprint import Fingerprints
+from video2gif.items import Context, Counts
+from video2gif.layout import PREDICTIONS, SOURCES, Layout, write_csv, write_json
+from video2gif.ranking import baselines
+from video2gif.ranking.bootstrap import mean_interval
+from video2gif.ranking.evaluation import (
+    VideoMetrics,
+    mean_metrics,
+    usable_gifs,
+    video_metrics,
+)
+from video2gif.ranking.metrics import Span
+from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.ranking.videos import Video, load_videos
+
+_log = logging.getLogger(__name__)
+
+METRICS = {"nmsd": "nmsd", "map": "average_precision", "recall_at_5": "recall_at_5"}
+"""Names in eval.json and the fields of `VideoMetrics` they are means of."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A video and the scores of its segments, (n,) each; NaN: unscored."""
+
+    video: Video
+    score: np.ndarray
+    motion: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One video's metrics, of the ranker and of the baselines on the same GIFs."""
+
+    video_id: str
+    category: str
+    gifs: tuple[Span, ...]
+    n_unscored: int
+    ranker: VideoMetrics
+    random: VideoMetrics
+    motion: VideoMetrics
+
+
+def run(layout: Layout, params: Params, context: Context) -> Counts:
+    """Evaluate the split; an empty one gives nulls and a warning, never an error."""
+    scorer = Scorer.load(layout.model, layout.model_card)
+    scorer.check_features(feature_source(params.extract, layout.root))
+    ranked = _rank_all(load_videos(layout), scorer, layout, context)
+    rows = [_prediction_rows(one) for one in ranked]
+    PREDICTIONS.write(layout.predictions, pd.concat(rows) if rows else [])
+    evaluated = [
+        evaluate_video(one, params.evaluate)
+        for one in ranked
+        if in_split(one.video, params.evaluate.split) and can_evaluate(one)
+    ]
+    n_gifs = _gifs_in_split(layout, ranked, params.evaluate.split)
+    metrics = summary(evaluated, params.evaluate, n_gifs_in_split=n_gifs)
+    metrics["random_weights"] = bool(scorer.card["random_weights"])
+    if not evaluated:
+        _log.warning(
+            "evaluate: no video of split %s has a matched GIF and features; metrics are null",
+            params.evaluate.split,
+        )
+    write_json(layout.eval_metrics, metrics)
+    _write_plots(layout, evaluated, metrics)
+    return Counts(computed=len(evaluated))
+
+
+# Pure computation
+
+
+def in_split(video: Video, split: str) -> bool:
+    """Whether the video belongs to `evaluate.split` ("all": any)."""
+    return split in (video.split, "all")
+
+
+def can_evaluate(one: Ranked) -> bool:
+    """Whether there is a GIF to find and a score to find it by."""
+    gifs = usable_gifs(one.video.gifs, one.video.n_frames)
+    return bool(gifs) and not np.isnan(one.score).all()
+
+
+def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
+    """Metrics of the ranker, of the motion baseline, and of random rankings (their mean)."""
+    video = one.video
+    gifs = usable_gifs(video.gifs, video.n_frames)
+    n_segments = len(video.spans)
+    seeds = range(params.seed, params.seed + params.random_seeds)
+    random = [
+        video_metrics(
+            gifs=gifs,
+            spans=video.spans,
+            scores=baselines.random(video.video_id, n_segments, seed=seed),
+        )
+        for seed in seeds
+    ]
+    return Evaluated(
+        video_id=video.video_id,
+        category=video.category,
+        gifs=tuple(gifs),
+        n_unscored=int(np.isnan(one.score).sum()),
+        ranker=video_metrics(gifs=gifs, spans=video.spans, scores=one.score),
+        random=mean_metrics(random),
+        motion=video_metrics(gifs=gifs, spans=video.spans, scores=one.motion),
+    )
+
+
+def summary(
+    evaluated: Sequence[Evaluated], params: Evaluate, *, n_gifs_in_split: int
+) -> dict[str, Any]:
+    """What metrics/eval.json holds: means over videos with bootstrap 95 % intervals."""
+    n_gifs = sum(len(one.gifs) for one in evaluated)
+    categories = sorted({one.category for one in evaluated})
+    return {
+        **_figures([one.ranker for one in evaluated], params),
+        "split": params.split,
+        "n_videos": len(evaluated),
+        "n_gifs": n_gifs,
+        "n_skipped": n_gifs_in_split - n_gifs,
+        "n_unscored_segments": sum(one.n_unscored for one in evaluated),
+        "baselines": {
+            "random": _figures([one.random for one in evaluated], params),
+            "motion": _figures([one.motion for one in evaluated], params),
+        },
+        "per_category": {
+            category: _category([one for one in evaluated if one.category == category], params)
+            for category in categories
+        },
+    }
+
+
+def _category(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
+    return {
+        **_figures([one.ranker for one in evaluated], params),
+        "n_videos": len(evaluated),
+        "n_gifs": sum(len(one.gifs) for one in evaluated),
+    }
+
+
+def _figures(metrics: Sequence[VideoMetrics], params: Evaluate) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, field in METRICS.items():
+        values = [getattr(one, field) for one in metrics]
+        figures[name] = float(np.mean(values)) if values else None
+        # The same seed everywhere: ranker and baselines are resampled with the same videos.
+        interval = mean_interval(values, samples=params.bootstrap_samples, seed=params.seed)
+        figures[f"{name}_ci"] = list(interval) if values else None
+    return figures
+
+
+# Input and output
+
+
+def _rank_all(
+    videos: Sequence[Video], scorer: Scorer, layout: Layout, context: Context
+) -> list[Ranked]:
+    fingerprints = Fingerprints.open(layout)
+    ranked = []
+    for done, video in enumerate(videos, start=1):
+        content = fingerprints.get("video", video.video_id).content
+        motion = baselines.motion(content, video.spans)
+        ranked.append(Ranked(video, scorer.score_video(video), motion))
+        context.progress("evaluate", done, len(videos))
+    return ranked
+
+
+def _prediction_rows(one: Ranked) -> pd.DataFrame:
+    video = one.video
+    return pd.DataFrame(
+        {
+            "split": video.split,
+            "video_id": video.video_id,
+            "segment_id": video.segment_ids,
+            "start_frame": video.spans[:, 0],
+            "end_frame": video.spans[:, 1],
+            "start_s": video.spans_s[:, 0],
+            "end_s": video.spans_s[:, 1],
+            "score": one.score,
+            "motion": one.motion,
+        }
+    )
+
+
+def _gifs_in_split(layout: Layout, ranked: Sequence[Ranked], split: str) -> int:
+    """GIFs of the manifest whose video is in the split, matched or not."""
+    sources = SOURCES.read(layout.sources)
+    chosen = {one.video.video_id for one in ranked if in_split(one.video, split)}
+    return int(((sources["gif_id"] != "") & sources["video_id"].isin(chosen)).sum())
+
+
+def _write_plots(layout: Layout, evaluated: Sequence[Evaluated], metrics: dict[str, Any]) -> None:
+    write_csv(layout.eval_videos_plot, _video_rows(evaluated))
+    write_csv(layout.eval_categories_plot, _category_rows(metrics))
+    write_csv(layout.eval_histogram_plot, histogram(evaluated))
+
+
+def _video_rows(evaluated: Sequence[Evaluated]) -> pd.DataFrame:
+    rows = [
+        {
+            "video_id": one.video_id,
+            "category": one.category,
+            "n_gifs": len(one.gifs),
+            "nmsd": one.ranker.nmsd,
+            "average_precision": one.ranker.average_precision,
+            "random_nmsd": one.random.nmsd,
+            "motion_nmsd": one.motion.nmsd,
+        }
+        for one in evaluated
+    ]
+    columns = [
+        "video_id",
+        "category",
+        "n_gifs",
+        "nmsd",
+        "average_precision",
+        "random_nmsd",
+        "motion_nmsd",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _category_rows(metrics: dict[str, Any]) -> pd.DataFrame:
+    rows = [
+        {"category": name, "nmsd": figures["nmsd"], "n_videos": figures["n_videos"]}
+        for name, figures in metrics["per_category"].items()
+    ]
+    return pd.DataFrame(rows, columns=["category", "nmsd", "n_videos"])
+
+
+def histogram(evaluated: Sequence[Evaluated], n_bins: int = 10) -> pd.DataFrame:
+    """Videos by nMSD in bins of equal width over [0, 1]: plots/nmsd_histogram.csv."""
+    edges = np.linspace(0, 1, n_bins + 1)
+    columns = {
+        name: np.histogram([getattr(one, name).nmsd for one in evaluated], edges)[0]
+        for name in ("ranker", "random", "motion")
+    }
+    return pd.DataFrame({"from": edges[:-1], "to": edges[1:], **columns})

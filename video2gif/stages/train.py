@@ -1,0 +1,91 @@
+"""Train the ranker on pairs of segments (PAPER.md, 'Network' and 'Loss').
+
+Reads segments, labels, pairs, matches, sources and features; writes models/ranker.safetensors,
+its card models/ranker.json, metrics/train.json, plots/train.csv and plots/losses.csv.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from video2gif.config import Params
+from video2gif.items import Context, Counts
+from video2gif.layout import Layout, write_csv, write_json
+from video2gif.ranking.losses import curves
+from video2gif.ranking.scorer import feature_source
+from video2gif.ranking.training import Trained, can_validate, train
+from video2gif.ranking.videos import Video, load_videos
+
+_LIMITS = (
+    "Ranks segments of one video against each other; scores of two videos are not comparable."
+    " Learns what the makers of its training GIFs chose, with their tastes and their noise."
+)
+
+
+def run(layout: Layout, params: Params, context: Context) -> Counts:
+    """Train all members; raises `UserError` when there is no pair to learn from."""
+    videos = load_videos(layout)
+    source = feature_source(params.extract, layout.root)
+    trained = train(
+        videos, params.train, lambda done, total: context.progress("train", done, total)
+    )
+    trained.ensemble.save(layout.model)
+    metrics = train_metrics(trained, videos)
+    write_json(layout.model_card, _card(trained, params, source, metrics, layout))
+    write_json(layout.train_metrics, metrics)
+    write_csv(layout.train_plot, pd.DataFrame([asdict(epoch) for epoch in trained.history]))
+    write_csv(layout.loss_plot, curves(params.train.huber_delta))
+    return Counts(computed=params.train.ensemble)
+
+
+def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
+    """What metrics/train.json holds: sizes, and each member's chosen epoch."""
+    training = [video for video in videos if video.split == "train"]
+    held_out = [v for v in videos if v.split == "validation" and can_validate(v)]
+    return {
+        "n_videos": len(training),
+        "n_gifs": sum(len(video.gifs) for video in training),
+        "n_pairs": trained.n_pairs,
+        "n_clips": sum(len(video.clips) for video in training),
+        "n_validation_videos": len(held_out),
+        "stopped_by": "validation nMSD" if held_out else "training loss (no validation videos)",
+        "epochs": len(trained.history),
+        "loss": float(np.mean([epoch.loss for epoch in trained.best])),
+        "validation_nmsd": float(np.mean([epoch.validation_nmsd for epoch in trained.best])),
+        "members": [asdict(epoch) for epoch in trained.best],
+    }
+
+
+def _card(
+    trained: Trained,
+    params: Params,
+    source: dict[str, Any],
+    metrics: dict[str, Any],
+    layout: Layout,
+) -> dict[str, Any]:
+    """The model card: what one needs to use the model, and to judge it."""
+    tables = {"pairs": layout.pairs, "features": layout.features / "index.parquet"}
+    return {
+        "model": "video2gif ranker",
+        "sha256": _sha256(layout.model),
+        "n_members": len(trained.ensemble.members),
+        "standardised_inputs": True,
+        "context": trained.context.to_card(),
+        "features": source,
+        "random_weights": source["weights"].startswith("random:"),
+        "params": asdict(params.train),
+        "label": asdict(params.label),
+        "data": {name: _sha256(path) for name, path in tables.items()},
+        "metrics": metrics,
+        "limits": _LIMITS,
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
