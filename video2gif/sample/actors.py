@@ -181,10 +181,8 @@ def _animal(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: C
 
 def _dancer(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
     skin = (236, 188, 150)
-    hip, neck = (
-        _beside(xy, 0.1 * r * np.sin(phase), 0.2 * r),
-        _beside(xy, 0.15 * r * np.sin(phase), -0.55 * r),
-    )
+    sway = r * np.sin(phase)
+    hip, neck = _beside(xy, 0.1 * sway, 0.2 * r), _beside(xy, 0.15 * sway, -0.55 * r)
     for side in (-1, 1):
         knee = hip + 0.5 * r * _towards(side * (0.35 + 0.3 * np.sin(phase + side)))
         stroke(frame, hip, knee, 0.22 * r, _shade(colour, 0.6))
@@ -194,8 +192,8 @@ def _dancer(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: C
         stroke(frame, neck, elbow, 0.17 * r, colour)
         stroke(frame, elbow, elbow + 0.42 * r * _towards(lift + side * 0.6), 0.15 * r, skin)
     stroke(frame, hip, neck, 0.42 * r, colour)
-    disc(frame, _beside(neck, 0.05 * r * np.sin(phase), -0.32 * r), 0.25 * r, skin)
-    disc(frame, _beside(neck, 0.05 * r * np.sin(phase), -0.43 * r), 0.2 * r, (50, 35, 30))
+    disc(frame, _beside(neck, 0.05 * sway, -0.32 * r), 0.25 * r, skin)
+    disc(frame, _beside(neck, 0.05 * sway, -0.43 * r), 0.2 * r, (50, 35, 30))
 
 
 def _gull(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
@@ -207,7 +205,6 @@ def _gull(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Col
         stroke(frame, xy, elbow, 0.26 * r, white)
         stroke(frame, elbow, tip, 0.18 * r, _shade(colour, 0.9))
     _oval(frame, xy, (0.3 * r, 0.55 * r), 0, white)
-    disc(frame, _beside(xy, 0, -0.5 * r), 0.24 * r, white)
-    stroke(
-        frame, _beside(xy, 0, -0.5 * r), _beside(xy, 0.3 * r, -0.42 * r), 0.12 * r, (240, 160, 40)
-    )
+    head = _beside(xy, 0, -0.5 * r)
+    disc(frame, head, 0.24 * r, white)
+    stroke(frame, head, _beside(head, 0.3 * r, 0.08 * r), 0.12 * r, (240, 160, 40))

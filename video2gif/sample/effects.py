@@ -42,8 +42,8 @@ def pulse(shot: Shot) -> np.ndarray:
     if shot.kind == "burst":
         for start in _launches(shot):
             since = n - start
-            # A rise of three frames: a jump within one would look like a cut.
-            shape = np.clip(since / 3, 0, 1) * np.exp(-np.clip(since - 3, 0, None) / 6)
+            # A rise of four frames: a jump within one would look like a cut.
+            shape = np.clip(since / 4, 0, 1) * np.exp(-np.clip(since - 4, 0, None) / 6)
             hits = np.maximum(hits, shape)
     return hits
 
