@@ -151,6 +151,23 @@ SEGMENTS = Table(
     ("video_id", "segment_id"),
 )
 
+SPANS = Table(
+    "spans",  # where each GIF lies in its video, as the labels take it; every GIF exactly once
+    _schema(
+        video_id=_TEXT,
+        gif_id=_TEXT,
+        start_frame=_INT,  # null unless placed
+        end_frame=_INT,
+        start_s=_REAL,
+        end_s=_REAL,
+        origin=_TEXT,  # match | declared | ""
+        popularity=_REAL,  # in [0, 1]
+        status=_TEXT,  # placed | ambiguous | unplaced | quarantined
+        reason=_TEXT,
+    ),
+    ("video_id", "gif_id"),
+)
+
 LABELS = Table(
     "labels",
     _schema(
@@ -249,6 +266,10 @@ class Layout:
     @property
     def segments(self) -> Path:
         return self.root / "data" / "segments.parquet"
+
+    @property
+    def spans(self) -> Path:
+        return self.root / "data" / "spans.parquet"
 
     @property
     def labels(self) -> Path:
