@@ -28,7 +28,10 @@ from video2gif.media.open import (
     open_container,
     video_stream,
 )
+from video2gif.media.rotate import Upright
 
+# Containers whose index says where key frames are; others are read from the start.
+_INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _MAX_BACKWARD_S = 1.0  # A jump back farther than this is a broken file, not a sloppy muxer.
 
 
@@ -53,7 +56,7 @@ class StreamInfo:
 
 
 class Decoder:
-    """Decode a file's video once, from start to end.
+    """Decode a file's video once, in presentation order.
 
     Use in `with`; iterate `frames()` once. Raises `ItemError` (see `open_container`) on entry.
     """
@@ -90,16 +93,21 @@ class Decoder:
     ) -> None:
         self._resources.close()
 
-    def frames(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Yield (seconds since the first frame, frame); times strictly increase from 0.0."""
+    def frames(self, *, from_s: float = 0.0) -> Iterator[tuple[float, VideoFrame]]:
+        """Yield (seconds since the first frame, frame); times strictly increase.
+
+        `from_s` only spares work: frames before the last key frame at or before it may be left
+        out; those that come are the same, with the same times, as without it.
+        """
         clock = _Clock(self._stream, self.info)
+        upright = Upright()
         count = 0
-        for frame in self._decoded():
+        for frame in self._decoded(clock, from_s):
             count += 1
             self._check_total(count, frame)
             time_s = clock.time_s(frame)
             self.end_s, self.repaired_pts = clock.end_s, clock.repaired
-            yield time_s, frame
+            yield time_s, upright(frame)
         if not count:
             raise ItemError("no_frames", f"none of {self.packets} packets gave a frame")
 
@@ -113,12 +121,24 @@ class Decoder:
         # Also holds for sizes that appear in mid-stream: such a packet counts as bad.
         context.options = {"max_pixels": str(max_frame_pixels(self._container))}
 
-    def _decoded(self) -> Iterator[VideoFrame]:
-        for packet in self._packets():
+    def _decoded(self, clock: "_Clock", from_s: float) -> Iterator[VideoFrame]:
+        frames = self._decode(self._packets())
+        if from_s > 0 and self._container.format.name in _INDEXED:
+            first = next(frames, None)
+            if first is None:
+                return
+            clock.start(first)
+            frames = self._decode(self._packets_from(clock.ticks(from_s)))
+        yield from frames
+
+    def _decode(self, packets: Iterator[Packet]) -> Iterator[VideoFrame]:
+        for packet in packets:
             is_flush = packet.size == 0
             self.packets += not is_flush
             try:
                 frames = self._stream.decode(None if is_flush else packet)
+            except MemoryError:
+                raise  # The item is too much for its limits: no fault of this packet.
             except av.error.FFmpegError:
                 self.bad_packets += 1
                 continue
@@ -132,6 +152,23 @@ class Decoder:
             yield from self._container.demux(self._stream)
         except av.error.FFmpegError:
             self.bad_packets += 1
+            yield Packet()  # Let the decoder give out what it still holds.
+
+    def _packets_from(self, pts: int) -> Iterator[Packet]:
+        """Packets from a key frame at or before `pts`; from the start when there is none.
+
+        Pictures that follow a key frame but are shown before it may lean on what was skipped, so
+        it is the key frame's own PTS that counts.
+        """
+        self._container.seek(pts, stream=self._stream)
+        packets = self._packets()
+        first = next(packets)
+        if not first.is_keyframe or first.pts is None or first.pts > pts:
+            self._container.seek(self._stream.start_time or 0, stream=self._stream)
+            packets = self._packets()
+        else:
+            yield first
+        yield from packets
 
     def _check_total(self, count: int, frame: VideoFrame) -> None:
         total = count * frame.width * frame.height
@@ -148,9 +185,17 @@ class _Clock:
         self._tick = Fraction(stream.time_base or Fraction(1, av.time_base))
         self._usual = max(1, round(1 / (info.fps * self._tick))) if info.fps else 1
         self._first: int | None = None
-        self._last = 0
+        self._last: int | None = None
         self.repaired = 0
         self.end_s = 0.0
+
+    def start(self, frame: VideoFrame) -> None:
+        """Time 0 is this frame's PTS."""
+        self._first = frame.pts or 0
+
+    def ticks(self, time_s: float) -> int:
+        """The PTS of a time."""
+        return (self._first or 0) + int(time_s / self._tick)
 
     def time_s(self, frame: VideoFrame) -> float:
         pts = self._monotone(frame.pts)
@@ -161,7 +206,7 @@ class _Clock:
         return float((pts - self._first) * self._tick)
 
     def _monotone(self, pts: int | None) -> int:
-        if self._first is None:
+        if self._last is None:
             return pts or 0
         if pts is not None and pts > self._last:
             return pts

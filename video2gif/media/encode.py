@@ -6,7 +6,7 @@ split → palettegen → paletteuse.
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +15,15 @@ import numpy as np
 from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from video2gif.errors import ItemError
+from video2gif.media.decode import Decoder
 
 Palette = Literal["full", "diff", "web"]
 
 _CENTISECOND = Fraction(1, 100)
+_EPSILON_S = 1e-6  # A boundary that went through a text file still hits its frame.
 
 
 def write_video(
@@ -29,23 +34,30 @@ def write_video(
     Odd sizes are kept by storing colour at full resolution (yuv444p). One thread and no
     timestamps: the same frames give the same bytes.
     """
-    frames = iter(frames)
-    first = next(frames)
+    first, frames = _peek(frames)
     height, width, _ = first.shape
-    with av.open(
-        str(path),
-        "w",
-        format="mp4",
-        options={"movflags": "+faststart", "fflags": "+bitexact"},
-    ) as container:
+    options = {"movflags": "+faststart", "fflags": "+bitexact"}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
         stream = container.add_stream("libx264", rate=Fraction(fps))
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         stream.codec_context.thread_count = 1
         stream.options = {"crf": str(crf), "preset": "veryfast", "flags": "+bitexact"}
-        for number, array in enumerate(chain([first], frames)):
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            frame.pts, frame.time_base = number, 1 / Fraction(fps)
+        for number, array in enumerate(frames):
+            container.mux(stream.encode(_frame(array, pts=number, time_base=1 / Fraction(fps))))
+        container.mux(stream.encode(None))
+
+
+def write_webp(path: Path, frames: Iterable[np.ndarray], *, delays_cs: Sequence[int]) -> None:
+    """Encode rgb24 frames, (height, width, 3) uint8, as an animated WebP that loops for ever."""
+    first, frames = _peek(frames)
+    height, width, _ = first.shape
+    with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
+        stream = container.add_stream("libwebp_anim", rate=100)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = _CENTISECOND
+        stream.options = {"quality": "75"}
+        for frame in _timed(frames, delays_cs):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -65,12 +77,9 @@ def write_gif(
     `full` weighs all pixels, `diff` only those that change (and redraws only their rectangle),
     `web` is the fixed 216-colour cube of older tools. `loop`: 0 for ever, -1 never, else repeats.
     """
-    frames = iter(frames)
-    first = next(frames)
+    first, frames = _peek(frames)
     height, width, _ = first.shape
-    shown = list(
-        _quantized(_timed(chain([first], frames), delays_cs), width, height, palette, dither)
-    )
+    shown = list(_quantized(_timed(frames, delays_cs), width, height, palette, dither))
     last_cs = delays_cs if isinstance(delays_cs, int) else delays_cs[len(shown) - 1]
     options = {"loop": str(loop), "final_delay": str(last_cs), "fflags": "+bitexact"}
     with av.open(str(path), "w", format="gif", options=options) as container:
@@ -82,13 +91,108 @@ def write_gif(
         container.mux(stream.encode(None))
 
 
+def write_clip(
+    source: Path,
+    target: Path,
+    *,
+    start_s: float,
+    end_s: float,
+    height: int,
+    fps: int,
+    format: Literal["gif", "webp", "mp4"] = "gif",
+) -> None:
+    """Cut [start_s, end_s) out of a video, by PTS, at `fps` frames a second and `height` pixels.
+
+    At each output time the source frame nearest by PTS is shown, but only frames whose PTS lies in
+    the span, so that nothing of a neighbouring shot leaks in. Raises `ItemError`: those of
+    `Decoder`, and no_frames when the span holds none.
+    """
+    n_frames = max(1, round((end_s - start_s) * fps))
+    times_s = [start_s + number / fps for number in range(n_frames)]
+    with Decoder(source) as decoder:
+        frames = _resized(
+            _nearest(_span(decoder, start_s, end_s), times_s), decoder.info.sample_aspect, height
+        )
+        if format == "mp4":
+            write_video(target, frames, fps=fps)
+        elif format == "webp":
+            write_webp(target, frames, delays_cs=delays_cs(fps, n_frames))
+        else:
+            write_gif(target, frames, delays_cs=delays_cs(fps, n_frames))
+
+
+def delays_cs(fps: int, n_frames: int) -> list[int]:
+    """Whole centiseconds that follow `fps` without drift: 15 a second is 7, 6, 7, 7, 6, 7 …"""
+    ends = [round(100 * number / fps) for number in range(n_frames + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def _span(decoder: Decoder, start_s: float, end_s: float) -> Iterator[tuple[float, VideoFrame]]:
+    """The frames with start_s <= time < end_s."""
+    empty = True
+    for time_s, frame in decoder.frames(from_s=start_s):
+        if time_s >= end_s - _EPSILON_S:
+            break
+        if time_s >= start_s - _EPSILON_S:
+            empty = False
+            yield time_s, frame
+    if empty:
+        raise ItemError("no_frames", f"no frame between {start_s:g} s and {end_s:g} s")
+
+
+def _nearest(
+    frames: Iterable[tuple[float, VideoFrame]], times_s: Sequence[float]
+) -> Iterator[VideoFrame]:
+    """For each time the frame nearest to it (the earlier of two as near)."""
+    wanted = iter(times_s)
+    time_s = next(wanted, None)
+    before: tuple[float, VideoFrame] | None = None
+    for after_s, after in frames:
+        while before and time_s is not None and time_s - before[0] <= after_s - time_s:
+            yield before[1]
+            time_s = next(wanted, None)
+        before = after_s, after
+    while before and time_s is not None:
+        yield before[1]
+        time_s = next(wanted, None)
+
+
+def _resized(
+    frames: Iterable[VideoFrame], sample_aspect: Fraction, height: int
+) -> Iterator[np.ndarray]:
+    """Frames as rgb24 at `height`, square pixels, sizes even (mp4 wants that)."""
+    scaler = VideoReformatter()
+    height += height % 2
+    width = 0
+    for frame in frames:
+        if not width:
+            width = max(2, 2 * round(height * frame.width * sample_aspect / frame.height / 2))
+        small = scaler.reformat(
+            frame, width, height, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
+        )
+        yield small.to_ndarray()
+
+
+def _peek(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """The first frame, and all of them."""
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError("no frames to encode")
+    return first, chain([first], frames)
+
+
+def _frame(array: np.ndarray, *, pts: int, time_base: Fraction) -> VideoFrame:
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+    frame.pts, frame.time_base = pts, time_base
+    return frame
+
+
 def _timed(frames: Iterable[np.ndarray], delays_cs: Sequence[int] | int) -> Iterator[VideoFrame]:
     pts = 0
     for number, array in enumerate(frames):
-        frame = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-        frame.pts, frame.time_base = pts, _CENTISECOND
+        yield _frame(array, pts=pts, time_base=_CENTISECOND)
         pts += delays_cs if isinstance(delays_cs, int) else delays_cs[number]
-        yield frame
 
 
 def _quantized(
@@ -146,7 +250,7 @@ def _drain(graph: Graph) -> Iterator[VideoFrame]:
 
 
 def _web_palette() -> VideoFrame:
-    """The 216 colours whose channels are multiples of 0x33, padded to 256 with a transparent one."""
+    """The 216 colours whose channels are multiples of 0x33, padded with transparent black."""
     levels = np.arange(0, 256, 51, dtype=np.uint8)
     cube_BGR = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     colours = np.zeros((256, 4), np.uint8)  # the rest: transparent black

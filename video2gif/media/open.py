@@ -35,6 +35,7 @@ _FORMATS = (
     "gif",
     "webp_pipe",
 )
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @contextmanager
@@ -54,12 +55,14 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The video stream a player would show: never cover art; of several, libav's best."""
-    best = container.streams.best("video")
-    candidates = [best, *container.streams.video] if best is not None else []
-    for stream in candidates:
-        if isinstance(stream, VideoStream) and not stream.disposition & Disposition.attached_pic:
-            return stream
+    """The video a player would show: the first enabled stream, else the first; never cover art.
+
+    Not libav's "best" (the largest picture): people see, and cut GIFs from, the first track.
+    """
+    streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
+    enabled = [s for s in streams if s.disposition & Disposition.default]
+    for stream in enabled or streams:
+        return stream
     raise ItemError("no_video", f"no video stream among {len(container.streams)} streams")
 
 
