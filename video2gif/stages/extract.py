@@ -1,0 +1,104 @@
+"""C3D features of every segment. Reads media, downloads and segments; writes data/features/.
+
+`features/index.parquet` has a row for every segment: `n_clips` rows of the shard's fc6 from `row`
+on, none for a segment shorter than one clip or of a video that failed. `features/status.parquet`
+says how each video went.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from video2gif.config import Params
+from video2gif.features.extract import Extraction, Features, extraction, read_features
+from video2gif.items import Context, Counts, Item, Outcome, check_failed_fraction, compute
+from video2gif.layout import (
+    DOWNLOADS,
+    FEATURE_STATUS,
+    FEATURES,
+    SEGMENTS,
+    Layout,
+    ShardWriter,
+    clear_folder,
+)
+
+STAGE = "extract"
+
+Segments = Mapping[str, pd.DataFrame]
+"""Rows of segments.parquet by video_id, both in order."""
+
+
+def run(layout: Layout, params: Params, context: Context) -> Counts:
+    """Features of all videos that have segments, packed into shards."""
+    table = SEGMENTS.read(layout.segments)
+    segments = {str(video_id): rows for video_id, rows in table.groupby("video_id", sort=True)}
+    chosen = extraction(params.extract, root=layout.root)
+    outcomes = compute(STAGE, chosen.work, _items(layout, chosen, segments), context)
+    _pack(layout, segments, outcomes, context)
+    counts = Counts.of(outcomes)
+    check_failed_fraction(
+        STAGE,
+        failed=counts.quarantined,
+        total=counts.total,
+        limit=params.extract.max_failed_fraction,
+    )
+    return counts
+
+
+def _items(layout: Layout, chosen: Extraction, segments: Segments) -> list[Item]:
+    downloads = DOWNLOADS.read(layout.downloads)
+    videos = downloads[downloads["kind"] == "video"].set_index("id")
+    return [
+        chosen.item(
+            f"video:{video_id}",
+            sha256=str(videos.at[video_id, "sha256"]),
+            path=layout.media_file(str(videos.at[video_id, "path"])),
+            spans=rows[["start_frame", "end_frame"]].to_numpy(np.int64),
+        )
+        for video_id, rows in segments.items()
+    ]
+
+
+def _pack(
+    layout: Layout, segments: Segments, outcomes: Sequence[Outcome], context: Context
+) -> None:
+    clear_folder(layout.features)
+    shards = ShardWriter(layout.features)
+    index: list[dict[str, Any]] = []
+    status: list[dict[str, Any]] = []
+    for (video_id, rows), outcome in zip(segments.items(), outcomes, strict=True):
+        found = _features(outcome, len(rows), context)
+        shard, first = shards.add(video_id, {"fc6": found.fc6})
+        places = _places(shard, first, found.n_clips)
+        index += [
+            {"video_id": video_id, "segment_id": segment_id, **place}
+            for segment_id, place in zip(rows["segment_id"], places, strict=True)
+        ]
+        status.append(
+            {
+                "video_id": video_id,
+                "status": "ok" if outcome.ok else "quarantined",
+                "reason": outcome.reason,
+                "backend": found.backend,
+            }
+        )
+    shards.close()
+    FEATURES.write(layout.features / "index.parquet", index)
+    FEATURE_STATUS.write(layout.features / "status.parquet", status)
+
+
+def _features(outcome: Outcome, n_segments: int, context: Context) -> Features:
+    if outcome.ok:
+        return read_features(context.store.read(outcome.key))
+    return Features.none(n_segments)
+
+
+def _places(shard: str, first: int, n_clips: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Where each segment's clips stand in the shard."""
+    for row, count in zip(first + np.cumsum(n_clips) - n_clips, n_clips, strict=True):
+        if count:
+            yield {"shard": shard, "row": int(row), "n_clips": int(count)}
+        else:
+            yield {"shard": "", "row": 0, "n_clips": 0}
