@@ -198,7 +198,7 @@ def _params_and_ranker(root: Path, name: str | None) -> "tuple[Params, Ranker]":
     from video2gif.make.analysis import choose_ranker
 
     params = Params.load(find_params(root))
-    return params, choose_ranker(name, model=Layout(root).model, params=params)
+    return params, choose_ranker(name, params, layout=Layout(root))
 
 
 def _announce(ranker: "Ranker") -> None:

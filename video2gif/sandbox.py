@@ -103,8 +103,10 @@ class Worker:
             self.close()
         if self._child is None or self._child.poll() is not None:
             self.close()
+            memory = str(self._limits.memory_bytes)
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "video2gif.sandbox", str(self._limits.memory_bytes)],
+                # -P: a file named inspect.py in the working folder must not become our module.
+                [sys.executable, "-P", "-m", "video2gif.sandbox", memory],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

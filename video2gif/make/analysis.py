@@ -19,8 +19,9 @@ from video2gif.errors import ItemError, UserError
 from video2gif.features.extract import extraction, read_features
 from video2gif.fingerprint import Fingerprint, fingerprinting, read_fingerprint
 from video2gif.items import Context, Item, Outcome, compute
+from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
-from video2gif.ranking.scorer import Scorer
+from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.shots.cuts import cuts
 from video2gif.shots.segments import segments
 
@@ -80,28 +81,29 @@ class Baseline:
 class Model:
     """A trained ranker on C3D features."""
 
-    def __init__(self, path: Path, params: Params) -> None:
+    def __init__(self, path: Path, params: Params, *, root: Path) -> None:
         self._scorer = Scorer.load(path, path.with_suffix(".json"))
-        self._params = params
+        self._scorer.check_features(feature_source(params.extract, root))
+        self._extraction = extraction(params.extract, root=root)
         self.name = f"the model {path}"
+        weights = params.extract.weights
         self.warnings: tuple[str, ...] = ()
-        if params.extract.weights.startswith("random:"):
+        if self._scorer.card["random_weights"]:
             self.warnings = (
-                f"The C3D weights are random ({params.extract.weights}): this model has learned"
-                " the look of its training corpus and knows nothing about videos in general.",
+                f"The C3D weights are random ({weights}): this model has learned the look of its"
+                " training corpus and knows nothing about videos in general.",
             )
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
-        work = extraction(self._params.extract, context)
-        item = work.item(
+        item = self._extraction.item(
             f"video:{analysis.path.name}",
             sha256=analysis.sha256,
             path=analysis.path,
             spans=analysis.spans,
         )
-        fc6 = read_features(only_payload(compute("extract", work.work, [item], context), context))
+        (outcome,) = compute("extract", self._extraction.work, [item], context)
         return self._scorer.score(
-            fc6,
+            read_features(payload_of(outcome, context)).by_segment,
             category="",
             tags=(),
             spans_s=analysis.spans_s,
@@ -109,14 +111,14 @@ class Model:
         )
 
 
-def choose_ranker(name: str | None, *, model: Path, params: Params) -> Ranker:
+def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker:
     """`baseline`, a model's path, or (None) the project's model if there is one."""
-    if name == "baseline" or (name is None and not model.is_file()):
+    if name == "baseline" or (name is None and not layout.model.is_file()):
         return Baseline()
-    path = model if name is None else Path(name)
+    path = layout.model if name is None else Path(name)
     if not path.is_file():
         raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
-    return Model(path, params)
+    return Model(path, params, root=layout.root)
 
 
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
@@ -131,9 +133,8 @@ def analyse(path: Path, params: Params, context: Context) -> Analysis:
         args={"path": str(path.resolve()), "kind": "video"},
     )
     work = fingerprinting(params.fingerprint)
-    fingerprint = read_fingerprint(
-        only_payload(compute("fingerprint", work, [item], context), context)
-    )
+    (outcome,) = compute("fingerprint", work, [item], context)
+    fingerprint = read_fingerprint(payload_of(outcome, context))
     chosen = params.segment
     starts = cuts(
         fingerprint.content,
@@ -162,9 +163,8 @@ def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
     ]
 
 
-def only_payload(outcomes: Sequence[Outcome], context: Context) -> bytes:
-    """The payload of the single item; its `ItemError` if it failed."""
-    (outcome,) = outcomes
+def payload_of(outcome: Outcome, context: Context) -> bytes:
+    """The item's payload; its `ItemError` if it was quarantined."""
     if not outcome.ok:
         cause, _, message = outcome.reason.partition(": ")
         raise ItemError(cause, message)

@@ -7,9 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from video2gif.errors import ItemError
 from video2gif.items import Context, Item, Work, atomic_path, compute
-from video2gif.make.analysis import Analysis, Moment
+from video2gif.make.analysis import Analysis, Moment, payload_of
 from video2gif.page.pictures import unpack_clip
 
 Format = Literal["gif", "webp", "mp4"]
@@ -71,9 +70,7 @@ def make_gifs(
     ]
     made = []
     for moment, outcome in zip(moments, compute("gif", work, items, context), strict=True):
-        if not outcome.ok:
-            raise ItemError("decode", outcome.reason)
-        clip, still = unpack_clip(context.store.read(outcome.key))
+        clip, still = unpack_clip(payload_of(outcome, context))
         path = folder / f"{_name(moment)}.{options.format}"
         _write(path, clip)
         _write(path.with_suffix(".jpg"), still)
