@@ -1,0 +1,338 @@
+"""Bring every file that the manifest names to data/media, and say of every id what became of it.
+
+Reads the manifest (params: download.manifest). Writes data/media/{videos,gifs}/, named by id and
+content, data/downloads.parquet (each id exactly once) and data/sources.parquet (the manifest as it
+was understood).
+
+A source is a file below the manifest's folder, an http(s) url, or a `sample:` url, which is
+rendered. A local file is known by its digest and a url by its text, so both are new only once.
+"""
+
+import hashlib
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from video2gif import config
+from video2gif.config import Params
+from video2gif.datasets import BadRow, Manifest, SourceRow, read_manifest
+from video2gif.errors import ItemError
+from video2gif.items import (
+    Context,
+    Counts,
+    Item,
+    Outcome,
+    Work,
+    check_failed_fraction,
+    compute,
+    read_arrays,
+)
+from video2gif.layout import DOWNLOADS, SOURCES, Layout, clear_folder
+from video2gif.sandbox import Limits
+
+_FOLDERS = {"video": "videos", "gif": "gifs"}
+_BLOCK = 1 << 20
+_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
+
+# Two letters at least: `a:b.mp4` is a file name.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+
+Origin = Literal["sample", "http", "local"]
+Status = Literal["computed", "reused", "quarantined"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to have: a video or a GIF, and where it comes from."""
+
+    kind: str
+    id: str
+    url: str
+    note: str = ""
+    """What the manifest said of it that was not understood."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A source's bytes, copied below data/media and not yet looked into."""
+
+    source: Source
+    path: Path
+    sha256: str
+    bytes: int
+    status: Status
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row of DOWNLOADS and how it counts."""
+
+    row: Mapping[str, Any]
+    status: Status
+
+
+def sources(manifest: Manifest) -> list[Source]:
+    """Every video and GIF once, without those the manifest itself spoils, sorted by kind and id."""
+    spoilt = {bad.key for bad in manifest.bad}
+    found: dict[tuple[str, str], Source] = {}
+    for row in manifest.rows:
+        found.setdefault(("video", row.video_id), Source("video", row.video_id, row.video_url))
+        if row.gif_id:
+            gif = Source("gif", row.gif_id, row.gif_url, "; ".join(row.notes))
+            found.setdefault(("gif", row.gif_id), gif)
+    return [found[key] for key in sorted(found) if key not in spoilt]
+
+
+def origin(url: str) -> Origin:
+    """How a source is brought here. Raises `ItemError` for a scheme that is not served."""
+    match = _SCHEME.match(url)
+    scheme = match[1].lower() if match else ""
+    if scheme in ("http", "https"):
+        return "http"
+    if scheme == "sample":
+        return "sample"
+    if scheme:
+        raise ItemError(
+            "refused",
+            f"scheme {scheme!r} is not served; use http, https, or ./ before a file's name",
+        )
+    return "local"
+
+
+def safe_name(item_id: str) -> str:
+    """A file name for an id, one for each: percent-encoded outside [A-Za-z0-9_-].
+
+    A long one is cut and ends in `~` and half a sha256; nothing shorter can hold a `~`.
+    """
+    name = urllib.parse.quote(item_id, safe="").replace(".", "%2E").replace("~", "%7E")
+    if len(name) <= 120:
+        return name
+    return f"{name[:80]}~{hashlib.sha256(item_id.encode()).hexdigest()[:32]}"
+
+
+def local_file(folder: Path, relative: str) -> Path:
+    """A regular file below `folder`. Raises `ItemError` (missing, refused)."""
+    shown = _printable(relative)
+    root = folder.resolve()
+    try:
+        path = (root / relative).resolve()
+        # A manifest may come from a stranger: it must not make us read /etc or our neighbours.
+        if Path(relative).is_absolute() or not path.is_relative_to(root):
+            raise ItemError("refused", f"{shown} leads out of the manifest's folder")
+        if path.is_file():
+            return path
+        if path.exists():
+            raise ItemError("refused", f"{shown} is not a regular file")
+    except OSError as error:
+        raise ItemError("missing", f"{shown}: {error.strerror}") from None
+    raise ItemError("missing", f"{shown}: no such file in the manifest's folder")
+
+
+def _printable(text: str) -> str:
+    """A name fit for tables and terminals: no control characters, not endless."""
+    text = text if len(text) <= 200 else text[:197] + "..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+
+def _row(kind: str, item_id: str, status: str, reason: str, **known: Any) -> dict[str, Any]:
+    blank = {"path": "", "sha256": "", "bytes": None, "n_frames": None, "duration_s": None}
+    blank |= {"fps_num": None, "fps_den": None, "width": None, "height": None}
+    return {"kind": kind, "id": item_id, **blank, **known, "status": status, "reason": reason}
+
+
+def _failed(kind: str, item_id: str, reason: str, **known: Any) -> Result:
+    status = "missing" if reason.startswith("missing:") else "quarantined"
+    return Result(_row(kind, item_id, status, reason, **known), "quarantined")
+
+
+def _spoilt(bad: BadRow) -> Result:
+    kind, item_id = bad.key
+    return _failed(kind, item_id, f"{bad.reason} (line {bad.line})")
+
+
+def _source_rows(rows: Sequence[SourceRow]) -> list[dict[str, Any]]:
+    return [{name: getattr(row, name) for name in SOURCES.schema.names} for row in rows]
+
+
+# --- bytes -----------------------------------------------------------------------------------
+
+
+class _Collector:
+    """One run: what is copied where, and which ids failed on the way."""
+
+    def __init__(self, layout: Layout, params: config.Download, context: Context) -> None:
+        self._layout = layout
+        self._params = params
+        self._context = context
+        self._folder = (layout.root / params.manifest).parent
+        self.failed: list[Result] = []
+
+    def collect(self, wanted: Sequence[Source]) -> list[Staged]:
+        """Copy every source that can be had to data/media."""
+        by_origin: dict[Origin, list[Source]] = {"sample": [], "http": [], "local": []}
+        for source in wanted:
+            with self._failing(source):
+                by_origin[origin(source.url) if source.url else "local"].append(source)
+        return [
+            *self._local(by_origin["local"]),
+            *self._made(self._sample(), by_origin["sample"]),
+            *self._made(self._http(), by_origin["http"]),
+        ]
+
+    def _local(self, wanted: Sequence[Source]) -> Iterator[Staged]:
+        for source in wanted:
+            with self._failing(source):
+                if not source.url:
+                    raise ItemError("missing", "the manifest gives a span but no gif_url")
+                path = local_file(self._folder, source.url)
+                yield self._take(source, path, "reused")
+
+    def _made(self, work: Work, wanted: Sequence[Source]) -> Iterator[Staged]:
+        """Sources that cost time, through the item store."""
+        if not wanted:
+            return
+        items = [self._item(source) for source in wanted]
+        outcomes = compute("download", work, items, self._context)
+        for source, outcome in zip(wanted, outcomes, strict=True):
+            if outcome.status == "quarantined":
+                self.failed.append(_failed(source.kind, source.id, outcome.reason))
+                continue
+            with self._failing(source):
+                # It may have been fetched when the limit was higher.
+                self._check_size(self._context.store.path(outcome.key).stat().st_size)
+                yield self._take_stored(source, outcome)
+
+    def _item(self, source: Source) -> Item:
+        digest = hashlib.sha256(source.url.encode()).hexdigest()
+        args: dict[str, Any] = {"source": source.url}
+        if origin(source.url) == "http":
+            # Limits decide whether there is a result, never what it is: they stay out of the key.
+            args["partial"] = str(self._context.store.root / "partial" / digest)
+            args["max_bytes"] = self._params.max_bytes
+            args["timeout_s"] = self._params.timeout_s
+        return Item(id=f"{source.kind}:{source.id}", inputs=(digest,), args=args)
+
+    def _sample(self) -> Work:
+        return Work(
+            function="video2gif.sample:work",
+            libraries=("av", "numpy"),
+            limits=Limits(wall_s=self._params.timeout_s),
+        )
+
+    def _http(self) -> Work:
+        return Work(
+            function="video2gif.media.fetch:work",
+            params={"allow_private": self._params.allow_private},
+            limits=Limits(wall_s=self._params.timeout_s + _GRACE_S),
+        )
+
+    def _take_stored(self, source: Source, outcome: Outcome) -> Staged:
+        target = self._target(source)
+        self._context.store.copy_to(outcome.key, target)
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = target.stat().st_size
+        return Staged(source, target, digest, size, outcome.status)
+
+    def _take(self, source: Source, path: Path, status: Status) -> Staged:
+        target = self._target(source)
+        self._check_size(path.stat().st_size)
+        # Digest and probe are of the copy: a file that changes meanwhile cannot fool them.
+        with path.open("rb") as file, target.open("wb") as copy:
+            digest, size = _copy(file, copy)
+        return Staged(source, target, digest, size, status)
+
+    def _target(self, source: Source) -> Path:
+        folder = self._layout.media / _FOLDERS[source.kind]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{safe_name(source.id)}.part"
+
+    def _check_size(self, size: int) -> None:
+        limit = self._params.max_bytes
+        if size > limit:
+            raise ItemError("too_large", f"{size} bytes, more than download.max_bytes = {limit}")
+
+    @contextmanager
+    def _failing(self, source: Source) -> Iterator[None]:
+        try:
+            yield
+        except ItemError as error:
+            self.failed.append(_failed(source.kind, source.id, error.reason))
+        except PermissionError as error:
+            reason = f"missing: {_printable(source.url)}: {error.strerror}"
+            self.failed.append(_failed(source.kind, source.id, reason))
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for block in iter(partial(source.read, _BLOCK), b""):
+        digest.update(block)
+        size += target.write(block)
+    return digest.hexdigest(), size
+
+
+def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[Result]:
+    """Look into every staged file; name the good ones by content, delete the others."""
+    work = Work(function="video2gif.media.probe:work", libraries=("av",))
+    items = [
+        Item(
+            id=f"{one.source.kind}:{one.source.id}",
+            inputs=(one.sha256, one.source.kind),
+            args={"path": str(one.path), "kind": one.source.kind},
+        )
+        for one in staged
+    ]
+    outcomes = compute("download", work, items, context) if items else []
+    return [
+        _settled(one, outcome, layout, context)
+        for one, outcome in zip(staged, outcomes, strict=True)
+    ]
+
+
+def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) -> Result:
+    source = one.source
+    known: dict[str, Any] = {"sha256": one.sha256, "bytes": one.bytes}
+    if not outcome.ok:
+        one.path.unlink()
+        return _failed(source.kind, source.id, outcome.reason, **known)
+    _, notes = read_arrays(context.store.read(outcome.key))
+    final = one.path.with_suffix(f".{notes['ext']}")
+    os.replace(one.path, final)
+    known["path"] = final.relative_to(layout.media).as_posix()
+    for name in ("n_frames", "duration_s", "fps_num", "fps_den", "width", "height"):
+        known[name] = notes[name]
+    status: Status = "computed" if "computed" in (one.status, outcome.status) else "reused"
+    return Result(_row(source.kind, source.id, "ok", source.note, **known), status)
+
+
+def run(layout: Layout, params: Params, context: Context) -> Counts:
+    """Fetch, probe, name; write the tables; fail only then, if too much failed."""
+    manifest = read_manifest(layout.root / params.download.manifest)
+    clear_folder(layout.media)
+    collector = _Collector(layout, params.download, context)
+    staged = collector.collect(sources(manifest))
+    results = [
+        *(_spoilt(bad) for bad in manifest.bad),
+        *_probed(staged, layout, context),
+        *collector.failed,
+    ]
+    DOWNLOADS.write(layout.downloads, [result.row for result in results])
+    SOURCES.write(layout.sources, _source_rows(manifest.rows))
+    statuses = [result.status for result in results]
+    counts = Counts(*(statuses.count(s) for s in ("computed", "reused", "quarantined")))
+    check_failed_fraction(
+        "download",
+        failed=counts.quarantined,
+        total=counts.total,
+        limit=params.download.max_failed_fraction,
+    )
+    return counts
