@@ -2,7 +2,7 @@
 
 The same items as the pipeline's stages (so a video that the pipeline has seen is not analysed
 again), for files that stand in no manifest. A `Ranker` gives each segment a score: `Baseline`
-needs no model, `Model` is what `dvc repro` trained.
+needs no model, `make.model.Model` is what `dvc repro` trained.
 """
 
 import hashlib
@@ -16,12 +16,10 @@ import numpy as np
 
 from video2gif.config import Params
 from video2gif.errors import ItemError, UserError
-from video2gif.features.extract import extraction, read_features
 from video2gif.fingerprint import Fingerprint, fingerprinting, read_fingerprint
 from video2gif.items import Context, Item, Outcome, compute
 from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
-from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.shots.cuts import cuts
 from video2gif.shots.segments import segments
 
@@ -78,39 +76,6 @@ class Baseline:
         return motion_colour(analysis.fingerprint.content, analysis.spans)
 
 
-class Model:
-    """A trained ranker on C3D features."""
-
-    def __init__(self, path: Path, params: Params, *, root: Path) -> None:
-        self._scorer = Scorer.load(path, path.with_suffix(".json"))
-        self._scorer.check_features(feature_source(params.extract, root))
-        self._extraction = extraction(params.extract, root=root)
-        self.name = f"the model {path}"
-        weights = params.extract.weights
-        self.warnings: tuple[str, ...] = ()
-        if self._scorer.card["random_weights"]:
-            self.warnings = (
-                f"The C3D weights are random ({weights}): this model has learned the look of its"
-                " training corpus and knows nothing about videos in general.",
-            )
-
-    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
-        item = self._extraction.item(
-            f"video:{analysis.path.name}",
-            sha256=analysis.sha256,
-            path=analysis.path,
-            spans=analysis.spans,
-        )
-        (outcome,) = compute("extract", self._extraction.work, [item], context)
-        return self._scorer.score(
-            read_features(payload_of(outcome, context)).by_segment,
-            category="",
-            tags=(),
-            spans_s=analysis.spans_s,
-            duration_s=analysis.fingerprint.end_s,
-        )
-
-
 def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker:
     """`baseline`, a model's path, or (None) the project's model if there is one."""
     if name == "baseline" or (name is None and not layout.model.is_file()):
@@ -118,6 +83,8 @@ def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker
     path = layout.model if name is None else Path(name)
     if not path.is_file():
         raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
+    from video2gif.make.model import Model  # torch takes a second to import.
+
     return Model(path, params, root=layout.root)
 
 
