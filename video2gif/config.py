@@ -67,7 +67,7 @@ class Segment:
     min_shot_frames: int
     """PySceneDetect's min_scene_len, frames."""
     max_len_s: float
-    """A longer shot is split into equal parts no longer than this, seconds."""
+    """A longer shot is split into equal parts no longer than this (to half a frame), seconds."""
     min_len_frames: int
     """A shorter shot is merged into a neighbour (C3D needs 16 frames)."""
 
@@ -240,10 +240,13 @@ def _check_ranges(params: Params, *, where: str) -> None:
         ("match.min_confidence", fraction, "in [0, 1]"),
         ("segment.threshold", positive, "above 0"),
         ("segment.max_len_s", positive, "above 0"),
+        ("segment.min_shot_frames", lambda v: v >= 0, "0 or more"),
+        ("segment.min_len_frames", positive, "above 0"),
         ("label.positive_overlap", lambda v: 0 < v <= 1, "in (0, 1]"),
         ("label.validation_fraction", fraction, "in [0, 1]"),
         ("label.test_fraction", fraction, "in [0, 1]"),
         ("label.max_pairs_per_video", positive, "above 0"),
+        ("label.popularity_views", positive, "above 0"),
         ("extract.clip_stride", positive, "above 0"),
         ("extract.max_failed_fraction", fraction, "in [0, 1]"),
         ("train.dropout", lambda v: 0 <= v < 1, "in [0, 1)"),

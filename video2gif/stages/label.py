@@ -143,29 +143,30 @@ def _row(
 
 def clues_of(sources: pd.DataFrame, matches: pd.DataFrame, params: Label) -> list[Clue]:
     """One clue for each (video, GIF) that the manifest or the matcher names, sorted by key."""
-    declared = sources[sources.gif_id != ""]
-    joined = declared.merge(
-        matches, how="outer", on=["video_id", "gif_id"], suffixes=("_declared", "")
-    )
+    declared, measured = _by_key(sources[sources.gif_id != ""]), _by_key(matches)
     return [
-        Clue(
-            video_id=row.video_id,
-            gif_id=row.gif_id,
-            status=_text(row.status),
-            reason=_text(row.reason),
-            frames=_frames(row.start_frame, row.end_frame),
-            seconds=_pair(row.start_s, row.end_s),
-            declared_s=_pair(row.start_s_declared, row.end_s_declared),
-            popularity=popularity(
-                row.views, row.age_days, saturation_views=params.popularity_views
-            ),
-        )
-        for row in joined.sort_values(["video_id", "gif_id"]).itertuples(index=False)
+        _clue(key, source=declared.get(key), match=measured.get(key), params=params)
+        for key in sorted(declared.keys() | measured.keys())
     ]
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _by_key(table: pd.DataFrame) -> dict[tuple[str, str], Any]:
+    return {(row.video_id, row.gif_id): row for row in table.itertuples(index=False)}
+
+
+def _clue(key: tuple[str, str], *, source: Any, match: Any, params: Label) -> Clue:
+    """From a row of SOURCES and one of MATCHES; either may be None."""
+    views, age_days = (source.views, source.age_days) if source else (math.nan, math.nan)
+    return Clue(
+        video_id=key[0],
+        gif_id=key[1],
+        status=match.status if match else "",
+        reason=match.reason if match else "",
+        frames=_frames(match.start_frame, match.end_frame) if match else None,
+        seconds=_pair(match.start_s, match.end_s) if match else None,
+        declared_s=_pair(source.start_s, source.end_s) if source else None,
+        popularity=popularity(views, age_days, saturation_views=params.popularity_views),
+    )
 
 
 def _pair(start: float, end: float) -> tuple[float, float] | None:

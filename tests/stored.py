@@ -1,0 +1,43 @@
+"""A project's fingerprints as the fingerprint stage leaves them, without any media."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from video2gif.layout import FINGERPRINTS, Layout, ShardWriter
+
+
+def store_fingerprints(
+    layout: Layout, videos: Mapping[str, tuple[np.ndarray, np.ndarray, float]]
+) -> None:
+    """`videos`: by id, content (n, 3), pts_s (n,) and end_s; the hashes are zeros."""
+    shards = ShardWriter(layout.fingerprints)
+    rows = []
+    for video_id, (content, pts_s, end_s) in sorted(videos.items()):
+        n_frames = len(pts_s)
+        columns = {
+            "pts_s": pts_s,
+            "content": content,
+            "phash": np.zeros(n_frames, np.uint64),
+            "windows": np.zeros((n_frames, 1), np.uint64),
+            "quality": np.ones(n_frames, np.float32),
+        }
+        shard, row = shards.add(video_id, columns)
+        rows.append(
+            {
+                "kind": "video",
+                "id": video_id,
+                "status": "ok",
+                "reason": "",
+                "shard": shard,
+                "row": row,
+                "n_frames": n_frames,
+                "duration_s": end_s,
+                "width": 64,
+                "height": 36,
+                "bad_packets": 0,
+                "digest": "",
+            }
+        )
+    shards.close()
+    FINGERPRINTS.write(layout.fingerprints / "index.parquet", rows)
