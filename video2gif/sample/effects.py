@@ -76,7 +76,7 @@ class Burst:
         self._angle = np.arctan2(y, x).astype(np.float32)
         self._glow = np.exp(-np.hypot(x, y) / (0.35 * width)).astype(np.float32)
         self._spokes = int(chance.integers(8, 13))
-        self._turn = chance.choice([-1, 1]) * chance.uniform(0.08, 0.14)
+        self._turn = chance.choice([-1, 1]) * chance.uniform(0.03, 0.06)
         n_sparks = 60
         self._direction = chance.uniform(0, 2 * np.pi, n_sparks)
         self._speed = chance.uniform(4, 12, n_sparks)
@@ -85,7 +85,7 @@ class Burst:
 
     def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
         spokes = np.clip(3 * np.cos(self._spokes * (self._angle + self._turn * n)), 0, 1)
-        hit = self._strength * (0.35 + 0.65 * self._pulse[n])
+        hit = self._strength * (0.5 + 0.4 * self._pulse[n])
         light = (hit * self._glow * (0.45 + 0.55 * spokes))[:, :, None]
         warm = np.array([255, 215, 120], dtype=np.float32)
         frame = (frame + (warm - frame) * light).astype(np.uint8)
@@ -129,8 +129,8 @@ class Rain:
         streaks = frame.copy()
         for head in heads:
             stroke(streaks, head, head + length, 1, (215, 220, 230))
-        grain = self._chance.normal(0, 14, size=(height // 2, width // 2)).astype(np.float32)
-        noisy = cv2.addWeighted(frame, 0.35, streaks, 0.65, 0).astype(np.float32)
+        grain = self._chance.normal(0, 11, size=(height // 2, width // 2)).astype(np.float32)
+        noisy = cv2.addWeighted(frame, 0.45, streaks, 0.55, 0).astype(np.float32)
         noisy += cv2.resize(grain, (width, height))[:, :, None]
         return np.clip(noisy, 0, 255).astype(np.uint8)
 
