@@ -1,0 +1,389 @@
+"""Fetch one http(s) file: whole or not at all, resumed where that is safe, within limits.
+
+Redirects are followed by hand and every hop's address is checked (`video2gif.media.egress`).
+A body is complete when it has the length that was announced, or when its chunks ended; a cut one
+is resumed with Range + If-Range, only if the server names a strong validator (RFC 9110, 8.8.1),
+else begun anew. What the bytes are is the probe's to say; only web pages are turned away here.
+Messages show a url without user, password and query: those may be secrets.
+"""
+
+import email.utils
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+
+from video2gif.errors import ItemError
+from video2gif.media import pages
+from video2gif.media.egress import PinnedTransport, Unresolved
+
+_MAX_REDIRECTS = 5
+_ATTEMPTS = 5  # in a row without a new byte
+_BACKOFF_S = 1.0
+_MAX_BACKOFF_S = 60.0
+_STALL_S = 30.0  # without a byte, or with fewer than _MIN_BYTES_PER_S over this long
+_MIN_BYTES_PER_S = 1000
+_BLOCK = 1 << 16
+_REDIRECTS = (301, 302, 303, 307, 308)
+_RETRIED = (408, 425, 429)  # and 5xx
+_NO_MEDIA = ("text/html", "application/xhtml+xml", "application/json")
+_ENCODINGS = ("", "identity", "gzip", "deflate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What one file may cost."""
+
+    max_bytes: int
+    """Of the decoded body."""
+    timeout_s: float
+    """Wall clock for everything: waits, retries and the body."""
+    allow_private: bool = False
+    attempts: int = _ATTEMPTS
+    backoff_s: float = _BACKOFF_S
+    stall_s: float = _STALL_S
+
+
+class _Transient(Exception):
+    """Worth another try, after `wait_s` if the server said how long."""
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+def work(
+    *,
+    out: Path,
+    params: Mapping[str, Any],
+    source: str,
+    partial: str,
+    max_bytes: int,
+    timeout_s: float,
+) -> None:
+    """The item loop's entry: fetch `source` to `out`, keeping what is there so far in `partial`."""
+    policy = Policy(max_bytes=max_bytes, timeout_s=timeout_s, allow_private=params["allow_private"])
+    if pages.is_known_site(source):
+        pages.fetch_page(source, out, policy=pages.Limits(max_bytes, policy.allow_private))
+        return
+    try:
+        fetch(source, out, partial=Path(partial), policy=policy)
+    except WebPage:
+        if not pages.has_extractor(source):
+            raise
+        pages.fetch_page(source, out, policy=pages.Limits(max_bytes, policy.allow_private))
+
+
+class WebPage(ItemError):
+    """The server answered with a page about the file, or about its absence."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("not_media", message)
+
+
+def fetch(url: str, target: Path, *, partial: Path, policy: Policy) -> None:
+    """Fetch `url` to `target`. Raises `ItemError` (http, refused, timeout, too_large, not_media).
+
+    `partial` survives a failure or a kill; the next call with the same url goes on from it.
+    """
+    with _locked(partial) as body, _client(policy) as client:
+        job = _Job(url, body, client, policy)
+        job.run()
+        os.replace(body.path, target)
+        body.forget()
+
+
+def display(url: str) -> str:
+    """A url fit for logs and tables: no user, password, query or fragment."""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        return "(invalid url)"
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.host}{port}{parts.path}"[:200]
+
+
+@contextmanager
+def _client(policy: Policy) -> Iterator[httpx.Client]:
+    timeout = httpx.Timeout(min(policy.stall_s, policy.timeout_s))
+    headers = {"User-Agent": "video2gif", "Accept": "*/*", "Accept-Encoding": "identity"}
+    transport = PinnedTransport(allow_private=policy.allow_private)
+    # trust_env=False: a proxy would resolve names where we cannot check them, and a netrc
+    # would send the user's passwords to whom a manifest names.
+    with httpx.Client(
+        transport=transport, timeout=timeout, headers=headers, trust_env=False
+    ) as client:
+        yield client
+
+
+# --- the part that is already here -----------------------------------------------------------
+
+
+@dataclass
+class _Partial:
+    """A body's first bytes, and beside them (json) of which version of the file they are."""
+
+    path: Path
+    validator: str = field(default="", init=False)
+    """A strong ETag or Last-Modified; "" if these bytes cannot be continued."""
+
+    def load(self, url: str) -> None:
+        try:
+            known = json.loads(self._notes.read_text())
+            if known["url"] == _digest(url):
+                self.validator = str(known["validator"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        if not self.validator:
+            self.restart("", url)
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def restart(self, validator: str, url: str) -> None:
+        """Empty; the notes are written first-bytes-last, so that they never describe others."""
+        self.path.write_bytes(b"")
+        self.validator = validator
+        self._notes.write_text(json.dumps({"url": _digest(url), "validator": validator}))
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._notes.unlink(missing_ok=True)
+
+    @property
+    def _notes(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+
+def _digest(url: str) -> str:
+    # Not the url itself: its query may be a secret, and the notes lie in a cache.
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[_Partial]:
+    """The partial, ours alone. Two runs at once must not write to one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            own = _Partial(path.with_name(f"{path.name}.{os.getpid()}"))
+            try:
+                yield own
+            finally:
+                own.forget()
+            return
+        yield _Partial(path)
+
+
+# --- one file --------------------------------------------------------------------------------
+
+
+class _Job:
+    """One url on its way to one partial file."""
+
+    def __init__(self, url: str, body: _Partial, client: httpx.Client, policy: Policy) -> None:
+        self._url = url
+        self._body = body
+        self._client = client
+        self._policy = policy
+        self._deadline = time.monotonic() + policy.timeout_s
+
+    def run(self) -> None:
+        """Try until the body is whole. Tries that bring new bytes are not counted."""
+        self._body.load(self._url)
+        best = self._body.size
+        failures = 0
+        while True:
+            try:
+                return self._attempt()
+            except _Transient as problem:
+                failures = 1 if self._body.size > best else failures + 1
+                best = max(best, self._body.size)
+                if failures >= self._policy.attempts:
+                    self._fail("http", f"{problem}; gave up after {failures} tries")
+                self._wait(problem, failures)
+
+    def _wait(self, problem: _Transient, failures: int) -> None:
+        wait_s = problem.wait_s
+        if wait_s is None:
+            seed = hashlib.sha256(f"{self._url}:{failures}".encode()).digest()[0]
+            jitter = 0.5 + seed / 255  # deterministic, in [0.5, 1.5]
+            wait_s = min(_MAX_BACKOFF_S, self._policy.backoff_s * 2 ** (failures - 1) * jitter)
+        if time.monotonic() + wait_s > self._deadline:
+            self._fail("timeout", f"{problem}; waiting {wait_s:.0f} s passes the time limit")
+        time.sleep(wait_s)
+
+    def _attempt(self) -> None:
+        try:
+            with self._open() as response:
+                self._receive(response)
+        except httpx.TimeoutException:
+            raise _Transient(f"no answer for {self._policy.stall_s:g} s") from None
+        except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                self._fail("http", f"its certificate is not valid: {error}")
+            raise _Transient(f"connection failed: {error}") from None
+        except httpx.DecodingError:
+            self._fail("http", "its content encoding is broken")
+        except Unresolved as error:
+            if not error.temporary:
+                self._fail("http", str(error))
+            raise _Transient(str(error)) from None
+
+    @contextmanager
+    def _open(self) -> Iterator[httpx.Response]:
+        """The answer behind at most five redirects."""
+        url = self._checked(self._url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            with self._client.stream("GET", url, headers=self._range()) as response:
+                if response.status_code not in _REDIRECTS:
+                    yield response
+                    return
+                location = response.headers.get("Location", "")
+            url = self._checked(location, base=url)
+        self._fail("http", f"more than {_MAX_REDIRECTS} redirects")
+
+    def _checked(self, url: str, base: httpx.URL | None = None) -> httpx.URL:
+        try:
+            parsed = base.join(url) if base else httpx.URL(url)
+        except (httpx.InvalidURL, ValueError):
+            self._fail("refused", "is no valid url" if base is None else "redirects to no url")
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            self._fail("refused", f"leads to scheme {parsed.scheme!r}; only http and https")
+        return parsed
+
+    def _range(self) -> dict[str, str]:
+        size, validator = self._body.size, self._body.validator
+        if not size or not validator:
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": validator}
+
+    def _receive(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if status == 206 and self._continues(response):
+            return self._read(response)
+        if status == 200:
+            self._require_media(response)
+            self._body.restart(_validator(response), self._url)
+            return self._read(response)
+        if status in (206, 416):
+            # Another part than asked for, or of another version: never splice.
+            self._body.restart("", self._url)
+            raise _Transient(f"cannot be resumed (status {status})")
+        reason = f"the server answered {status} {response.reason_phrase}".strip()
+        if status in _RETRIED or status >= 500:
+            raise _Transient(reason, _retry_after(response))
+        self._fail("http", reason)
+
+    def _continues(self, response: httpx.Response) -> bool:
+        """Whether a 206 is the rest of the version we hold the beginning of."""
+        start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+        validator = _validator(response) or self._body.validator
+        unchanged = validator == self._body.validator and bool(validator)
+        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        return start == str(self._body.size) and unchanged and not encoded
+
+    def _require_media(self, response: httpx.Response) -> None:
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind in _NO_MEDIA:
+            raise WebPage(f"{display(self._url)}: the server answered with a page ({kind})")
+        encoding = response.headers.get("Content-Encoding", "").lower()
+        if encoding not in _ENCODINGS:
+            # Only zlib's ratio (about 1000) keeps one block's expansion small.
+            self._fail("refused", f"content encoding {encoding!r} was not asked for")
+
+    def _read(self, response: httpx.Response) -> None:
+        total = _announced(response)
+        self._require_size(self._body.size + (total or 0))
+        pace = _Pace(self._policy.stall_s)
+        with self._body.path.open("ab") as file:
+            size = file.tell()
+            for block in response.iter_bytes(_BLOCK):
+                size += len(block)
+                self._require_size(size)
+                file.write(block)
+                file.flush()  # So that a killed fetch goes on from here.
+                if time.monotonic() > self._deadline:
+                    self._fail("timeout", f"not complete after {self._policy.timeout_s:g} s")
+                if pace.too_slow(size):
+                    self._fail("timeout", f"slower than {_MIN_BYTES_PER_S} bytes/s")
+        if total is not None and response.num_bytes_downloaded != total:
+            raise _Transient(f"{response.num_bytes_downloaded} of {total} bytes came")
+
+    def _require_size(self, size: int) -> None:
+        if size > self._policy.max_bytes:
+            self._body.forget()
+            self._fail("too_large", f"more than download.max_bytes = {self._policy.max_bytes}")
+
+    def _fail(self, cause: str, message: str) -> NoReturn:
+        raise ItemError(cause, f"{display(self._url)}: {message}")
+
+
+class _Pace:
+    """Watches that a body keeps coming."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._since = time.monotonic()
+        self._size: int | None = None
+
+    def too_slow(self, size: int) -> bool:
+        """Whether the window that ends now brought too little; call it with each block."""
+        now = time.monotonic()
+        if self._size is None:
+            self._size = size
+        if now - self._since < self._window_s:
+            return False
+        rate = (size - self._size) / (now - self._since)
+        self._since, self._size = now, size
+        return rate < _MIN_BYTES_PER_S
+
+
+# --- headers ---------------------------------------------------------------------------------
+
+
+def _announced(response: httpx.Response) -> int | None:
+    """Content-Length in bytes; None for a chunked body or one that ends with the connection."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _validator(response: httpx.Response) -> str:
+    """A strong ETag or Last-Modified of an answer that can be continued, or ""."""
+    headers = response.headers
+    if headers.get("Content-Encoding", "identity") != "identity":
+        return ""
+    etag = headers.get("ETag", "")
+    if etag:
+        return etag if etag.startswith('"') else ""
+    modified, date = headers.get("Last-Modified", ""), headers.get("Date", "")
+    # Strong only if it is older than the answer (RFC 9110, 8.8.2.2): else it may change unseen.
+    return modified if _seconds(date) - _seconds(modified) >= 1 else ""
+
+
+def _seconds(date: str) -> float:
+    """An HTTP date in seconds since 1970, or NaN."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return float("nan")
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the server asks us to wait, or None."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    wait_s = _seconds(text) - time.time()
+    return max(0.0, wait_s) if wait_s == wait_s else None
