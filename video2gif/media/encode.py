@@ -42,9 +42,16 @@ def write_video(
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "veryfast", "flags": "+bitexact"}
+        stream.options = {
+            "crf": str(crf),
+            "preset": "veryfast",
+            # x264's AVX-512 macroblock tree gives other bytes from one run to the next.
+            "x264-params": "no-mbtree=1",
+        }
         for number, array in enumerate(frames):
-            container.mux(stream.encode(_frame(array, pts=number, time_base=1 / Fraction(fps))))
+            container.mux(
+                stream.encode(_frame(array, pts=number, duration=1, time_base=1 / Fraction(fps)))
+            )
         container.mux(stream.encode(None))
 
 
@@ -182,17 +189,18 @@ def _peek(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterator[np.ndarray
     return first, chain([first], frames)
 
 
-def _frame(array: np.ndarray, *, pts: int, time_base: Fraction) -> VideoFrame:
+def _frame(array: np.ndarray, *, pts: int, duration: int, time_base: Fraction) -> VideoFrame:
     frame = VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-    frame.pts, frame.time_base = pts, time_base
+    frame.pts, frame.duration, frame.time_base = pts, duration, time_base
     return frame
 
 
 def _timed(frames: Iterable[np.ndarray], delays_cs: Sequence[int] | int) -> Iterator[VideoFrame]:
     pts = 0
     for number, array in enumerate(frames):
-        yield _frame(array, pts=pts, time_base=_CENTISECOND)
-        pts += delays_cs if isinstance(delays_cs, int) else delays_cs[number]
+        delay_cs = delays_cs if isinstance(delays_cs, int) else delays_cs[number]
+        yield _frame(array, pts=pts, duration=delay_cs, time_base=_CENTISECOND)
+        pts += delay_cs
 
 
 def _quantized(

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 from video2gif.errors import ItemError
 from video2gif.media.sniff import Content, sniff
+from video2gif.media.webp import as_film
 
 MAX_GIF_FRAME_PIXELS = 4096**2
 MAX_GIF_TOTAL_PIXELS = 2 * 10**9  # frames × canvas; a 4.6 kB GIF can ask for 16 Gpx
@@ -33,7 +34,6 @@ _FORMATS = (
     "mpegvideo",
     "ogg",
     "gif",
-    "webp_pipe",
 )
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -47,7 +47,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     """
     container = _open(path)
     try:
-        _check_size(container, path)
+        _check_size(container)
         yield container
     finally:
         # An unclosed container keeps its file descriptor and buffers until the process ends.
@@ -74,22 +74,22 @@ def max_frame_pixels(container: InputContainer) -> int:
 
 def _open(path: Path) -> InputContainer:
     content = sniff(path)
-    if content.pixels > (MAX_GIF_FRAME_PIXELS if content.kind == "gif" else content.pixels):
+    if content.kind == "gif" and content.pixels > MAX_GIF_FRAME_PIXELS:
         # libav decodes a frame while it probes: a GIF's canvas is checked before libav sees it.
         raise _too_large(content.width, content.height, MAX_GIF_FRAME_PIXELS)
+    # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
+    source = as_film(path) if content.kind == "webp" else f"file:{path}"
+    options = {
+        "format_whitelist": ",".join(_FORMATS),
+        "protocol_whitelist": "file",
+        "max_pixels": str(MAX_VIDEO_FRAME_PIXELS),
+        "threads": "1",
+    }
     try:
-        return av.open(
-            # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
-            f"file:{path}",
-            options={
-                "format_whitelist": ",".join(_FORMATS),
-                "protocol_whitelist": "file",
-                "max_pixels": str(MAX_VIDEO_FRAME_PIXELS),
-                "threads": "1",
-            },
-            # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
-            metadata_errors="replace",
-        )
+        # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
+        return av.open(source, "r", options=options, metadata_errors="replace")
+    except MemoryError:
+        raise
     except av.error.FFmpegError as error:
         raise _open_error(content, error) from error
 
@@ -102,7 +102,7 @@ def _open_error(content: Content, error: av.error.FFmpegError) -> ItemError:
     return ItemError("not_media", f"content is {content.kind or 'unknown'}, not video or GIF")
 
 
-def _check_size(container: InputContainer, path: Path) -> None:
+def _check_size(container: InputContainer) -> None:
     stream = video_stream(container)
     context = stream.codec_context
     if context is None:

@@ -5,7 +5,11 @@ are applied. libav's transpose and flip filters work on the decoder's own planes
 converted and a frame that is upright costs nothing.
 """
 
+from collections.abc import Mapping
+from typing import cast
+
 import numpy as np
+from av.buffer import Buffer
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
@@ -44,9 +48,11 @@ class Upright:
 
 
 def _matrix_signs(frame: VideoFrame) -> tuple[int, int, int, int]:
-    if "DISPLAYMATRIX" not in frame.side_data:
+    # PyAV declares a shape that its mapping does not have.
+    side_data = cast(Mapping[str, Buffer], frame.side_data)
+    if "DISPLAYMATRIX" not in side_data:
         return 1, 0, 0, 1
-    a, b, _, c, d = np.sign(np.frombuffer(frame.side_data["DISPLAYMATRIX"], "=i4")[:5])
+    a, b, _, c, d = np.sign(np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), "=i4")[:5])
     return int(a), int(b), int(c), int(d)
 
 

@@ -1,0 +1,55 @@
+"""Animated WebP for libav, which reads only still ones: Pillow decodes, libav gets a lossless film.
+
+The film lives in memory, so what may be opened is bounded before anything is decoded.
+"""
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from PIL import Image, UnidentifiedImageError
+
+from video2gif.errors import ItemError
+
+MAX_TOTAL_PIXELS = 250_000_000  # frames × canvas; about 700 MB as a film at worst
+_MILLISECOND = Fraction(1, 1000)
+_MIN_DELAY_MS, _DEFAULT_DELAY_MS = 20, 100  # libav's rule for GIFs, and browsers' for both
+
+
+def as_film(path: Path) -> io.BytesIO:
+    """The frames of a WebP as lossless mov. Raises `ItemError`: not_media, too_large."""
+    try:
+        with Image.open(path, formats=("WEBP",)) as image:
+            total = image.width * image.height * getattr(image, "n_frames", 1)
+            if total > MAX_TOTAL_PIXELS:
+                raise ItemError("too_large", f"{total} pixels; the limit is {MAX_TOTAL_PIXELS}")
+            return _film(image)
+    except (UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError) as error:
+        raise ItemError("not_media", f"webp file cannot be read: {error}") from error
+
+
+def _film(image: Image.Image) -> io.BytesIO:
+    film = io.BytesIO()
+    options = {"video_track_timescale": "1000"}
+    with av.open(film, "w", format="mov", options=options) as container:
+        stream = container.add_stream("png", rate=1000)
+        stream.width, stream.height, stream.pix_fmt = image.width, image.height, "rgb24"
+        stream.codec_context.time_base = _MILLISECOND
+        stream.codec_context.thread_count = 1  # a packet for every frame, at once
+        stream.options = {"compression_level": "1"}
+        pts = 0
+        for number in range(getattr(image, "n_frames", 1)):
+            image.seek(number)
+            frame = VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
+            frame.pts, frame.time_base = pts, _MILLISECOND
+            delay_ms = int(image.info.get("duration", 0))
+            delay_ms = delay_ms if delay_ms >= _MIN_DELAY_MS else _DEFAULT_DELAY_MS
+            pts += delay_ms
+            for packet in stream.encode(frame):
+                packet.duration = delay_ms  # Without it the last frame would last one tick.
+                container.mux(packet)
+    film.seek(0)
+    return film
