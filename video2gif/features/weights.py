@@ -90,14 +90,14 @@ def load(spec: str, architecture: Architecture = ARCHITECTURE) -> dict[str, np.n
     return read(Path(spec), architecture)
 
 
-def digest(spec: str) -> str:
+def digest(spec: str, architecture: Architecture = ARCHITECTURE) -> str:
     """What stands for the weights in item keys: `random:SEED` itself, or the file's sha256.
 
     Reads and checks a file: wrong weights stop the stage, not each of its items.
     """
     if is_random(spec):
         return f"{_RANDOM}{_seed(spec)}"
-    read(Path(spec))
+    read(Path(spec), architecture)
     with Path(spec).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -129,9 +129,12 @@ def read(path: Path, architecture: Architecture = ARCHITECTURE) -> dict[str, np.
     try:
         weights = safetensors.numpy.load_file(path)
     except OSError as error:
-        raise _unreadable(path, error) from None
-    # A header that promises other bytes than there are, a dtype numpy has not, or no header.
-    except (safetensors.SafetensorError, KeyError) as error:
+        raise UserError(
+            f"{path}: no readable weight file ({error}); set extract.weights to random:SEED or to"
+            " a file made by `video2gif weights import FILE`"
+        ) from None
+    # No header, one that promises other bytes than there are, or (TypeError) a dtype of torch's.
+    except (safetensors.SafetensorError, TypeError) as error:
         raise UserError(
             f"{path}: not a readable safetensors file ({error}); make it again with"
             " `video2gif weights import FILE`"
@@ -185,13 +188,6 @@ def _seed(spec: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise UserError(f"extract.weights = {spec!r}: expected random:SEED with a whole number")
     return int(text)
-
-
-def _unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path}: no readable weight file ({error.strerror}); set extract.weights to random:SEED"
-        " or to a file made by `video2gif weights import FILE`"
-    )
 
 
 def _some(names: set[str]) -> str:
