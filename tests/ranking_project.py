@@ -4,19 +4,22 @@ Segments that GIFs were made of have features shifted along one random direction
 everything else is noise. A ranker that learns the direction ranks them first.
 """
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from stored import store_fingerprints
 
 from video2gif.config import Params
 from video2gif.layout import (
     FEATURES,
     LABELS,
-    MATCHES,
     PAIRS,
     SEGMENTS,
     SOURCES,
+    SPANS,
     Layout,
     ShardWriter,
     clear_folder,
@@ -28,12 +31,16 @@ N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25
 SPLITS = ("train", "train", "train", "validation", "test")
 
 
-def small_params(**train: object) -> Params:
+def small_params(**train: Any) -> Params:
     """The project's params.yaml with a ranker that trains in a blink."""
-    import dataclasses
-
     params = Params.load(REPO / "params.yaml")
-    quick = {"hidden": [16], "epochs": 8, "ensemble": 2, "patience": 8, "tag_buckets": 4}
+    quick: dict[str, Any] = {
+        "hidden": [16],
+        "epochs": 8,
+        "ensemble": 2,
+        "patience": 8,
+        "tag_buckets": 4,
+    }
     return dataclasses.replace(
         params, train=dataclasses.replace(params.train, **{**quick, **train})
     )
@@ -51,8 +58,8 @@ def write_project(
     """Tables and features of `n_videos`, one GIF each; `empty_segment` has no clips."""
     layout, rng = Layout(root), np.random.default_rng(7)
     direction = rng.normal(size=N_FEATURES) / np.sqrt(N_FEATURES)
-    tables: dict[str, list[dict[str, object]]] = {
-        name: [] for name in ("segments", "labels", "pairs", "matches", "sources", "features")
+    tables: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("segments", "labels", "pairs", "spans", "sources", "features")
     }
     clear_folder(layout.features)
     shards = ShardWriter(layout.features)
@@ -91,15 +98,14 @@ def write_project(
             )
             row += int(n_clips[segment])
             if is_positive:
-                tables["matches"].append(
+                tables["spans"].append(
                     {
                         "gif_id": gif,
                         "video_id": video,
                         **span,
-                        "distance": 1.0,
-                        "speed": 1.0,
-                        "confidence": 1.0,
-                        "status": "matched",
+                        "origin": "match",
+                        "popularity": 0.5,
+                        "status": "placed",
                         "reason": "",
                     }
                 )
@@ -129,7 +135,16 @@ def write_project(
     SEGMENTS.write(layout.segments, tables["segments"])
     LABELS.write(layout.labels, tables["labels"])
     PAIRS.write(layout.pairs, tables["pairs"])
-    MATCHES.write(layout.matches, tables["matches"])
+    SPANS.write(layout.spans, tables["spans"])
     SOURCES.write(layout.sources, pd.DataFrame(tables["sources"]))
     FEATURES.write(layout.features / "index.parquet", tables["features"])
+    n_frames = N_SEGMENTS * SEGMENT_FRAMES
+    pts_s = np.arange(n_frames) / FPS
+    store_fingerprints(
+        layout,
+        {
+            f"v{number:03d}": (rng.random((n_frames, 3)), pts_s, n_frames / FPS)
+            for number in range(n_videos)
+        },
+    )
     return layout

@@ -248,7 +248,7 @@ def _why_no_pairs(training: Sequence[Video]) -> str:
     n_featured = sum(bool(video.n_clips.any()) for video in training)
     return (
         f"train: nothing to learn from: the training split has {len(training)} videos"
-        f" ({n_featured} with features), {n_gifs} matched GIFs and {n_pairs} pairs, none of them"
+        f" ({n_featured} with features), {n_gifs} placed GIFs and {n_pairs} pairs, none of them"
         " between two segments with features; add videos with GIFs to the manifest, or lower"
         " label.positive_overlap, label.test_fraction or label.validation_fraction"
     )

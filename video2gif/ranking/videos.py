@@ -1,6 +1,6 @@
 """What the ranker sees of each video, gathered from the tables of the earlier stages.
 
-Reads segments, labels, pairs, matches, sources and features; training and evaluation both start
+Reads segments, labels, pairs, spans, sources and features; training and evaluation both start
 from the `Video`s made here.
 """
 
@@ -13,10 +13,10 @@ import pandas as pd
 from video2gif.layout import (
     FEATURES,
     LABELS,
-    MATCHES,
     PAIRS,
     SEGMENTS,
     SOURCES,
+    SPANS,
     Layout,
     ShardReader,
 )
@@ -47,7 +47,7 @@ class Video:
     clips: np.ndarray
     """(sum of n_clips, 4096) float16: fc6 of the segments' clips, one after the other."""
     gifs: tuple[Span, ...] = ()
-    """Frames [start, end) of the GIFs matched in it."""
+    """Frames [start, end) of the GIFs whose place in it is known (SPANS, placed)."""
     pairs: np.ndarray
     """(P, 2) int64: rows of a positive and a negative segment."""
     popularity: np.ndarray
@@ -72,8 +72,8 @@ def load_videos(layout: Layout) -> list[Video]:
     segments = _by_video(SEGMENTS.read(layout.segments))
     features = _by_video(FEATURES.read(layout.features / "index.parquet"))
     pairs = _by_video(PAIRS.read(layout.pairs))
-    matches = MATCHES.read(layout.matches)
-    matched = _by_video(matches[matches["status"] == "matched"])
+    spans = SPANS.read(layout.spans)
+    placed = _by_video(spans[spans["status"] == "placed"])
     sources = _by_video(SOURCES.read(layout.sources))
     split = LABELS.read(layout.labels).groupby("video_id")["split"].first().to_dict()
     shards = ShardReader(layout.features)
@@ -83,7 +83,7 @@ def load_videos(layout: Layout) -> list[Video]:
             split=split.get(video_id, ""),
             segments=rows,
             source=sources.get(video_id),
-            matched=matched.get(video_id),
+            placed=placed.get(video_id),
             pairs=pairs.get(video_id),
             clips=_clips(features.get(video_id), rows["segment_id"].to_numpy(), shards),
         )
@@ -101,14 +101,14 @@ def _video(
     split: str,
     segments: pd.DataFrame,
     source: pd.DataFrame | None,
-    matched: pd.DataFrame | None,
+    placed: pd.DataFrame | None,
     pairs: pd.DataFrame | None,
     clips: tuple[np.ndarray, np.ndarray],
 ) -> Video:
     row_of = {segment: row for row, segment in enumerate(segments["segment_id"])}
     n_clips, fc6 = clips
     category, tags = ("", "") if source is None else source.iloc[0][["category", "tags"]]
-    gifs = [] if matched is None else matched[["start_frame", "end_frame"]].to_numpy().tolist()
+    gifs = [] if placed is None else placed[["start_frame", "end_frame"]].to_numpy().tolist()
     return Video(
         video_id=video_id,
         split=split,

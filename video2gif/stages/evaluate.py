@@ -1,7 +1,8 @@
 """Score every segment and compare with the GIFs people made (PAPER.md, 'Metrics').
 
-Reads the model, features, segments, labels (splits), matches, sources and fingerprints (the
-motion baseline); writes data/predictions.parquet, metrics/eval.json and three plots.
+Reads the model, features, segments, labels (splits), spans (the truth), sources, pairs and
+fingerprints (the motion baseline); writes data/predictions.parquet, metrics/eval.json and three
+plots.
 """
 
 import logging
@@ -15,7 +16,7 @@ import pandas as pd
 from video2gif.config import Evaluate, Params
 from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context, Counts
-from video2gif.layout import PREDICTIONS, SOURCES, Layout, write_csv, write_json
+from video2gif.layout import PREDICTIONS, SPANS, Layout, write_csv, write_json
 from video2gif.ranking import baselines
 from video2gif.ranking.bootstrap import mean_interval
 from video2gif.ranking.evaluation import (
@@ -68,12 +69,14 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         for one in ranked
         if in_split(one.video, params.evaluate.split) and can_evaluate(one)
     ]
-    n_gifs = _gifs_in_split(layout, ranked, params.evaluate.split)
-    metrics = summary(evaluated, params.evaluate, n_gifs_in_split=n_gifs)
-    metrics["random_weights"] = bool(scorer.card["random_weights"])
+    metrics = {
+        **summary(evaluated, params.evaluate),
+        **_not_evaluated(layout, ranked, evaluated, params.evaluate.split),
+        "random_weights": bool(scorer.card["random_weights"]),
+    }
     if not evaluated:
         _log.warning(
-            "evaluate: no video of split %s has a matched GIF and features; metrics are null",
+            "evaluate: no video of split %s has a placed GIF and features; metrics are null",
             params.evaluate.split,
         )
     write_json(layout.eval_metrics, metrics)
@@ -120,18 +123,14 @@ def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
     )
 
 
-def summary(
-    evaluated: Sequence[Evaluated], params: Evaluate, *, n_gifs_in_split: int
-) -> dict[str, Any]:
+def summary(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
     """What metrics/eval.json holds: means over videos with bootstrap 95 % intervals."""
-    n_gifs = sum(len(one.gifs) for one in evaluated)
     categories = sorted({one.category for one in evaluated})
     return {
         **_figures([one.ranker for one in evaluated], params),
         "split": params.split,
         "n_videos": len(evaluated),
-        "n_gifs": n_gifs,
-        "n_skipped": n_gifs_in_split - n_gifs,
+        "n_gifs": sum(len(one.gifs) for one in evaluated),
         "n_unscored_segments": sum(one.n_unscored for one in evaluated),
         "baselines": {
             "random": _figures([one.random for one in evaluated], params),
@@ -196,11 +195,22 @@ def _prediction_rows(one: Ranked) -> pd.DataFrame:
     )
 
 
-def _gifs_in_split(layout: Layout, ranked: Sequence[Ranked], split: str) -> int:
-    """GIFs of the manifest whose video is in the split, matched or not."""
-    sources = SOURCES.read(layout.sources)
+def _not_evaluated(
+    layout: Layout, ranked: Sequence[Ranked], evaluated: Sequence[Evaluated], split: str
+) -> dict[str, int]:
+    """GIFs that the metrics say nothing about.
+
+    `n_skipped`: those of the split without a certain place, or whose video has no features.
+    `n_without_video`: those of videos that could not be read and so belong to no split.
+    """
+    known = {one.video.video_id for one in ranked}
     chosen = {one.video.video_id for one in ranked if in_split(one.video, split)}
-    return int(((sources["gif_id"] != "") & sources["video_id"].isin(chosen)).sum())
+    video_ids = SPANS.read(layout.spans)["video_id"]
+    n_evaluated = sum(len(one.gifs) for one in evaluated)
+    return {
+        "n_skipped": int(video_ids.isin(chosen).sum()) - n_evaluated,
+        "n_without_video": int((~video_ids.isin(known)).sum()),
+    }
 
 
 def _write_plots(layout: Layout, evaluated: Sequence[Evaluated], metrics: dict[str, Any]) -> None:

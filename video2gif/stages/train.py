@@ -1,6 +1,6 @@
 """Train the ranker on pairs of segments (PAPER.md, 'Network' and 'Loss').
 
-Reads segments, labels, pairs, matches, sources and features; writes models/ranker.safetensors,
+Reads segments, labels, pairs, spans, sources and features; writes models/ranker.safetensors,
 its card models/ranker.json, metrics/train.json, plots/train.csv and plots/losses.csv.
 """
 
