@@ -51,6 +51,8 @@ class StreamInfo:
     """Frames the container declares; 0 if it does not say."""
     duration_s: float
     """Declared duration of the video stream, else of the file; 0 if it does not say."""
+    has_own_duration: bool
+    """Whether `duration_s` is declared for the stream, not for the file."""
     fps: Fraction
     """Average frame rate, else libav's guess; only a hint: time comes from PTS."""
 
@@ -232,5 +234,6 @@ def _stream_info(container: InputContainer, stream: VideoStream) -> StreamInfo:
         sample_aspect=context.sample_aspect_ratio or Fraction(1),
         n_packets=stream.frames,
         duration_s=duration_s,
+        has_own_duration=bool(stream.duration),
         fps=Fraction(stream.average_rate or stream.guessed_rate or 0),
     )

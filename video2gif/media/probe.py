@@ -1,0 +1,127 @@
+"""Is this file a whole, playable video or GIF, and how many frames has it? Reads packets only.
+
+Runs in a killable child (see `video2gif.sandbox`): one frame is decoded to prove that the codec
+works, then every packet is counted without decoding. A cut file often decodes without an error,
+so what is there is compared with what the container declares.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+
+from video2gif.errors import ItemError
+from video2gif.items import write_arrays
+from video2gif.media.decode import Decoder, StreamInfo
+from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
+from video2gif.media.sniff import Content, sniff
+
+MAX_SHORTFALL = 0.02  # of the declared duration or frame count
+_MIN_SHORTFALL_S = 0.1  # muxers round durations up by a few frames
+# libav works these durations out from the last time stamps it finds: they declare nothing.
+_UNDECLARED = ("mpegts", "mpeg", "mpegvideo", "gif")
+
+
+def work(*, out: Path, params: dict[str, Any], path: str, kind: Literal["video", "gif"]) -> None:
+    """Write notes about the file: n_frames, duration_s, fps_num, fps_den, width, height (as
+    shown), codec, extension (by content, without dot) and as_named (whether content fits `kind`).
+
+    Raises `ItemError`: missing, empty, not_media, truncated, no_video, no_frames, codec, too_large.
+    """
+    content = sniff(Path(path))
+    if kind == "gif" and not content.is_media:
+        raise ItemError("not_media", f"not a GIF: {content.kind or 'unknown content'}")
+    info, frame = _first_frame(Path(path))
+    with open_container(Path(path)) as container:
+        counts = _count(container)
+    _check_whole(content, info, counts)
+    if info.codec == "gif" and counts.video * info.width * info.height > MAX_GIF_TOTAL_PIXELS:
+        raise ItemError("too_large", f"a GIF of more than {MAX_GIF_TOTAL_PIXELS} pixels in all")
+    duration_s = counts.video_end_s - counts.video_start_s
+    fps = info.fps.limit_denominator(100_000)
+    notes = {
+        "n_frames": counts.video,
+        "duration_s": duration_s if duration_s > 0 else info.duration_s,
+        "fps_num": fps.numerator,
+        "fps_den": fps.denominator,
+        "width": frame.width,
+        "height": frame.height,
+        "codec": info.codec,
+        "extension": content.kind or _EXTENSIONS.get(info.container, "bin"),
+        "as_named": (kind == "gif") == (content.kind == "gif"),
+    }
+    write_arrays(out, {}, notes)
+
+
+_EXTENSIONS = {"mpegts": "ts", "mpeg": "mpg", "mpegvideo": "mpg", "avi": "avi", "flv": "flv"}
+
+
+@dataclass
+class _Counts:
+    """What the packets of a file say; times in seconds of the container's own clock."""
+
+    video: int = 0
+    video_start_s: float = float("inf")
+    video_end_s: float = float("-inf")
+    any_end_s: float = float("-inf")
+    last_is_corrupt: bool = False
+
+    def add(self, packet: Packet, *, is_video: bool) -> None:
+        self.last_is_corrupt = packet.is_corrupt
+        self.video += is_video and not packet.is_discard
+        if packet.pts is None:
+            return
+        start_s = float(packet.pts * packet.time_base)
+        end_s = start_s + float((packet.duration or 0) * packet.time_base)
+        self.any_end_s = max(self.any_end_s, end_s)
+        if is_video and not packet.is_discard:
+            self.video_start_s = min(self.video_start_s, start_s)
+            self.video_end_s = max(self.video_end_s, end_s)
+
+
+def _first_frame(path: Path) -> tuple[StreamInfo, VideoFrame]:
+    with Decoder(path) as decoder:
+        for _, frame in decoder.frames():
+            return decoder.info, frame
+    raise ItemError("no_frames", "no frame could be decoded")
+
+
+def _count(container: InputContainer) -> _Counts:
+    counts = _Counts()
+    index = video_stream(container).index
+    try:
+        for packet in container.demux():
+            if packet.size:
+                counts.add(packet, is_video=packet.stream_index == index)
+    except MemoryError:
+        raise
+    except av.error.FFmpegError:
+        counts.last_is_corrupt = True
+    return counts
+
+
+def _check_whole(content: Content, info: StreamInfo, counts: _Counts) -> None:
+    """Raise `ItemError` truncated when more than 2 % of what is declared is missing."""
+    if content.cut_short and counts.last_is_corrupt:
+        raise ItemError("truncated", f"{content.cut_short}, in {counts.video} frames")
+    if info.container == "avi" and _is_short(info.n_packets, counts.video, at_least=1):
+        raise ItemError("truncated", f"{counts.video} of {info.n_packets} declared frames")
+    if info.container in _UNDECLARED:
+        return
+    # Only in mp4 does each stream declare its own duration; elsewhere the longest stream counts.
+    end_s = counts.video_end_s if info.has_own_duration else counts.any_end_s
+    if _is_short(info.duration_s, end_s, at_least=_MIN_SHORTFALL_S):
+        frames = f"{counts.video}/{info.n_packets}" if info.n_packets else f"{counts.video}"
+        raise ItemError(
+            "truncated",
+            f"{frames} frames, {max(end_s, 0):.2f} of {info.duration_s:.2f} declared seconds",
+        )
+
+
+def _is_short(declared: float, found: float, *, at_least: float) -> bool:
+    shortfall = declared - found
+    return shortfall > MAX_SHORTFALL * declared and shortfall > at_least
