@@ -1,10 +1,13 @@
 """What matching needs to know of a file: when each frame is shown, and its hashes."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from video2gif.layout import ShardReader
 from video2gif.matching.phash import WINDOWS
 
 
@@ -27,6 +30,15 @@ class Track:
     def __post_init__(self) -> None:
         if self.hashes.shape != (len(self), 1 + len(WINDOWS)):
             raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
+
+    @classmethod
+    def of(cls, shards: ShardReader, row: Mapping[str, Any]) -> "Track":
+        """From the fingerprints' shards; `row` has shard, row, n_frames and duration_s."""
+        pts_s, whole, windows, quality = (
+            shards.rows(row["shard"], column, row["row"], row["n_frames"])
+            for column in ("pts_s", "phash", "windows", "quality")
+        )
+        return cls(pts_s, row["duration_s"], np.column_stack([whole, windows]), quality)
 
     def digest(self) -> str:
         """sha256 of all that decides a match: the same hashes at the same times match alike."""

@@ -1,0 +1,223 @@
+"""Where in its video a GIF was cut: the declared pair.
+
+The model. A GIF shows video time `start + speed · t` at its own time t (from its frame delays),
+with speed from 0.25 to 4. It agrees with the video in one *variant*: whole against whole, whole
+against a central crop, the part without a caption against the same part, letterboxed, each also
+mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames, of
+the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
+not decide, and weighted by the GIF frames' quality.
+
+The search. Coarse: the video's time is cut into bins, each with the least distance of the frames
+shown in it, so that all starts of one speed are sums of shifted rows. Fine: around the best places
+of the coarse scan every start and speed is tried at the frames' own times. The hypotheses tried
+there, weighted by exp(-cost), are the posterior that `video2gif.matching.confidence` reads.
+
+Start and end come from the map: the GIF's end is its last frame's time plus that frame's delay.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, WINDOWS, Window, mirrored
+from video2gif.matching.track import Track
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+CAP = 24
+"""Distances above this count as this: unrelated frames are about 32 bits apart."""
+
+_BIN_S = 0.1
+_COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
+_SPEED_STEP = 1.04
+_PLACES = 8  # Distinct places refined.
+_VARIANTS_PER_PLACE = 3
+_APART_S = 0.3  # Places of the coarse scan closer than this in start and end are one place.
+# The fine grid around a place: half a coarse step and some more on either side.
+_FINE_STARTS_S = np.arange(-8, 9) * 0.02
+_FINE_SPEEDS = 1.0 + np.arange(-8, 9) * 0.005
+
+
+class Variant(NamedTuple):
+    """A column of the GIF's hashes against a column of the video's."""
+
+    gif: int
+    video: int
+    mirror: bool
+
+
+def _column(window: Window) -> int:
+    return 0 if window == WHOLE else 1 + WINDOWS.index(window)
+
+
+def _variants() -> Iterator[Variant]:
+    for mirror in (False, True):
+        for crop in CROPS:
+            for part in PARTS:
+                yield Variant(_column(part), _column(part.inside(crop)), mirror)
+        yield Variant(_column(BAND), _column(WHOLE), mirror)
+        yield Variant(_column(WHOLE), _column(BAND), mirror)
+
+
+VARIANTS = tuple(_variants())
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """Every fine hypothesis tried, in parallel arrays (m,)."""
+
+    variant: np.ndarray
+    start_s: np.ndarray
+    speed: np.ndarray
+    end_s: np.ndarray
+    cost: np.ndarray
+    """Mean capped Hamming distance, bits."""
+
+    def __len__(self) -> int:
+        return len(self.cost)
+
+
+def search(gif: Track, video: Track) -> Hypotheses:
+    """The best places for a GIF in a video, with everything tried around them.
+
+    No hypothesis at all when no frame of the GIF carries evidence or the video is too short.
+    """
+    weights = _weights(gif)
+    if not weights.any():
+        return _join([])
+    places = _coarse(gif, video, weights)
+    return _join([_fine(gif, video, weights, place) for place in places])
+
+
+def _weights(gif: Track) -> np.ndarray:
+    total = gif.quality.sum(dtype=np.float64)
+    return gif.quality / total if total > 0 else np.zeros(len(gif))
+
+
+def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
+    """Capped Hamming distances, uint8 (gif frames, video frames)."""
+    ours = gif.hashes[:, variant.gif]
+    ours = mirrored(ours) if variant.mirror else ours
+    apart = np.bitwise_count(ours[:, None] ^ video.hashes[None, :, variant.video])
+    return np.minimum(apart, CAP)
+
+
+class _Place(NamedTuple):
+    variant: int
+    start_s: float
+    speed: float
+    cost: float
+
+
+def _coarse(gif: Track, video: Track, weights: np.ndarray) -> list[_Place]:
+    """The best places of the coarse scan, best first, distinct in start or end."""
+    frames = _spread(weights, _COARSE_FRAMES)
+    seen = Track(gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames])
+    binned = np.stack([_binned(distances(seen, video, v), video) for v in VARIANTS])
+    weights = weights[frames] / weights[frames].sum()
+    found: list[_Place] = []
+    for speed in _speeds():
+        shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
+        cost = _shifted_sum(binned, shifts, weights)
+        if cost.size:
+            found += _best_of(cost, speed)
+    return _distinct(sorted(found, key=lambda place: place.cost), gif.end_s)
+
+
+def _spread(weights: np.ndarray, most: int) -> np.ndarray:
+    """Up to `most` frames with evidence, evenly spread."""
+    useful = np.flatnonzero(weights)
+    chosen = np.linspace(0, len(useful) - 1, min(most, len(useful))).round().astype(int)
+    return useful[chosen]
+
+
+def _speeds() -> np.ndarray:
+    count = round(np.log(MAX_SPEED / MIN_SPEED) / np.log(_SPEED_STEP))
+    return np.geomspace(MIN_SPEED, MAX_SPEED, count + 1)
+
+
+def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
+    """Least distance among the frames shown in each bin of video time, float32 (K, bins)."""
+    edges = np.arange(0.0, max(video.end_s, _BIN_S), _BIN_S)
+    first = shown_at(video, edges)
+    last = np.searchsorted(video.pts_s, edges + _BIN_S, side="left") - 1
+    pairs = np.column_stack([first, np.maximum(last, first) + 1]).ravel()
+    padded = np.pad(distance_KN, ((0, 0), (0, 1)), constant_values=CAP)
+    return np.minimum.reduceat(padded, pairs, axis=1)[:, ::2].astype(np.float32)
+
+
+def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Cost (variants, starts) when frame k lies `shifts[k]` bins after the start."""
+    starts = binned_VKB.shape[2] - shifts[-1]
+    if starts <= 0:
+        return np.empty((len(binned_VKB), 0), np.float32)
+    cost = np.zeros((len(binned_VKB), starts), np.float32)
+    for k, (shift, weight) in enumerate(zip(shifts, weights, strict=True)):
+        cost += np.float32(weight) * binned_VKB[:, k, shift : shift + starts]
+    return cost
+
+
+def _best_of(cost_VB: np.ndarray, speed: float) -> list[_Place]:
+    """The least costs of one speed: candidates for `_distinct`."""
+    flat = cost_VB.ravel()
+    count = min(8 * _PLACES, len(flat))
+    best = np.argpartition(flat, count - 1)[:count]
+    variants, bins = np.unravel_index(best, cost_VB.shape)
+    return [
+        _Place(int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
+        for v, b, i in zip(variants, bins, best, strict=True)
+    ]
+
+
+def _distinct(places: Sequence[_Place], gif_end_s: float) -> list[_Place]:
+    """The first `_PLACES` spans of a sorted list, each with its first few variants."""
+    kept: list[_Place] = []
+    spans: list[tuple[float, float]] = []
+    variants: list[set[int]] = []
+    for place in places:
+        span = (place.start_s, place.start_s + place.speed * gif_end_s)
+        same = [i for i, other in enumerate(spans) if _near(span, other)]
+        if not same and len(spans) < _PLACES:
+            spans.append(span)
+            variants.append({place.variant})
+            kept.append(place)
+            continue
+        known = variants[same[0]] if same else set(range(_VARIANTS_PER_PLACE))
+        if len(known) < _VARIANTS_PER_PLACE and place.variant not in known:
+            known.add(place.variant)
+            kept.append(place)
+    return kept
+
+
+def _near(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) < _APART_S
+
+
+def _fine(gif: Track, video: Track, weights: np.ndarray, place: _Place) -> Hypotheses:
+    """Every start and speed around a place, at the frames' own times."""
+    start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
+    speed = np.clip(place.speed * ratio, MIN_SPEED, MAX_SPEED)
+    # The grid turns about the GIF's middle, so that start and end move alike.
+    start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
+    apart = distances(gif, video, VARIANTS[place.variant])
+    shown = shown_at(video, start_s[:, None] + speed[:, None] * gif.pts_s)
+    cost = apart[np.arange(len(gif)), shown] @ weights
+    end_s = start_s + speed * gif.end_s
+    inside = (start_s >= -_BIN_S) & (end_s <= video.end_s + 2 * _BIN_S)
+    kept = np.flatnonzero(inside)
+    variant = np.full(len(kept), place.variant)
+    return Hypotheses(variant, start_s[kept], speed[kept], end_s[kept], cost[kept])
+
+
+def shown_at(video: Track, time_s: np.ndarray) -> np.ndarray:
+    """The frame on screen at each time (the first or last one outside the video)."""
+    frames = np.searchsorted(video.pts_s, time_s, side="right") - 1
+    return np.clip(frames, 0, len(video) - 1)
+
+
+def _join(parts: Sequence[Hypotheses]) -> Hypotheses:
+    names = ("variant", "start_s", "speed", "end_s", "cost")
+    return Hypotheses(
+        *(np.concatenate([getattr(p, n) for p in parts]) if parts else np.empty(0) for n in names)
+    )
