@@ -1,22 +1,27 @@
 """Frame differences and cuts equal PySceneDetect's own, run on the same frames."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from hypothesis import given
 from hypothesis import strategies as st
 from scenedetect import (
     AdaptiveDetector,
     ContentDetector,
     FrameTimecode,
+    SceneManager,
     StatsManager,
+    open_video,
 )
 from scenedetect.detector import FlashFilter, SceneDetector
 from scenedetect.scene_manager import compute_downscale_factor
 
+from video2gif.media.decode import Decoder
 from video2gif.shots.content import ContentMetrics, analysis_size
 from video2gif.shots.cuts import Detector, cuts, scores
 
@@ -158,6 +163,17 @@ def test_flash_filter_on_the_frames_that_matter_equals_flash_filter_on_all(
     assert found == sorted(set(expected))
 
 
+class ReplayedContent(ContentDetector):
+    """ContentDetector fed with frame scores in place of frames."""
+
+    def __init__(self, score: Sequence[float], **options: Any) -> None:
+        super().__init__(**options)
+        self._replay = iter(score)
+
+    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: object) -> float:
+        return next(self._replay)
+
+
 class ReplayedAdaptive(AdaptiveDetector):
     """AdaptiveDetector fed with frame scores in place of frames."""
 
@@ -169,6 +185,15 @@ class ReplayedAdaptive(AdaptiveDetector):
         return next(self._replay)
 
 
+def replayed_cuts(detector: SceneDetector, n_frames: int) -> list[int]:
+    found = {
+        cut.frame_num
+        for n in range(n_frames)
+        for cut in detector.process_frame(FrameTimecode(n, fps=25.0), np.empty(0))
+    }
+    return sorted(found)
+
+
 @given(levels, st.integers(0, 20), st.sampled_from([0.5, 1.0, 2.0, 3.0]))
 def test_adaptive_cuts_equal_those_of_replayed_scores(
     score: list[float], min_shot_frames: int, threshold: float
@@ -177,13 +202,8 @@ def test_adaptive_cuts_equal_those_of_replayed_scores(
     oracle = ReplayedAdaptive(
         scores(content).tolist(), adaptive_threshold=threshold, min_scene_len=min_shot_frames
     )
-    expected = [
-        cut.frame_num
-        for n in range(len(content))
-        for cut in oracle.process_frame(FrameTimecode(n, fps=25.0), np.empty(0))
-    ]
     found = cuts(content, detector="adaptive", threshold=threshold, min_shot_frames=min_shot_frames)
-    assert found == expected
+    assert found == replayed_cuts(oracle, len(content))
 
 
 @pytest.mark.parametrize("name", ["content", "adaptive"])
@@ -191,3 +211,76 @@ def test_adaptive_cuts_equal_those_of_replayed_scores(
 def test_a_still_or_empty_video_is_one_shot(name: Detector, n_frames: int) -> None:
     content = measured([np.full((4, 6, 3), 9, np.uint8)] * n_frames)
     assert cuts(content, detector=name, threshold=3.0, min_shot_frames=8) == []
+
+
+SHORT = ("bikes.mp4", "nasa.mp4")
+LONG = (
+    "bunny0.mp4",
+    "bunny1.mp4",
+    "bunny2.mp4",
+    "bunny3.mp4",
+    "bunny_trailer.webm",
+    "creatures.mp4",
+    "dream0.mp4",
+    "dream1.mp4",
+    "sintel_trailer.mp4",
+)
+REAL = [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)]
+
+
+def decoded(path: Path) -> Iterator[np.ndarray]:
+    """BGR frames as the fingerprint sees them."""
+    scaler = VideoReformatter()
+    with Decoder(path) as decoder:
+        for _, frame in decoder.frames():
+            yield scaler.reformat(frame, format="bgr24").to_ndarray()
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", REAL)
+def test_scores_and_cuts_of_real_videos_equal_pyscenedetect_on_the_same_frames(
+    realdata: Path, name: str
+) -> None:
+    metrics, oracle = ContentMetrics(), ContentDetector()
+    content, expected = [], []
+    for n, frame in enumerate(decoded(realdata / "videos" / name)):
+        content.append(metrics.push(frame))
+        oracle.process_frame(FrameTimecode(n, fps=25.0), scaled_as_scene_manager(frame))
+        expected.append(oracle._frame_score)
+    found = scores(np.array(content))
+    np.testing.assert_array_equal(found, expected)
+    # From equal scores, PySceneDetect's detectors are replayed over many settings.
+    for min_shot_frames in (0, 8, 15, 60):
+        for threshold in (3.0, 8.0, 15.0, 27.0, 40.0):
+            replay = ReplayedContent(expected, threshold=threshold, min_scene_len=min_shot_frames)
+            assert cuts(
+                np.array(content),
+                detector="content",
+                threshold=threshold,
+                min_shot_frames=min_shot_frames,
+            ) == replayed_cuts(replay, len(expected))
+        for ratio in (1.5, 3.0, 6.0):
+            adaptive = ReplayedAdaptive(
+                expected, adaptive_threshold=ratio, min_scene_len=min_shot_frames
+            )
+            assert cuts(
+                np.array(content),
+                detector="adaptive",
+                threshold=ratio,
+                min_shot_frames=min_shot_frames,
+            ) == replayed_cuts(adaptive, len(expected))
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("detector", "threshold"), DETECTORS)
+@pytest.mark.parametrize("name", REAL)
+def test_cuts_of_real_videos_equal_those_of_pyscenedetects_own_decode(
+    realdata: Path, name: str, detector: Detector, threshold: float
+) -> None:
+    path = realdata / "videos" / name
+    content = measured(decoded(path))
+    manager = SceneManager()
+    manager.add_detector(detector_of(detector, threshold, 8))
+    manager.detect_scenes(open_video(str(path)))
+    theirs = [start.frame_num for start, _ in manager.get_scene_list()][1:]
+    assert cuts(content, detector=detector, threshold=threshold, min_shot_frames=8) == theirs
