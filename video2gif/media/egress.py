@@ -84,7 +84,8 @@ class PinnedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         port = url.port or {"http": 80, "https": 443}[url.scheme]
-        addresses = resolve(url.host, port, allow_private=self._allow_private)
+        host = url.raw_host.decode("ascii")
+        addresses = resolve(host, port, allow_private=self._allow_private)
         for address in addresses[:-1]:
             try:
                 return self._inner.handle_request(_to_address(request, address))
@@ -103,7 +104,7 @@ def _to_address(request: httpx.Request, address: str) -> httpx.Request:
         request.url.copy_with(host=address),
         headers=request.headers,
         stream=request.stream,
-        extensions={**request.extensions, "sni_hostname": request.url.host},
+        extensions={**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")},
     )
 
 

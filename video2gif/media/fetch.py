@@ -31,7 +31,6 @@ _BACKOFF_S = 1.0
 _MAX_BACKOFF_S = 60.0
 _STALL_S = 30.0  # without a byte, or with fewer than _MIN_BYTES_PER_S over this long
 _MIN_BYTES_PER_S = 1000
-_BLOCK = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
 _RETRIED = (408, 425, 429)  # and 5xx
 _NO_MEDIA = ("text/html", "application/xhtml+xml", "application/json")
@@ -70,16 +69,18 @@ def work(
     timeout_s: float,
 ) -> None:
     """The item loop's entry: fetch `source` to `out`, keeping what is there so far in `partial`."""
-    policy = Policy(max_bytes=max_bytes, timeout_s=timeout_s, allow_private=params["allow_private"])
+    allow_private = bool(params["allow_private"])
+    limits = pages.Limits(max_bytes=max_bytes, allow_private=allow_private)
+    policy = Policy(max_bytes=max_bytes, timeout_s=timeout_s, allow_private=allow_private)
     if pages.is_known_site(source):
-        pages.fetch_page(source, out, policy=pages.Limits(max_bytes, policy.allow_private))
+        pages.fetch_page(source, out, scratch=Path(partial).parent, limits=limits)
         return
     try:
         fetch(source, out, partial=Path(partial), policy=policy)
     except WebPage:
         if not pages.has_extractor(source):
             raise
-        pages.fetch_page(source, out, policy=pages.Limits(max_bytes, policy.allow_private))
+        pages.fetch_page(source, out, scratch=Path(partial).parent, limits=limits)
 
 
 class WebPage(ItemError):
@@ -234,6 +235,8 @@ class _Job:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 self._fail("http", f"its certificate is not valid: {error}")
             raise _Transient(f"connection failed: {error}") from None
+        except httpx.InvalidURL:  # httpx reads the Location header before we do
+            self._fail("refused", "redirects to no valid url")
         except httpx.DecodingError:
             self._fail("http", "its content encoding is broken")
         except Unresolved as error:
@@ -309,7 +312,7 @@ class _Job:
         pace = _Pace(self._policy.stall_s)
         with self._body.path.open("ab") as file:
             size = file.tell()
-            for block in response.iter_bytes(_BLOCK):
+            for block in response.iter_bytes():
                 size += len(block)
                 self._require_size(size)
                 file.write(block)

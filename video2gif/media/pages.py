@@ -22,7 +22,7 @@ _KNOWN_SITES = ("youtube.com", "youtu.be", "vimeo.com", "dailymotion.com")
 _FORMAT = "bv*[height<=720]/b[height<=720]/bv*/b"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a page's video may cost, and where it may come from."""
 
@@ -32,7 +32,10 @@ class Limits:
 
 def is_known_site(url: str) -> bool:
     """Whether the host is a site whose urls are always pages."""
-    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        host = urllib.parse.urlsplit(url).hostname or ""
+    except ValueError:
+        return False
     return any(host == site or host.endswith(f".{site}") for site in _KNOWN_SITES)
 
 
@@ -42,17 +45,21 @@ def has_extractor(url: str) -> bool:
     return any(one.suitable(url) for one in extractors if one.IE_NAME != "generic")
 
 
-def fetch_page(url: str, target: Path, *, policy: Limits) -> None:
-    """Fetch the page's video to `target`. Raises `ItemError` (http, refused, too_large)."""
+def fetch_page(url: str, target: Path, *, scratch: Path, limits: Limits) -> None:
+    """Fetch the page's video to `target`, by way of a folder in `scratch` (same file system).
+
+    Raises `ItemError` (http, refused, too_large).
+    """
     yt_dlp = _yt_dlp()
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        guard = guarded_sockets(allow_private=policy.allow_private)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        guard = guarded_sockets(allow_private=limits.allow_private)
         try:
-            with guard, yt_dlp.YoutubeDL(options(Path(folder), policy)) as downloader:
+            with guard, yt_dlp.YoutubeDL(options(Path(folder), limits)) as downloader:
                 downloader.extract_info(url, download=True)
         except yt_dlp.utils.YoutubeDLError as error:
             raise _as_item_error(error) from None
-        _take_only_file(Path(folder), target, policy)
+        _take_only_file(Path(folder), target, limits)
 
 
 def options(folder: Path, limits: Limits) -> dict[str, Any]:

@@ -1,0 +1,551 @@
+"""The fetcher against loopback servers that misbehave in every way we know of."""
+
+import contextlib
+import gzip
+import hashlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from video2gif.errors import ItemError
+from video2gif.media import egress, pages
+from video2gif.media.fetch import Policy, display, fetch
+from video2gif.sandbox import Limits, Worker
+
+BODY = hashlib.shake_256(b"a film").digest(300_000)
+
+
+class Server:
+    """A loopback server; `answer(handler, n)` writes the n-th answer (0-based)."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, str]] = []
+        self.answer: Callable[[BaseHTTPRequestHandler, int], None] = lambda _h, _n: None
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server.requests.append({**headers, "path": self.path})
+                self.close_connection = True
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    server.answer(self, len(server.requests) - 1)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._httpd.daemon_threads = True
+        self.port = self._httpd.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._httpd.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._httpd.shutdown()
+        self._httpd.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.close()
+
+
+def send(
+    handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: object
+) -> None:
+    """An answer; `content_length=None` leaves the header out."""
+    handler.send_response_only(status)
+    for name, value in {"content_length": len(body), **headers}.items():
+        if value is not None:
+            handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def send_range(handler: BaseHTTPRequestHandler, body: bytes, etag: str, **headers: object) -> None:
+    """What a well-behaved server answers, with If-Range."""
+    wanted = handler.headers.get("Range")
+    if wanted and handler.headers.get("If-Range") == etag:
+        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        span = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        send(handler, 206, body[start:], content_range=span, etag=etag, **headers)
+    else:
+        send(handler, 200, body, etag=etag, **headers)
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    """End the connection with RST."""
+    handler.wfile.flush()
+    time.sleep(0.05)  # Let the client read what was sent: RST discards what it has not.
+    linger = struct.pack("ii", 1, 0)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    handler.connection.close()
+
+
+class Fetched:
+    """Fetches into a folder of this test's own, quickly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.target = folder / "target"
+        self.partial = folder / "partial" / "one"
+
+    def __call__(self, url: str, **changes: object) -> bytes:
+        options: dict = {
+            "max_bytes": 10_000_000,
+            "timeout_s": 20.0,
+            "allow_private": True,
+            "backoff_s": 0.01,
+            "stall_s": 2.0,
+        }
+        policy = Policy(**options | changes)
+        fetch(url, self.target, partial=self.partial, policy=policy)
+        return self.target.read_bytes()
+
+    def failure(self, url: str, **changes: object) -> ItemError:
+        with pytest.raises(ItemError) as caught:
+            self(url, **changes)
+        assert not self.target.exists()
+        return caught.value
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> Fetched:
+    return Fetched(tmp_path)
+
+
+def test_a_file_comes_whole_and_leaves_no_partial(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, _: send(handler, 200, BODY)
+    assert fetched(f"{server.url}/a.mp4") == BODY
+    assert [path.suffix for path in fetched.partial.parent.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for(server: Server, fetched: Fetched, status: int) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, BODY) if n else send(handler, status, retry_after=1)
+
+    server.answer = answer
+    started = time.monotonic()
+    assert fetched(server.url) == BODY
+    assert time.monotonic() - started >= 1
+
+
+def test_retry_after_past_the_time_limit_fails_at_once(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, _: send(handler, 429, retry_after=3600)
+    started = time.monotonic()
+    assert fetched.failure(server.url).cause == "timeout"
+    assert time.monotonic() - started < 2
+
+
+def test_server_errors_are_tried_again(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, n: send(handler, 500) if n < 3 else send(handler, 200, BODY)
+    assert fetched(server.url) == BODY
+    assert len(server.requests) == 4
+
+
+def test_lasting_server_errors_end(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, _: send(handler, 502)
+    error = fetched.failure(server.url)
+    assert (error.cause, len(server.requests)) == ("http", 5)
+    assert "502" in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_refusals_are_not_tried_again(server: Server, fetched: Fetched, status: int) -> None:
+    server.answer = lambda handler, _: send(handler, status)
+    error = fetched.failure(server.url)
+    assert (error.cause, len(server.requests)) == ("http", 1)
+    assert str(status) in str(error)
+
+
+def test_a_body_shorter_than_announced_is_resumed(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        if n == 0:
+            send(handler, 200, BODY[:100_000], content_length=len(BODY), etag='"v1"')
+        else:
+            send_range(handler, BODY, '"v1"')
+
+    server.answer = answer
+    assert fetched(server.url) == BODY
+    assert server.requests[1]["range"] == "bytes=100000-"
+
+
+def test_last_modified_serves_as_validator_if_older_than_the_answer(
+    server: Server, fetched: Fetched
+) -> None:
+    old, now = formatdate(1_000_000_000, usegmt=True), formatdate(usegmt=True)
+
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        if n == 0:
+            dates = {"last_modified": old, "date": now}
+            send(handler, 200, BODY[:1000], content_length=len(BODY), **dates)
+        else:
+            send_range(handler, BODY, old)
+
+    server.answer = answer
+    assert fetched(server.url) == BODY
+    assert server.requests[1]["if-range"] == old
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"v1"'], ids=["no-etag", "weak-etag"])
+def test_nothing_is_resumed_without_a_strong_validator(
+    server: Server, fetched: Fetched, etag: str | None
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, BODY if n else BODY[:9], content_length=len(BODY), etag=etag)
+
+    server.answer = answer
+    assert fetched(server.url) == BODY
+    assert "range" not in server.requests[1]
+
+
+def test_resets_are_resumed_as_long_as_bytes_come(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        if start + 30_000 >= len(BODY):
+            return send_range(handler, BODY, '"v1"')
+        span = {"content_range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"} if start else {}
+        part = BODY[start : start + 30_000]
+        status = 206 if start else 200
+        send(handler, status, part, content_length=len(BODY) - start, etag='"v1"', **span)
+        reset(handler)
+
+    server.answer = answer
+    assert fetched(server.url) == BODY
+    assert len(server.requests) > 5  # more than the tries allowed without progress
+
+
+def test_a_killed_fetch_is_resumed_by_the_next(server: Server, fetched: Fetched) -> None:
+    def cut(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, BODY[:50_000], content_length=len(BODY), etag='"v1"')
+
+    server.answer = cut
+    fetched.failure(server.url, attempts=1)
+    server.answer = lambda handler, _: send_range(handler, BODY, '"v1"')
+    assert fetched(server.url) == BODY
+    assert server.requests[-1]["range"] == "bytes=50000-"
+
+
+def test_a_cut_chunked_body_is_never_accepted(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, content_length=None, transfer_encoding="chunked")
+        handler.wfile.write(b"400\r\n" + BODY[:1024] + b"\r\n")
+
+    server.answer = answer
+    assert fetched.failure(server.url).cause == "http"
+
+
+def test_a_whole_chunked_body_is_accepted(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, content_length=None, transfer_encoding="chunked")
+        handler.wfile.write(b"400\r\n" + BODY[:1024] + b"\r\n0\r\n\r\n")
+
+    server.answer = answer
+    assert fetched(server.url) == BODY[:1024]
+
+
+OTHER = BODY[::-1]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(lambda h: send(h, 200, OTHER, etag='"v1"'), id="range-ignored"),
+        pytest.param(lambda h: send_range(h, OTHER, '"v2"'), id="etag-changed"),
+        pytest.param(
+            lambda h: (
+                send(h, 206, OTHER[1000:], content_range="bytes 1000-299999/300000", etag='"v2"')
+                if "Range" in h.headers
+                else send(h, 200, OTHER, etag='"v2"')
+            ),
+            id="206-of-another-version",
+        ),
+        pytest.param(
+            lambda h: (
+                send(h, 206, OTHER[500:], content_range="bytes 500-299999/300000", etag='"v1"')
+                if "Range" in h.headers
+                else send(h, 200, OTHER, etag='"v1"')
+            ),
+            id="206-from-elsewhere",
+        ),
+        pytest.param(
+            lambda h: send(h, 416) if "Range" in h.headers else send(h, 200, OTHER), id="416"
+        ),
+    ],
+)
+def test_two_versions_are_never_spliced(
+    server: Server, fetched: Fetched, second: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        if n == 0:
+            send(handler, 200, BODY[:1000], content_length=len(BODY), etag='"v1"')
+        else:
+            second(handler)
+
+    server.answer = answer
+    assert fetched(server.url) == OTHER
+
+
+def test_a_trickle_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, content_length=100_000)
+        for _ in range(200):
+            handler.wfile.write(b"x")
+            time.sleep(0.05)
+
+    server.answer = answer
+    started = time.monotonic()
+    assert fetched.failure(server.url, stall_s=0.5).cause == "timeout"
+    assert time.monotonic() - started < 3
+
+
+def test_a_body_that_outlasts_the_limit_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, content_length=100_000_000)
+        for _ in range(200):
+            handler.wfile.write(bytes(10_000))
+            time.sleep(0.02)
+
+    server.answer = answer
+    assert fetched.failure(server.url, timeout_s=0.5, max_bytes=1 << 30).cause == "timeout"
+
+
+def test_stalled_headers_end(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-")
+        handler.wfile.flush()
+        time.sleep(1)
+
+    server.answer = answer
+    started = time.monotonic()
+    assert fetched.failure(server.url, stall_s=0.2, attempts=2).cause == "http"
+    assert time.monotonic() - started < 3
+
+
+def test_headers_that_trickle_end_by_the_deadline(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(100):
+            handler.wfile.write(b"X: y\r\n")
+            time.sleep(0.05)
+
+    server.answer = answer
+    # Nothing inside the fetcher sees this; the item loop's child is killed at its limit.
+    args = {
+        "params": {"allow_private": True},
+        "source": server.url,
+        "partial": str(fetched.partial),
+        "max_bytes": 1000,
+        "timeout_s": 1.0,
+    }
+    with Worker(Limits(wall_s=2)) as worker, pytest.raises(ItemError) as caught:
+        worker.run("video2gif.media.fetch:work", args, fetched.target)
+    assert caught.value.cause == "timeout"
+
+
+def test_five_redirects_are_followed_and_no_more(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        left = int(handler.path.strip("/"))
+        send(handler, 302, location=f"/{left - 1}") if left else send(handler, 200, BODY)
+
+    server.answer = answer
+    assert fetched(f"{server.url}/5") == BODY
+    fetched.target.unlink()
+    assert "redirects" in str(fetched.failure(f"{server.url}/6"))
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/b", "data:,x", "gopher://a/"])
+def test_a_redirect_to_another_scheme_is_refused(
+    server: Server, fetched: Fetched, target: str
+) -> None:
+    server.answer = lambda handler, _: send(handler, 302, location=target)
+    assert fetched.failure(server.url).cause == "refused"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "169.254.169.254",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[fd00::1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "0x7f000001",
+        "127.1",
+        "2130706433",
+        "017700000001",
+    ],
+)
+def test_private_addresses_are_refused(server: Server, fetched: Fetched, host: str) -> None:
+    error = fetched.failure(f"http://{host}:{server.port}/", allow_private=False)
+    assert error.cause == "refused"
+    assert not server.requests
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_public_addresses_are_public(address: str) -> None:
+    assert egress.is_public(address)
+
+
+def fake_names(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> list[str]:
+    """Resolve `names` to their addresses, one a call; returns the names asked for."""
+    genuine, asked = socket.getaddrinfo, []
+
+    def resolve(host: str, *args: object, **options: object) -> object:
+        if host not in names:
+            return genuine(host, *args, **options)  # type: ignore[arg-type]
+        asked.append(host)
+        answers = names[host]
+        return genuine(answers.pop(0) if len(answers) > 1 else answers[0], *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return asked
+
+
+def connect_to(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[str]:
+    """Send every connection to the test's server; returns the addresses that were meant."""
+    genuine, meant = socket.create_connection, []
+
+    def connect(address: tuple[str, int], *args: object, **options: object) -> socket.socket:
+        meant.append(address[0])
+        return genuine(("127.0.0.1", server.port), *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    return meant
+
+
+def test_the_checked_address_is_the_connected_one(
+    server: Server, fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: the second answer, a private one, is never asked for."""
+    asked = fake_names(monkeypatch, {"films.example": ["93.184.216.34", "127.0.0.1"]})
+    meant = connect_to(monkeypatch, server)
+    server.answer = lambda handler, _: send(handler, 200, BODY)
+    assert fetched("http://films.example/a.mp4", allow_private=False) == BODY
+    assert (asked, meant) == (["films.example"], ["93.184.216.34"])
+    assert server.requests[0]["host"] == "films.example"
+
+
+def test_a_redirect_to_a_private_address_is_refused(
+    server: Server, fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_names(monkeypatch, {"films.example": ["93.184.216.34"]})
+    connect_to(monkeypatch, server)
+    server.answer = lambda handler, _: send(handler, 302, location="http://127.0.0.1/secret")
+    error = fetched.failure("http://films.example/a.mp4", allow_private=False)
+    assert (error.cause, len(server.requests)) == ("refused", 1)
+
+
+def test_an_endless_body_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        send(handler, 200, content_length=None, transfer_encoding="chunked")
+        while True:
+            handler.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+
+    server.answer = answer
+    assert fetched.failure(server.url, max_bytes=1_000_000).cause == "too_large"
+    assert not fetched.partial.exists()
+
+
+def test_an_announced_size_above_the_cap_is_refused_unread(
+    server: Server, fetched: Fetched
+) -> None:
+    server.answer = lambda handler, _: send(handler, 200, content_length=10**12)
+    assert fetched.failure(server.url).cause == "too_large"
+
+
+def test_a_gzip_bomb_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    server.answer = lambda handler, _: send(handler, 200, bomb, content_encoding="gzip")
+    assert fetched.failure(server.url, max_bytes=5_000_000).cause == "too_large"
+
+
+def test_an_encoded_body_is_decoded(server: Server, fetched: Fetched) -> None:
+    body = gzip.compress(BODY)
+    server.answer = lambda handler, _: send(handler, 200, body, content_encoding="gzip", etag='"a"')
+    assert fetched(server.url) == BODY
+
+
+def test_an_encoding_nobody_asked_for_is_refused(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, _: send(handler, 200, b"x", content_encoding="br")
+    assert fetched.failure(server.url).cause == "refused"
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
+def test_a_web_page_is_not_media(server: Server, fetched: Fetched, kind: str) -> None:
+    server.answer = lambda handler, _: send(handler, 200, b"<html>", content_type=kind)
+    error = fetched.failure(f"{server.url}/a.gif")
+    assert error.cause == "not_media"
+    assert kind.partition(";")[0] in str(error)
+
+
+def test_no_secret_of_a_url_reaches_a_message(server: Server, fetched: Fetched) -> None:
+    server.answer = lambda handler, _: send(handler, 404)
+    url = f"http://user:hunter2@127.0.0.1:{server.port}/a.gif?token=hunter2#hunter2"
+    assert "hunter2" not in fetched.failure(url).reason
+    assert display(url) == f"{server.url}/a.gif"
+    for path in fetched.partial.parent.iterdir():
+        assert b"hunter2" not in path.read_bytes()
+
+
+def test_an_unknown_host_is_not_tried_again(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    started = time.monotonic()
+    assert fetched.failure("http://nowhere.example/", backoff_s=5).cause == "http"
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "http://a:b/", "https:///x"])
+def test_an_invalid_url_is_refused(fetched: Fetched, url: str) -> None:
+    assert fetched.failure(url).cause in ("refused", "http")
+
+
+def test_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
+    options = pages.options(tmp_path, pages.Limits(max_bytes=5, allow_private=False))
+    assert options["skip_unavailable_fragments"] is False
+    assert options["allowed_extractors"] == ["default", "-generic"]
+    assert options["postprocessors"] == []
+    assert "exec_cmd" not in options
+    with pytest.raises(ItemError, match="max_bytes"):
+        options["progress_hooks"][0]({"downloaded_bytes": 6})
+
+
+def test_only_pages_of_video_sites_go_to_yt_dlp() -> None:
+    assert pages.is_known_site("https://www.youtube.com/watch?v=007f_EMcxQM")
+    assert not pages.is_known_site("https://notyoutube.com/watch?v=1")
+    assert pages.has_extractor("https://www.ted.com/talks/a_talk")
+    assert not pages.has_extractor("https://films.example/watch.html")
+
+
+def test_guarded_sockets_refuse_private_names() -> None:
+    with (
+        egress.guarded_sockets(allow_private=False),
+        pytest.raises(ItemError, match="not a public address"),
+    ):
+        socket.create_connection(("localhost", 9))
+    assert socket.getaddrinfo("localhost", 9)
