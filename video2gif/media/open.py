@@ -16,7 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from video2gif.errors import ItemError
-from video2gif.media.sniff import Content, sniff
+from video2gif.media.sniff import Content, cut_short, sniff
 from video2gif.media.webp import as_film
 
 MAX_GIF_FRAME_PIXELS = 4096**2
@@ -91,13 +91,14 @@ def _open(path: Path) -> InputContainer:
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
-        raise _open_error(content, error) from error
+        raise _open_error(path, content, error) from error
 
 
-def _open_error(content: Content, error: av.error.FFmpegError) -> ItemError:
-    if content.cut_short:
-        return ItemError("truncated", f"{content.kind} file is cut short: {content.cut_short}")
+def _open_error(path: Path, content: Content, error: av.error.FFmpegError) -> ItemError:
     if content.is_media:
+        why = cut_short(path, content.kind)
+        if why:
+            return ItemError("truncated", f"{content.kind} file is cut short: {why}")
         return ItemError("not_media", f"{content.kind} file cannot be read: {error.strerror}")
     return ItemError("not_media", f"content is {content.kind or 'unknown'}, not video or GIF")
 

@@ -18,7 +18,7 @@ from video2gif.errors import ItemError
 from video2gif.items import write_arrays
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
-from video2gif.media.sniff import Content, sniff
+from video2gif.media.sniff import cut_short, sniff
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.1  # muxers round durations up by a few frames
@@ -38,10 +38,11 @@ def work(*, out: Path, params: dict[str, Any], path: str, kind: Literal["video",
     info, frame = _first_frame(Path(path))
     with open_container(Path(path)) as container:
         counts = _count(container)
-    _check_whole(content, info, counts)
+    _check_whole(info, counts)
+    _check_end(Path(path), content.kind, counts)
     if info.codec == "gif" and counts.video * info.width * info.height > MAX_GIF_TOTAL_PIXELS:
         raise ItemError("too_large", f"a GIF of more than {MAX_GIF_TOTAL_PIXELS} pixels in all")
-    duration_s = counts.video_end_s - counts.video_start_s
+    duration_s = round(counts.video_end_s - counts.video_start_s, 9)
     fps = info.fps.limit_denominator(100_000)
     notes = {
         "n_frames": counts.video,
@@ -104,22 +105,28 @@ def _count(container: InputContainer) -> _Counts:
     return counts
 
 
-def _check_whole(content: Content, info: StreamInfo, counts: _Counts) -> None:
+def _check_whole(info: StreamInfo, counts: _Counts) -> None:
     """Raise `ItemError` truncated when more than 2 % of what is declared is missing."""
-    if content.cut_short and counts.last_is_corrupt:
-        raise ItemError("truncated", f"{content.cut_short}, in {counts.video} frames")
-    if info.container == "avi" and _is_short(info.n_packets, counts.video, at_least=1):
-        raise ItemError("truncated", f"{counts.video} of {info.n_packets} declared frames")
-    if info.container in _UNDECLARED:
-        return
-    # Only in mp4 does each stream declare its own duration; elsewhere the longest stream counts.
+    # Only mp4 declares each stream's duration; elsewhere the longest stream counts.
     end_s = counts.video_end_s if info.has_own_duration else counts.any_end_s
-    if _is_short(info.duration_s, end_s, at_least=_MIN_SHORTFALL_S):
-        frames = f"{counts.video}/{info.n_packets}" if info.n_packets else f"{counts.video}"
+    missing = _is_short(info.duration_s, end_s, at_least=_MIN_SHORTFALL_S)
+    if info.container == "avi":
+        # libav guesses a cut avi's duration from its size, but its header counts the frames.
+        missing = _is_short(info.n_packets, counts.video, at_least=1)
+    if missing and info.container not in _UNDECLARED:
+        declared = f" of {info.n_packets}" if info.n_packets else ""
         raise ItemError(
             "truncated",
-            f"{frames} frames, {max(end_s, 0):.2f} of {info.duration_s:.2f} declared seconds",
+            f"{counts.video}{declared} frames, {max(end_s, 0):.2f} of {info.duration_s:.2f} s",
         )
+
+
+def _check_end(path: Path, kind: str, counts: _Counts) -> None:
+    """Raise `ItemError` truncated when the bytes end too early."""
+    why = cut_short(path, kind)
+    # Trailing damage behind the last packet of an mp4 costs no frame.
+    if why and (kind in ("gif", "ts") or counts.last_is_corrupt):
+        raise ItemError("truncated", f"{why}; {counts.video} frames read")
 
 
 def _is_short(declared: float, found: float, *, at_least: float) -> bool:

@@ -21,8 +21,6 @@ class Content:
     width: int = 0
     """Canvas of a GIF, pixels; 0 for other kinds."""
     height: int = 0
-    cut_short: str = ""
-    """Why the file cannot be whole, "" if nothing speaks against it."""
 
     @property
     def pixels(self) -> int:
@@ -42,19 +40,21 @@ def sniff(path: Path) -> Content:
     if head[:6] in (b"GIF87a", b"GIF89a"):
         return _gif(head)
     kind = _container(head)
+    return Content(kind, True) if kind else Content(_image(head) or _text(head))
+
+
+def cut_short(path: Path, kind: str) -> str:
+    """Why a file of this kind (see `sniff`) cannot be whole; "" if nothing speaks against it."""
     if kind in ("mp4", "mov"):
-        return Content(kind, True, cut_short=_mp4_cut_short(path))
-    if kind:
-        return Content(kind, True)
-    return Content(_image(head) or _text(head))
+        return _mp4_cut_short(path)
+    if kind == "gif":
+        return _gif_cut_short(path.read_bytes())
+    return _ts_cut_short(path) if kind == "ts" else ""
 
 
 def _gif(head: bytes) -> Content:
-    if len(head) < 13:
-        return Content("gif", True, cut_short="its header is incomplete")
-    return Content(
-        "gif", True, int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
-    )
+    width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
+    return Content("gif", True, width, height)
 
 
 def _container(head: bytes) -> str:
@@ -70,11 +70,15 @@ def _container(head: bytes) -> str:
         return "ogv"
     if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):
         return "mpg"
-    # Transport packets are 188 bytes and begin with 0x47 (192 with a leading time stamp: m2ts).
+    return "ts" if _ts_packet(head) else ""
+
+
+def _ts_packet(head: bytes) -> tuple[int, int] | None:
+    """Bytes of a transport packet, and where in it the 0x47 stands (m2ts: a time stamp first)."""
     for size, start in ((188, 0), (192, 4)):
-        if len(head) > 3 * size and all(head[start + k * size] == 0x47 for k in range(3)):
-            return "ts"
-    return ""
+        if len(head) >= 3 * size and all(head[start + k * size] == 0x47 for k in range(3)):
+            return size, start
+    return None
 
 
 def _image(head: bytes) -> str:
@@ -96,19 +100,61 @@ def _text(head: bytes) -> str:
 def _mp4_cut_short(path: Path) -> str:
     """Walk the top-level boxes: each must end inside the file, and `moov` must be among them."""
     size = path.stat().st_size
-    found: set[bytes] = set()
+    position, found = 0, set()
     with path.open("rb") as file:
-        position = 0
-        while position + 8 <= size and len(found) < 10_000:
+        while position + 8 <= size:
             file.seek(position)
             header = file.read(16)
             length, name = int.from_bytes(header[:4]), header[4:8]
-            if length == 1:
-                length = int.from_bytes(header[8:16])
+            length = int.from_bytes(header[8:16]) if length == 1 else length or size - position
+            if length < 8:
+                break  # Not a box: padding or garbage, for libav to judge.
             found.add(name)
-            position += (length if length else size - position) or size
-            if 0 < length < 8:
-                return ""
+            position += length
     if position > size:
         return f"a box ends {position - size} bytes past the end of the file"
     return "" if b"moov" in found else "it has no index (moov)"
+
+
+def _gif_cut_short(data: bytes) -> str:
+    """Walk the blocks. A missing trailer is forgiven after a complete frame, as browsers do."""
+    strays = 0
+    try:
+        position = 13 + _colour_table_bytes(data[10])
+        while position < len(data) and data[position] != 0x3B:
+            if data[position] == 0x21:
+                position = _after_sub_blocks(data, position + 2)
+            elif data[position] == 0x2C:
+                table_bytes = _colour_table_bytes(data[position + 9])
+                position = _after_sub_blocks(data, position + 11 + table_bytes)
+            elif data[position] == 0:
+                position, strays = position + 1, strays + 1
+            else:
+                return f"its blocks end at byte {position} of {len(data)}"
+    except IndexError:
+        return "its last block is incomplete"
+    return f"it ends in {strays} zero bytes" if position == len(data) and strays else ""
+
+
+def _colour_table_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _after_sub_blocks(data: bytes, position: int) -> int:
+    while data[position]:
+        position += 1 + data[position]
+    return position + 1
+
+
+def _ts_cut_short(path: Path) -> str:
+    """A transport stream declares no length, but it ends in a whole packet."""
+    data_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        packet = _ts_packet(file.read(_HEAD_BYTES))
+        if packet is None:
+            return ""
+        size, start = packet
+        if data_bytes % size:
+            return f"its last packet has {data_bytes % size} of {size} bytes"
+        file.seek(data_bytes - size + start)
+        return "" if file.read(1) == b"\x47" else "it does not end in a packet"
