@@ -305,13 +305,17 @@ def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) ->
         one.path.unlink()
         return _failed(source.kind, source.id, outcome.reason, **known)
     _, notes = read_arrays(context.store.read(outcome.key))
-    final = one.path.with_suffix(f".{notes['ext']}")
+    final = one.path.with_suffix(f".{notes['extension']}")
     os.replace(one.path, final)
     known["path"] = final.relative_to(layout.media).as_posix()
     for name in ("n_frames", "duration_s", "fps_num", "fps_den", "width", "height"):
         known[name] = notes[name]
+    remarks = [source.note]
+    if not notes["as_named"]:
+        remarks.append(f"given as a {source.kind}, by content {notes['extension']}")
+    reason = "; ".join(filter(None, remarks))
     status: Status = "computed" if "computed" in (one.status, outcome.status) else "reused"
-    return Result(_row(source.kind, source.id, "ok", source.note, **known), status)
+    return Result(_row(source.kind, source.id, "ok", reason, **known), status)
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
