@@ -265,17 +265,20 @@ class ProcessMapper:
         singles = [
             Chunk(chunk.work, (job,), chunk.store_root) for chunk in chunks for job in chunk.jobs
         ]
-        with ThreadPoolExecutor(self.workers) as pool, _WorkerPool() as children:
+        with ThreadPoolExecutor(self.workers) as pool, WorkerPool() as children:
             yield from pool.map(children.process, singles)
 
 
-class _WorkerPool:
-    """Idle children, kept warm between jobs (each has paid its imports)."""
+class WorkerPool:
+    """Idle children of one stage, kept warm between jobs (each has paid its imports).
+
+    A child dies with the thread that started it: leave the block before those threads end.
+    """
 
     def __init__(self) -> None:
         self._idle: list[Worker] = []
 
-    def __enter__(self) -> "_WorkerPool":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -283,7 +286,11 @@ class _WorkerPool:
             worker.close()
 
     def process(self, chunk: Chunk) -> list[Outcome]:
-        worker = self._idle.pop() if self._idle else Worker(chunk.work.limits)
+        """Like `process_chunk`, in an idle child. Call it from any thread."""
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = Worker(chunk.work.limits)
         try:
             return _process_all(chunk, worker)
         finally:

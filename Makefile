@@ -1,0 +1,34 @@
+# `make repro`: everything from a fresh clone to the report. `make test`: what CI runs.
+# Both set up .venv from constraints.txt, again only when the lock or pyproject.toml changed.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: repro test test-all lint dvc-deps clean
+
+repro: $(STAMP)
+	$(BIN)/python -m flows pipeline
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+dvc-deps: $(STAMP)
+	$(BIN)/python -m flows.dvcdeps
+
+clean:
+	rm -rf .venv .video2gif .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): constraints.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

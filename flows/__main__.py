@@ -1,0 +1,63 @@
+"""`python -m flows STAGE | pipeline | serve`: one stage, the whole DAG, a scheduled deployment."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flows import guard
+from video2gif.errors import Exit, Video2GifError
+from video2gif.stages import STAGES
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code (see `video2gif.errors.Exit`)."""
+    args = _parser().parse_args(argv)
+    root = args.root.resolve()
+    try:
+        return int(guard.guarded(lambda: _dispatch(args, root)))
+    except Video2GifError as error:
+        print(f"{args.command}: {error}", file=sys.stderr)
+        guard.note_failure(root, args.command, error)
+        return int(error.exit_code)
+
+
+def _dispatch(args: argparse.Namespace, root: Path) -> int:
+    # Prefect takes a second to import: each command brings only what it needs.
+    if args.command == "pipeline":
+        from flows.pipeline import run_pipeline
+
+        return run_pipeline(root, targets=args.targets, quiet=args.quiet)
+    if args.command == "serve":
+        from flows.deploy import serve
+
+        return serve(root, cron=args.cron, once=args.once)
+    from flows.stages import run_stage
+
+    run_stage(args.command, root, quiet=args.quiet)
+    return Exit.CLEAN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for stage in STAGES:
+        _command(commands, stage, f"run the {stage} stage (what dvc.yaml calls)")
+    pipeline = _command(commands, "pipeline", "dvc repro, then the metrics and the report's path")
+    pipeline.add_argument("targets", nargs="*", help="stages to bring up to date (default: all)")
+    serve = _command(commands, "serve", "run the pipeline on a schedule until stopped")
+    serve.add_argument("--cron", default="0 3 * * *", help="when to run (default: %(default)s)")
+    serve.add_argument("--once", action="store_true", help="stop after the next run")
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--root", type=Path, default=Path(), help="the project (default: here)")
+    command.add_argument("--quiet", action="store_true", help="no progress, only results")
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The Prefect server a run reports to: yours if you have one, else one of the project's own.
+
+With `PREFECT_API_URL` set, nothing is started. Otherwise the first process that needs a server
+starts one on loopback that lives as long as the *run* does: until `dvc repro` or `pipeline` ends,
+not only one stage, so that nine stages pay for one start. Its database is in .video2gif/prefect.
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from flows import guard
+
+_START_S = 60.0
+
+# Nothing leaves the machine, and a run without schedules needs none of the services below.
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+_SERVER = {
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_UI_ENABLED": "0",
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+_SERVICES_OFF = {
+    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
+    for name in (
+        "CANCELLATION_CLEANUP",
+        "FOREMAN",
+        "LATE_RUNS",
+        "PAUSE_EXPIRATIONS",
+        "SCHEDULER",
+        "TRIGGERS",
+    )
+}
+
+
+class ServerError(Exception):
+    """The project's own Prefect server did not start: a run goes on without being observed."""
+
+
+def quiet() -> None:
+    """Settings every process here wants; call it before Prefect is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def api(root: Path, *, environment: Mapping[str, str] = _SERVICES_OFF) -> Iterator[str]:
+    """Have `PREFECT_API_URL` name a server that answers, in this process and its children."""
+    quiet()
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        yield given
+        return
+    folder = root / ".video2gif" / "prefect"
+    os.environ.setdefault("PREFECT_HOME", str(folder))
+    with guard.locked(root / ".video2gif" / "server.lock", wait_s=_START_S):
+        url = _running(folder) or _start(folder, environment)
+    os.environ["PREFECT_API_URL"] = url
+    try:
+        yield url
+    finally:
+        del os.environ["PREFECT_API_URL"]
+
+
+def _running(folder: Path) -> str | None:
+    """The address of the server that another process of this run started, if it answers."""
+    try:
+        url = str(json.loads((folder / "server.json").read_text())["url"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return url if _healthy(url) else None
+
+
+def _healthy(url: str) -> bool:
+    with (
+        suppress(OSError, urllib.error.URLError),
+        urllib.request.urlopen(f"{url}/health", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False
+
+
+def _start(folder: Path, environment: Mapping[str, str]) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port), str(_owner())],
+            env={**os.environ, **_SERVER, **environment, "PREFECT_HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the run; the server ends when the run has.
+        )
+    deadline = time.monotonic() + _START_S
+    while not _healthy(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise ServerError(f"Prefect's server did not start; see {folder / 'server.log'}")
+        time.sleep(0.05)
+    (folder / "server.json").write_text(json.dumps({"url": url, "pid": process.pid}))
+    return url
+
+
+def _owner() -> int:
+    """The process whose end is the run's end: `dvc` where it is our parent, else this one."""
+    return os.getppid() if os.environ.get("DVC_STAGE") else os.getpid()
+
+
+def main(port: int, owner: int) -> None:
+    """The server's process: serve until `owner` ends, however it ends."""
+    try:
+        handle = os.pidfd_open(owner)
+    except ProcessLookupError:
+        return
+    threading.Thread(target=_end_with, args=(handle,), daemon=True).start()
+    import uvicorn
+
+    uvicorn.run(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+    )
+
+
+def _end_with(handle: int) -> None:
+    select.select([handle], [], [])
+    os._exit(0)  # The run's history is on disk; nobody is left to answer.
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
