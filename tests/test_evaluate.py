@@ -14,6 +14,9 @@ from video2gif.config import Params
 from video2gif.errors import UserError
 from video2gif.items import Context, Counts, ItemStore, SerialMapper
 from video2gif.layout import PREDICTIONS, SPANS, Layout, read_json
+from video2gif.ranking import training
+from video2gif.ranking.scorer import score_video
+from video2gif.ranking.videos import load_videos
 from video2gif.stages import evaluate, train
 
 
@@ -119,6 +122,30 @@ def test_segments_without_features_are_counted_and_rank_last(
     assert metrics["n_unscored_segments"] == metrics["n_videos"] == 3
     rows = PREDICTIONS.read(layout.predictions)
     assert rows["score"].isna().eq(rows["segment_id"] == 0).all()
+
+
+def test_leave_one_out_scores_every_video_by_a_ranker_of_the_others(
+    tmp_path: Path, context: Context
+) -> None:
+    layout = write_project(tmp_path, n_videos=5)
+    train.run(layout, small_params(), context)
+    evaluate.run(layout, evaluate_params(protocol="leave_one_out"), context)
+    metrics = read_json(layout.eval_metrics)
+    assert (metrics["protocol"], metrics["split"], metrics["n_videos"]) == (
+        "leave_one_out",
+        "all",
+        5,
+    )
+    rows = PREDICTIONS.read(layout.predictions).query("video_id == 'v001'")
+    videos = load_videos(layout)
+    others = [
+        dataclasses.replace(video, split="validation" if video.video_id == "v003" else "train")
+        for video in videos
+        if video.video_id != "v001"
+    ]
+    trained = training.train(others, small_params().train)
+    expected = score_video(trained.ensemble, trained.context, videos[1])
+    np.testing.assert_array_equal(rows["score"], expected)
 
 
 def test_an_empty_split_gives_nulls_and_a_warning(

@@ -132,7 +132,10 @@ class Train:
 class Evaluate:
     """Metrics on the test split."""
 
+    protocol: Literal["split", "leave_one_out"]
+    """`leave_one_out`: every video is scored by a ranker trained on all others (small corpora)."""
     split: Literal["test", "validation", "train", "all"]
+    """Videos evaluated under protocol `split`; `leave_one_out` evaluates all."""
     bootstrap_samples: int
     random_seeds: int
     """Random rankings averaged into the random baseline."""

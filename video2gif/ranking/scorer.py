@@ -101,24 +101,50 @@ class Scorer:
 
         `fc6`: (n_clips, 4096) of each segment; `spans_s` (n, 2) seconds. Unknown category: "".
         """
-        columns = self.context.encode(
-            category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
+        return score_segments(
+            self.ensemble,
+            self.context,
+            fc6,
+            category=category,
+            tags=tags,
+            spans_s=spans_s,
+            duration_s=duration_s,
         )
-        n_features = len(self.ensemble.standardise.mean)
-        clips = np.concatenate([np.zeros((0, n_features), np.float32), *fc6])
-        scores = self.ensemble.score_segments(
-            torch.from_numpy(clips),
-            torch.from_numpy(columns),
-            torch.tensor([len(part) for part in fc6], dtype=torch.int64),
-        )
-        return scores.numpy().astype(np.float64)
 
     def score_video(self, video: Video) -> np.ndarray:
         """The same for a video of the tables."""
-        return self.score(
-            video.fc6,
-            category=video.category,
-            tags=video.tags,
-            spans_s=video.spans_s,
-            duration_s=video.duration_s,
-        )
+        return score_video(self.ensemble, self.context, video)
+
+
+def score_video(ensemble: Ensemble, context: ContextEncoder, video: Video) -> np.ndarray:
+    """Score of each segment of a video, float64 (n,); NaN for one without clips."""
+    return score_segments(
+        ensemble,
+        context,
+        video.fc6,
+        category=video.category,
+        tags=video.tags,
+        spans_s=video.spans_s,
+        duration_s=video.duration_s,
+    )
+
+
+def score_segments(
+    ensemble: Ensemble,
+    context: ContextEncoder,
+    fc6: Sequence[np.ndarray],
+    *,
+    category: str,
+    tags: Sequence[str],
+    spans_s: np.ndarray,
+    duration_s: float,
+) -> np.ndarray:
+    """As `Scorer.score`."""
+    columns = context.encode(category=category, tags=tags, spans_s=spans_s, duration_s=duration_s)
+    clips = np.concatenate([np.zeros((0, len(ensemble.standardise.mean)), np.float32), *fc6])
+    scores = ensemble.score_segments(
+        torch.from_numpy(clips),
+        torch.from_numpy(columns),
+        torch.tensor([len(part) for part in fc6], dtype=torch.int64),
+    )
+    return scores.numpy().astype(np.float64)

@@ -6,14 +6,15 @@ plots.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from video2gif.config import Evaluate, Params
+from video2gif.config import Evaluate, Params, Train
 from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context, Counts
 from video2gif.layout import PREDICTIONS, SPANS, Layout, write_csv, write_json
@@ -26,7 +27,8 @@ from video2gif.ranking.evaluation import (
     video_metrics,
 )
 from video2gif.ranking.metrics import Span
-from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.ranking.scorer import Scorer, feature_source, score_video
+from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
 _log = logging.getLogger(__name__)
@@ -61,23 +63,29 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Evaluate the split; an empty one gives nulls and a warning, never an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
     scorer.check_features(feature_source(params.extract, layout.root))
-    ranked = _rank_all(load_videos(layout), scorer, layout, context)
+    videos = load_videos(layout)
+    score = scorer.score_video
+    split = params.evaluate.split
+    if params.evaluate.protocol == "leave_one_out":
+        score, split = partial(score_left_out, videos=videos, params=params.train), "all"
+    ranked = _rank_all(videos, score, layout, context)
     rows = [_prediction_rows(one) for one in ranked]
     PREDICTIONS.write(layout.predictions, pd.concat(rows) if rows else [])
     evaluated = [
         evaluate_video(one, params.evaluate)
         for one in ranked
-        if in_split(one.video, params.evaluate.split) and can_evaluate(one)
+        if in_split(one.video, split) and can_evaluate(one)
     ]
     metrics = {
         **summary(evaluated, params.evaluate),
-        **_not_evaluated(layout, ranked, evaluated, params.evaluate.split),
+        **_not_evaluated(layout, ranked, evaluated, split),
+        "split": split,
         "random_weights": bool(scorer.card["random_weights"]),
     }
     if not evaluated:
         _log.warning(
             "evaluate: no video of split %s has a placed GIF and features; metrics are null",
-            params.evaluate.split,
+            split,
         )
     write_json(layout.eval_metrics, metrics)
     _write_plots(layout, evaluated, metrics)
@@ -90,6 +98,22 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 def in_split(video: Video, split: str) -> bool:
     """Whether the video belongs to `evaluate.split` ("all": any)."""
     return split in (video.split, "all")
+
+
+def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> np.ndarray:
+    """Scores (n,) of a video by a ranker trained on all others; NaN where it has no GIF to find.
+
+    Videos of the test split join the training, those of validation still stop it.
+    """
+    if not usable_gifs(video.gifs, video.n_frames) or not video.n_clips.any():
+        return np.full(len(video.spans), np.nan)
+    others = [
+        replace(other, split="train" if other.split == "test" else other.split)
+        for other in videos
+        if other.video_id != video.video_id
+    ]
+    trained = train(others, params)
+    return score_video(trained.ensemble, trained.context, video)
 
 
 def can_evaluate(one: Ranked) -> bool:
@@ -128,7 +152,7 @@ def summary(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
     categories = sorted({one.category for one in evaluated})
     return {
         **_figures([one.ranker for one in evaluated], params),
-        "split": params.split,
+        "protocol": params.protocol,
         "n_videos": len(evaluated),
         "n_gifs": sum(len(one.gifs) for one in evaluated),
         "n_unscored_segments": sum(one.n_unscored for one in evaluated),
@@ -166,14 +190,17 @@ def _figures(metrics: Sequence[VideoMetrics], params: Evaluate) -> dict[str, Any
 
 
 def _rank_all(
-    videos: Sequence[Video], scorer: Scorer, layout: Layout, context: Context
+    videos: Sequence[Video],
+    score: Callable[[Video], np.ndarray],
+    layout: Layout,
+    context: Context,
 ) -> list[Ranked]:
     fingerprints = Fingerprints.open(layout)
     ranked = []
     for done, video in enumerate(videos, start=1):
         content = fingerprints.get("video", video.video_id).content
         motion = baselines.motion(content, video.spans)
-        ranked.append(Ranked(video, scorer.score_video(video), motion))
+        ranked.append(Ranked(video, score(video), motion))
         context.progress("evaluate", done, len(videos))
     return ranked
 
