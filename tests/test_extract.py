@@ -214,8 +214,9 @@ def written(layout: Layout) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(layout.features.iterdir())}
 
 
-def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path, context: Context) -> None:
+def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path) -> None:
     layout = project(tmp_path / "one")
+    context = Context(ItemStore(tmp_path / "store"), ProcessMapper(1))
     assert run(layout, params(), context) == Counts(computed=2, quarantined=1)
 
     index = FEATURES.read(layout.features / "index.parquet")
@@ -236,7 +237,7 @@ def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path, contex
     assert fc6.shape == (4, 4096)
     assert len(np.unique(fc6.round(3), axis=0)) == 4  # Each clip has features of its own.
 
-    # Once more: all reused. In two processes, from nothing: the same bytes.
+    # Once more: all reused. From nothing, in two processes instead of one: the same bytes.
     before = written(layout)
     assert run(layout, params(), context) == Counts(reused=2, quarantined=1)
     assert written(layout) == before

@@ -1,7 +1,7 @@
 """fc6 features of one video's segments: decode once, cut clips, run C3D.
 
-Memory does not grow with the video: 16 small frames wait for their clip, `BATCH` clips for the
-network. One thread in each worker, so that the result is the same whatever their number.
+Only the result grows with the video (8 KB a clip): 16 small frames wait for their clip, `BATCH`
+clips for the network. One thread in each worker: the result is the same whatever their number.
 """
 
 import hashlib
