@@ -6,11 +6,13 @@ and the plain file protocol are allowed; a QuickTime file's external data refere
 (libav's default, `enable_drefs=0`). Sizes are checked before a frame is allocated.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -43,7 +45,7 @@ def open_container(path: Path) -> Iterator[InputContainer]:
     """An open container, closed at the end of the block whatever happens.
 
     Raises `ItemError`: missing, empty, not_media, truncated (an mp4 whose index was cut off),
-    no_video, codec, too_large.
+    no_video, codec, too_large, oom.
     """
     container = _open(path)
     try:
@@ -89,7 +91,8 @@ def _open(path: Path) -> InputContainer:
         # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
         return av.open(source, "r", options=options, metadata_errors="replace")
     except MemoryError:
-        raise
+        # libav's message would name the path, which differs from clone to clone.
+        raise ItemError("oom", f"{content.kind} header asks for too much memory") from None
     except av.error.FFmpegError as error:
         raise _open_error(path, content, error) from error
 
@@ -107,13 +110,25 @@ def _check_size(container: InputContainer) -> None:
     stream = video_stream(container)
     context = stream.codec_context
     if context is None:
-        raise ItemError("codec", f"no decoder for stream {stream.index} of {container.format.name}")
+        raise ItemError("codec", f"no decoder for video codec {_codec_name(container, stream)}")
     limit = max_frame_pixels(container)
     if context.width * context.height > limit:
         raise _too_large(context.width, context.height, limit)
     duration_s = (container.duration or 0) / av.time_base
     if duration_s > MAX_DURATION_S:
         raise ItemError("too_large", f"{duration_s:.0f} s long; the limit is {MAX_DURATION_S:g} s")
+
+
+def _codec_name(container: InputContainer, stream: VideoStream) -> str:
+    """`none (zzzz / 0x7A7A7A7A)`: PyAV keeps no name of it but in libav's dump."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        dump = container.dumps_format()  # type: ignore[attr-defined]  # not in the stubs
+    finally:
+        av.logging.set_level(level)
+    match = re.search(rf"Stream #0:{stream.index}\b.*?: Video: (.+?), ", dump)
+    return match[1] if match else "unknown"
 
 
 def _too_large(width: int, height: int, limit: int) -> ItemError:

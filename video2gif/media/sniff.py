@@ -132,6 +132,8 @@ def _gif_cut_short(data: bytes) -> str:
             else:
                 return f"its blocks end at byte {position} of {len(data)}"
     except IndexError:
+        position = len(data) + 1
+    if position > len(data):
         return "its last block is incomplete"
     return f"it ends in {strays} zero bytes" if position == len(data) and strays else ""
 

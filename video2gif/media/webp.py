@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from video2gif.errors import ItemError
 
-MAX_TOTAL_PIXELS = 250_000_000  # frames × canvas; about 700 MB as a film at worst
+MAX_TOTAL_PIXELS = 100_000_000  # frames × canvas; 300 MB as a film at worst
 _MILLISECOND = Fraction(1, 1000)
 _MIN_DELAY_MS, _DEFAULT_DELAY_MS = 20, 100  # libav's rule for GIFs, and browsers' for both
 
@@ -27,8 +27,11 @@ def as_film(path: Path) -> io.BytesIO:
             if total > MAX_TOTAL_PIXELS:
                 raise ItemError("too_large", f"{total} pixels; the limit is {MAX_TOTAL_PIXELS}")
             return _film(image)
+    except Image.DecompressionBombError as error:
+        raise ItemError("too_large", f"webp: {error}") from error
     except (UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError) as error:
-        raise ItemError("not_media", f"webp file cannot be read: {error}") from error
+        why = type(error).__name__  # Pillow's message names the path, which is no data.
+        raise ItemError("not_media", f"webp file cannot be read: {why}") from error
 
 
 def _film(image: Image.Image) -> io.BytesIO:
