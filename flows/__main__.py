@@ -14,6 +14,10 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     root = args.root.resolve()
     try:
+        if args.command == "serve":  # Prefect's runner handles signals itself.
+            from flows.deploy import serve
+
+            return serve(root, cron=args.cron, interval_s=args.interval)
         return int(guard.guarded(lambda: _dispatch(args, root)))
     except Video2GifError as error:
         print(f"{args.command}: {error}", file=sys.stderr)
@@ -27,10 +31,6 @@ def _dispatch(args: argparse.Namespace, root: Path) -> int:
         from flows.pipeline import run_pipeline
 
         return run_pipeline(root, targets=args.targets, quiet=args.quiet)
-    if args.command == "serve":
-        from flows.deploy import serve
-
-        return serve(root, cron=args.cron, once=args.once)
     from flows.stages import run_stage
 
     run_stage(args.command, root, quiet=args.quiet)
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     pipeline.add_argument("targets", nargs="*", help="stages to bring up to date (default: all)")
     serve = _command(commands, "serve", "run the pipeline on a schedule until stopped")
     serve.add_argument("--cron", default="0 3 * * *", help="when to run (default: %(default)s)")
-    serve.add_argument("--once", action="store_true", help="stop after the next run")
+    serve.add_argument("--interval", type=float, help="seconds between runs, instead of --cron")
     return parser
 
 

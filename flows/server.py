@@ -23,29 +23,19 @@ from flows import guard
 
 _START_S = 60.0
 
-# Nothing leaves the machine, and a run without schedules needs none of the services below.
+# Nothing leaves the machine, and the console is ours.
 _QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
 }
-_SERVER = {
+# A run without a schedule needs no page and none of the services that look after others.
+_EPHEMERAL = {
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
     "PREFECT_UI_ENABLED": "0",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",
     "PREFECT_LOGGING_LEVEL": "ERROR",
-}
-_SERVICES_OFF = {
-    f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false"
-    for name in (
-        "CANCELLATION_CLEANUP",
-        "FOREMAN",
-        "LATE_RUNS",
-        "PAUSE_EXPIRATIONS",
-        "SCHEDULER",
-        "TRIGGERS",
-    )
 }
 
 
@@ -60,8 +50,11 @@ def quiet() -> None:
 
 
 @contextmanager
-def api(root: Path, *, environment: Mapping[str, str] = _SERVICES_OFF) -> Iterator[str]:
-    """Have `PREFECT_API_URL` name a server that answers, in this process and its children."""
+def api(root: Path, *, scheduler: bool = False) -> Iterator[str]:
+    """Have `PREFECT_API_URL` name a server that answers, in this process and its children.
+
+    With `scheduler`, one that schedules deployments: never the server of a passing run.
+    """
     quiet()
     given = os.environ.get("PREFECT_API_URL")
     if given:
@@ -70,7 +63,8 @@ def api(root: Path, *, environment: Mapping[str, str] = _SERVICES_OFF) -> Iterat
     folder = root / ".video2gif" / "prefect"
     os.environ.setdefault("PREFECT_HOME", str(folder))
     with guard.locked(root / ".video2gif" / "server.lock", wait_s=_START_S):
-        url = _running(folder) or _start(folder, environment)
+        running = None if scheduler else _running(folder)
+        url = running or _start(folder, {} if scheduler else _EPHEMERAL)
     os.environ["PREFECT_API_URL"] = url
     try:
         yield url
@@ -105,7 +99,7 @@ def _start(folder: Path, environment: Mapping[str, str]) -> str:
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port), str(_owner())],
-            env={**os.environ, **_SERVER, **environment, "PREFECT_HOME": str(folder)},
+            env={**os.environ, **environment, "PREFECT_HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
