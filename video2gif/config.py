@@ -67,7 +67,7 @@ class Segment:
     min_shot_frames: int
     """PySceneDetect's min_scene_len, frames."""
     max_len_s: float
-    """A longer shot is split into equal parts no longer than this (to half a frame), seconds."""
+    """A longer shot is split into equal parts no longer than this (to a frame), seconds."""
     min_len_frames: int
     """A shorter shot is merged into a neighbour (C3D needs 16 frames)."""
 
