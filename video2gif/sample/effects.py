@@ -70,13 +70,13 @@ class Burst:
         width, height = size
         self._pulse = pulse(shot)
         self._launches = _launches(shot)
-        self._strength = chance.uniform(0.65, 1.0)
+        self._strength = chance.uniform(0.75, 1.0)
         self._middle = middle(shot, size)
         x, y = np.meshgrid(np.arange(width) - self._middle[0], np.arange(height) - self._middle[1])
         self._angle = np.arctan2(y, x).astype(np.float32)
-        self._glow = np.exp(-np.hypot(x, y) / (0.35 * width)).astype(np.float32)
+        self._glow = np.exp(-np.hypot(x, y) / (0.45 * width)).astype(np.float32)
         self._spokes = int(chance.integers(8, 13))
-        self._turn = chance.choice([-1, 1]) * chance.uniform(0.03, 0.06)
+        self._turn = chance.choice([-1, 1]) * chance.uniform(0.02, 0.04)
         n_sparks = 60
         self._direction = chance.uniform(0, 2 * np.pi, n_sparks)
         self._speed = chance.uniform(4, 12, n_sparks)
@@ -85,7 +85,7 @@ class Burst:
 
     def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
         spokes = np.clip(3 * np.cos(self._spokes * (self._angle + self._turn * n)), 0, 1)
-        hit = self._strength * (0.5 + 0.4 * self._pulse[n])
+        hit = self._strength * (0.65 + 0.3 * self._pulse[n])
         light = (hit * self._glow * (0.45 + 0.55 * spokes))[:, :, None]
         warm = np.array([255, 215, 120], dtype=np.float32)
         frame = (frame + (warm - frame) * light).astype(np.uint8)
@@ -124,12 +124,12 @@ class Rain:
 
     def front(self, frame: np.ndarray, n: int) -> np.ndarray:
         width, height = self._size
-        heads = self._chance.uniform((0, 0), (width, height), size=(110, 2))
+        heads = self._chance.uniform((0, 0), (width, height), size=(140, 2))
         length = np.array([self._slant, 16.0])
         streaks = frame.copy()
         for head in heads:
             stroke(streaks, head, head + length, 1, (215, 220, 230))
-        grain = self._chance.normal(0, 11, size=(height // 2, width // 2)).astype(np.float32)
+        grain = self._chance.normal(0, 9, size=(height // 2, width // 2)).astype(np.float32)
         noisy = cv2.addWeighted(frame, 0.45, streaks, 0.55, 0).astype(np.float32)
         noisy += cv2.resize(grain, (width, height))[:, :, None]
         return np.clip(noisy, 0, 255).astype(np.uint8)

@@ -59,8 +59,8 @@ def _views(shot: Shot) -> np.ndarray:
         zoom = zoom * (1 + chance.uniform(-0.1, 0.1) * n / len(n))
         angle = 0.03 * np.sin(2 * np.pi * n / chance.uniform(40, 70) + chance.uniform(0, 6))
     if shot.kind == "pan":
-        x = x + chance.choice([-1, 1]) * chance.uniform(9, 14) * n
-    zoom = zoom * (1 + 0.22 * pulse(shot))
+        x = x + chance.choice([-1, 1]) * chance.uniform(11, 17) * n
+    zoom = zoom * (1 + 0.15 * pulse(shot))
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     rows = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     centre = np.array([WIDTH / 2, HEIGHT / 2])

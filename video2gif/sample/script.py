@@ -30,11 +30,11 @@ _MOMENT_FRAMES = (24, 34)  # 34 frames are 2.83 s: a moment is never split into 
 _DULL_FRAMES = (20, 54)
 _MAX_SEGMENT_FRAMES = 3 * FPS  # params.yaml's segment.max_len_s, for the spans of dull GIFs
 _DULL_KINDS: dict[Kind, float] = {
-    "calm": 0.45,
-    "pan": 0.18,
-    "rain": 0.13,
-    "confetti": 0.14,
-    "crowd": 0.10,
+    "calm": 0.34,
+    "pan": 0.24,
+    "rain": 0.18,
+    "confetti": 0.12,
+    "crowd": 0.12,
 }
 _STILL_IN = ("animals-03", "nature-06")  # these videos hold one shot in which nothing moves
 
