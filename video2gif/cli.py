@@ -25,6 +25,7 @@ from video2gif.layout import Layout
 
 if TYPE_CHECKING:
     from video2gif.make.analysis import Ranker
+    from video2gif.make.match import Found
     from video2gif.make.page import Made
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -152,14 +153,12 @@ def match(
     params = Params.load(find_params(root))
     with _progress(quiet or as_json) as context:
         found = match_files(gif, expand(videos), params, context)
-    rows = [row.as_dict() for row in found]
     if as_json:
+        rows = [one.as_dict() for one in found]
         print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
-        return
-    table = Table("video", "status", "start", "end", "speed", "confidence", title=str(gif))
-    for row in found:
-        table.add_row(*row.as_cells())
-    _out.print(table)
+    else:
+        _out.print(_match_table(gif, found))
+    _finish(failed=sum(one.match is None for one in found))
 
 
 @app.command()
@@ -244,6 +243,21 @@ def _gif_table(made: "Made") -> Table:
         m = gif.moment
         times = f"{m.start_s:.1f}", f"{m.end_s:.1f}"
         table.add_row(str(gif.path), *times, f"{m.score:.2f}", f"{gif.bytes / 1000:.0f}")
+    return table
+
+
+def _match_table(gif: Path, found: "list[Found]") -> Table:
+    table = Table("video", "status", "span", "speed", "confidence", "note", title=_plain(gif.name))
+    for one in found:
+        name = _plain(one.video.name)
+        if one.match is None:
+            table.add_row(name, "quarantined", "", "", "", _plain(one.failure))
+            continue
+        m, span = one.match, one.match.span
+        where = f"{span.start_s:.2f}–{span.end_s:.2f} s" if span else ""
+        speed = "" if math.isnan(m.speed) else f"{m.speed:.2f}×"
+        note = ", ".join(filter(None, ("mirrored" if m.mirror and span else "", m.reason)))
+        table.add_row(name, m.status, where, speed, f"{m.confidence:.3f}", _plain(note))
     return table
 
 

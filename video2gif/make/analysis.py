@@ -16,7 +16,7 @@ import numpy as np
 
 from video2gif.config import Params
 from video2gif.errors import ItemError, UserError
-from video2gif.fingerprint import Fingerprint, fingerprinting, read_fingerprint
+from video2gif.fingerprint import Fingerprint, Kind, fingerprinting, read_fingerprint
 from video2gif.items import Context, Item, Outcome, compute
 from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
@@ -88,20 +88,26 @@ def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker
     return Model(path, params, root=layout.root)
 
 
-def analyse(path: Path, params: Params, context: Context) -> Analysis:
-    """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
+def fingerprint_file(
+    path: Path, kind: Kind, params: Params, context: Context
+) -> tuple[str, Fingerprint]:
+    """A file's sha256 and fingerprint. Raises `ItemError` for what cannot be decoded."""
     if not path.is_file():
         raise ItemError("missing", f"{path}: no such file")
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     item = Item(
-        id=f"video:{path.name}",
+        id=f"{kind}:{path.name}",
         inputs=(sha256,),
-        args={"path": str(path.resolve()), "kind": "video"},
+        args={"path": str(path.resolve()), "kind": kind},
     )
-    work = fingerprinting(params.fingerprint)
-    (outcome,) = compute("fingerprint", work, [item], context)
-    fingerprint = read_fingerprint(payload_of(outcome, context))
+    (outcome,) = compute("fingerprint", fingerprinting(params.fingerprint), [item], context)
+    return sha256, read_fingerprint(payload_of(outcome, context))
+
+
+def analyse(path: Path, params: Params, context: Context) -> Analysis:
+    """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
+    sha256, fingerprint = fingerprint_file(path, "video", params, context)
     chosen = params.segment
     starts = cuts(
         fingerprint.content,

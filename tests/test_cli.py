@@ -1,0 +1,132 @@
+"""The command line as a person meets it: exit codes, files, messages."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from video2gif.cli import _parse_bytes
+from video2gif.errors import UserError
+from video2gif.media.encode import write_gif, write_video
+
+REPO = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a video of two shots, the second one lively, and a GIF of it."""
+    folder = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    scenes = rng.integers(0, 255, (2, 24, 32, 3), np.uint8).repeat(5, axis=1).repeat(5, axis=2)
+    calm = [np.roll(scenes[0], n // 4, axis=1) for n in range(40)]
+    lively = [np.roll(scenes[1], 6 * n, axis=1) for n in range(40)]
+    write_video(folder / "film.mp4", [*calm, *lively], fps=20)
+    write_gif(folder / "moment.gif", lively[4:36:2], delays_cs=10)
+    (folder / "empty.mp4").touch()
+    return folder
+
+
+def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "VIDEO2GIF_CACHE": str(home / "cache"), "COLUMNS": "200"}
+    return subprocess.run(
+        [Path(sys.executable).with_name("video2gif"), *arguments],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_gif_writes_ranked_gifs_a_page_and_a_list(home):
+    done = _run(home, "gif", "film.mp4", "-o", "out", "--top", "2", "--ranker", "baseline")
+    assert done.returncode == 0, done.stderr
+    assert "no trained model" in done.stderr
+    listing = json.loads((home / "out" / "gifs.json").read_text())
+    gifs = listing["videos"][0]["gifs"]
+    assert [gif["rank"] for gif in gifs] == [1, 2]
+    assert gifs[0]["start_s"] == pytest.approx(2.0)  # the lively shot, not the calm one
+    assert gifs[0]["file"] == "01_0m02s_1.00.gif"
+    with av.open(str(home / "out" / gifs[0]["file"])) as container:
+        assert container.streams.video[0].height == 240
+    assert "01_0m02s_1.00.gif" in (home / "out" / "index.html").read_text()
+
+
+def test_gif_fits_under_max_bytes(home):
+    done = _run(home, "gif", "film.mp4", "-o", "small", "--top", "1", "--max-bytes", "60k")
+    assert done.returncode == 0, done.stderr
+    (gif,) = (home / "small").glob("*.gif")
+    assert gif.stat().st_size <= 60_000
+
+
+def test_a_bad_video_is_named_and_the_others_go_on(home):
+    done = _run(home, "gif", "empty.mp4", "film.mp4", "-o", "both", "--top", "1")
+    assert done.returncode == 3
+    assert "empty.mp4" in done.stderr
+    assert "empty:" in done.stderr
+    assert len(list((home / "both").rglob("*.gif"))) == 1
+
+
+def test_rank_prints_json_that_covers_the_video(home):
+    done = _run(home, "rank", "film.mp4", "--json", "--ranker", "baseline")
+    assert done.returncode == 0, done.stderr
+    segments = sorted(json.loads(done.stdout)["segments"], key=lambda s: s["start_s"])
+    assert segments[0]["start_s"] == 0
+    assert segments[-1]["end_s"] == pytest.approx(4.0)
+    for before, after in itertools.pairwise(segments):
+        assert before["end_s"] == after["start_s"]
+
+
+def test_match_says_where_a_gif_comes_from(home):
+    done = _run(home, "match", "moment.gif", "film.mp4", "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["matches"]
+    assert found["status"] == "matched"
+    assert found["start_s"] == pytest.approx(2.2, abs=0.1)
+    assert found["end_s"] == pytest.approx(3.8, abs=0.1)
+    assert found["speed"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_file_in_the_working_folder_cannot_pose_as_a_module(home):
+    trap = home / "inspect.py"
+    trap.write_text("raise SystemExit('hijacked')")
+    try:
+        done = _run(home, "rank", "film.mp4", "--csv", "--ranker", "baseline")
+    finally:
+        trap.unlink()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["gif"], "Missing argument", id="no video"),
+        pytest.param(["gif", "film.mp4", "--format", "bmp"], "gif, webp or mp4", id="format"),
+        pytest.param(["gif", "film.mp4", "--max-bytes", "lots"], "not a size", id="bytes"),
+        pytest.param(["rank", "film.mp4", "--ranker", "no.safetensors"], "no such", id="ranker"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_to_do(home, arguments, said):
+    done = _run(home, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("500k", 500_000), ("2M", 2_000_000), ("2MB", 2_000_000), ("1234", 1234)]
+)
+def test_sizes_are_decimal(text, value):
+    assert _parse_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", "-1M", "2X", "nanM"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(UserError):
+        _parse_bytes(text)
