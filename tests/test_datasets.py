@@ -101,6 +101,13 @@ def test_a_broken_line_is_bad_and_only_it(tmp_path: Path, line: str, word: str) 
     assert {"v0", "v2"} <= {row.video_id for row in found.rows}
 
 
+def test_forgotten_quotes_cost_their_own_lines_only(tmp_path: Path) -> None:
+    lines = [f"v{n},v.mp4,,,{'' if n % 5 else chr(34)}title" for n in range(50)]
+    found = manifest(tmp_path, *lines, header=f"{HEADER},title")
+    assert [bad.line for bad in found.bad] == [2 + n for n in range(0, 50, 5)]
+    assert [row.video_id for row in found.rows] == [f"v{n}" for n in range(50) if n % 5]
+
+
 def test_quoted_cells_are_read(tmp_path: Path) -> None:
     header = f"{HEADER},title"
     found = manifest(tmp_path, 'v1,v.mp4,g1,g.gif,"A ""fine"", long', 'day"', header=header)

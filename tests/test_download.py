@@ -315,9 +315,9 @@ def test_files_above_the_limit_are_refused(project: Project, served: str) -> Non
     assert project.reason("video:v2").startswith("too_large")
 
 
-def test_conflicting_and_spanless_gifs_are_accounted_for(project: Project) -> None:
+def test_gifs_without_a_usable_file_are_accounted_for(project: Project) -> None:
     make_clip(project.inputs / "h.gif", n_frames=5)
-    project.run(
+    counts = project.run(
         "v1,v.mp4,g1,g.gif,,",
         "v1,v.mp4,g1,h.gif,,",
         "v1,v.mp4,g2,h.gif,5,3",
@@ -327,6 +327,7 @@ def test_conflicting_and_spanless_gifs_are_accounted_for(project: Project) -> No
     assert project.reason("gif:g1").startswith("conflict: lines 2 and 3")
     assert project.reason("gif:g2").startswith("label:")
     assert project.rows.loc["gif:g3", "status"] == "missing"
+    assert counts == Counts(computed=1, reused=1, quarantined=2)  # a span alone is no fault
     found = SOURCES.read(project.layout.sources)
     assert list(found["gif_id"]) == ["g3"]
     assert (found["start_s"][0], found["end_s"][0]) == (1.0, 2.0)

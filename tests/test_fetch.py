@@ -1,9 +1,11 @@
 """The fetcher against loopback servers that misbehave in every way we know of."""
 
 import contextlib
+import datetime
 import gzip
 import hashlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -48,6 +50,11 @@ class Server:
         self.port = self._httpd.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._httpd.serve_forever, args=(0.01,), daemon=True).start()
+
+    def use_tls(self, certificate: Path) -> None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        self._httpd.socket = tls.wrap_socket(self._httpd.socket, server_side=True)
 
     def close(self) -> None:
         self._httpd.shutdown()
@@ -444,6 +451,55 @@ def test_the_checked_address_is_the_connected_one(
     assert fetched("http://films.example/a.mp4", allow_private=False) == BODY
     assert (asked, meant) == (["films.example"], ["93.184.216.34"])
     assert server.requests[0]["host"] == "films.example"
+
+
+@pytest.mark.parametrize(("host", "trusted"), [("films.example", True), ("other.example", False)])
+def test_tls_is_checked_against_the_name_not_the_pinned_address(
+    server: Server,
+    fetched: Fetched,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    host: str,
+    trusted: bool,
+) -> None:
+    certificate = certify("films.example", tmp_path)
+    server.use_tls(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    fake_names(monkeypatch, {host: ["93.184.216.34"]})
+    connect_to(monkeypatch, server)
+    server.answer = lambda handler, _: send(handler, 200, BODY)
+    if trusted:
+        assert fetched(f"https://{host}/a.mp4", allow_private=False) == BODY
+    else:
+        assert "certificate" in str(fetched.failure(f"https://{host}/a.mp4", allow_private=False))
+        assert not server.requests
+
+
+def certify(name: str, folder: Path) -> Path:
+    """A self-signed certificate for a name, its key in the same file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    start = datetime.datetime.now() - datetime.timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, start)
+        .not_valid_after(start + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
 
 
 def test_a_redirect_to_a_private_address_is_refused(

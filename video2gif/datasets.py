@@ -84,11 +84,11 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises `UserError` when the file is missing, empty, or lacks or misspells a column.
     """
-    records = _records(_lines(path))
-    columns = _header(path, next(records, None))
+    lines = _lines(path)
+    columns = _header(path, lines[0])
     rows: list[SourceRow] = []
     bad: list[BadRow] = []
-    for line, cells in records:
+    for line, cells in _records(lines, start=1, width=len(columns)):
         try:
             if isinstance(cells, str):
                 raise ItemError("row", cells)
@@ -123,17 +123,19 @@ def _decoded(line: bytes) -> str:
         return line.decode("latin-1")  # Line by line: mixed files keep their good lines.
 
 
-def _records(lines: Sequence[str]) -> Iterator[tuple[int, list[str] | str]]:
+def _records(
+    lines: Sequence[str], *, start: int, width: int
+) -> Iterator[tuple[int, list[str] | str]]:
     """(line number, cells) of each record, or (line number, what is wrong with it)."""
-    at = 0
+    at = start
     while at < len(lines):
-        taken, cells = _record(lines, at)
+        taken, cells = _record(lines, at, width)
         if cells:
             yield at + 1, cells
         at += taken
 
 
-def _record(lines: Sequence[str], at: int) -> tuple[int, list[str] | str]:
+def _record(lines: Sequence[str], at: int, width: int) -> tuple[int, list[str] | str]:
     """How many lines the record that starts at `at` takes, and its cells or its fault."""
     cells, is_open = _cells(lines[at])
     if not is_open:
@@ -142,8 +144,9 @@ def _record(lines: Sequence[str], at: int) -> tuple[int, list[str] | str]:
         if '"' in lines[end]:
             joined, still_open = _cells("\n".join(lines[at : end + 1]))
             if not still_open:
-                return end + 1 - at, joined
-    # Only this line is lost: the next one is read as a record of its own.
+                fits = isinstance(joined, list) and len(joined) == width
+                # Else a quote was forgotten: only its own line is lost, the next is a record.
+                return (end + 1 - at, joined) if fits else (1, cells)
     return 1, cells
 
 
@@ -157,11 +160,12 @@ def _cells(text: str) -> tuple[list[str] | str, bool]:
         return f"not readable as csv: {error}", "end of data" in str(error)
 
 
-def _header(path: Path, record: tuple[int, list[str] | str] | None) -> list[str]:
+def _header(path: Path, line: str) -> list[str]:
     wanted = f"a manifest has the columns {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}"
-    if record is None or isinstance(record[1], str):
-        raise UserError(f"{path}: no header line; {wanted}")
-    columns = [name.strip() for name in record[1]]
+    cells, _ = _cells(line)
+    if not cells or isinstance(cells, str):
+        raise UserError(f"{path}: its first line is no header; {wanted}")
+    columns = [name.strip() for name in cells]
     for name in REQUIRED:
         if name not in columns:
             raise UserError(f"{path}: no column {name!r}; found {', '.join(columns)}; {wanted}")

@@ -79,7 +79,7 @@ class Result:
 
 def sources(manifest: Manifest) -> list[Source]:
     """Every video and GIF once, without those the manifest itself spoils, sorted by kind and id."""
-    spoilt = {bad.key for bad in manifest.bad}
+    spoilt = {bad.key for bad in manifest.bad} | {("gif", gif.gif_id) for gif in spans(manifest)}
     found: dict[tuple[str, str], Source] = {}
     for row in manifest.rows:
         found.setdefault(("video", row.video_id), Source("video", row.video_id, row.video_url))
@@ -87,6 +87,11 @@ def sources(manifest: Manifest) -> list[Source]:
             gif = Source("gif", row.gif_id, row.gif_url, "; ".join(row.notes))
             found.setdefault(("gif", row.gif_id), gif)
     return [found[key] for key in sorted(found) if key not in spoilt]
+
+
+def spans(manifest: Manifest) -> list[SourceRow]:
+    """GIFs of which only the span is known: nothing to fetch, and no fault."""
+    return [row for row in manifest.rows if row.gif_id and not row.gif_url]
 
 
 def origin(url: str) -> Origin:
@@ -159,6 +164,11 @@ def _spoilt(bad: BadRow) -> Result:
     return _failed(kind, item_id, f"{bad.reason} (line {bad.line})")
 
 
+def _only_span(gif: SourceRow) -> Result:
+    reason = "missing: the manifest gives its span and no gif_url"
+    return Result(_row("gif", gif.gif_id, "missing", reason), "reused")
+
+
 def _source_rows(rows: Sequence[SourceRow]) -> list[dict[str, Any]]:
     return [{name: getattr(row, name) for name in SOURCES.schema.names} for row in rows]
 
@@ -181,7 +191,7 @@ class _Collector:
         by_origin: dict[Origin, list[Source]] = {"sample": [], "http": [], "local": []}
         for source in wanted:
             with self._failing(source):
-                by_origin[origin(source.url) if source.url else "local"].append(source)
+                by_origin[origin(source.url)].append(source)
         return [
             *self._local(by_origin["local"]),
             *self._made(self._sample(), by_origin["sample"]),
@@ -191,8 +201,6 @@ class _Collector:
     def _local(self, wanted: Sequence[Source]) -> Iterator[Staged]:
         for source in wanted:
             with self._failing(source):
-                if not source.url:
-                    raise ItemError("missing", "the manifest gives a span but no gif_url")
                 path = local_file(self._folder, source.url)
                 yield self._take(source, path, "reused")
 
@@ -326,6 +334,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     staged = collector.collect(sources(manifest))
     results = [
         *(_spoilt(bad) for bad in manifest.bad),
+        *(_only_span(gif) for gif in spans(manifest)),
         *_probed(staged, layout, context),
         *collector.failed,
     ]
