@@ -2,9 +2,8 @@
 
 Time is the frame's own PTS minus that of the first decoded frame, never index / fps. A packet that
 cannot be decoded costs that packet, not the file. Frames come as the viewer sees them: the
-container's rotation is applied. libav composites GIF frames onto the canvas; its GIF reader takes
-a delay of 0 or 1 cs (below its `min_delay` of 2) as 10 cs, as browsers do, and cuts delays off at
-65535 cs.
+container's rotation is applied. libav composites GIF frames onto the canvas and takes a
+delay of 0 as 10 cs; other delays count as written, from 1 to 65535 cs.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_str
 from video2gif.media.sniff import cut_short, sniff
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
-_MIN_SHORTFALL_S = 0.1  # muxers round durations up by a few frames
+_MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound
 # libav works these durations out from the last time stamps it finds: they declare nothing.
 _UNDECLARED = ("mpegts", "mpeg", "mpegvideo", "gif")
 

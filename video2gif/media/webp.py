@@ -16,7 +16,7 @@ from video2gif.errors import ItemError
 
 MAX_TOTAL_PIXELS = 100_000_000  # frames × canvas; 300 MB as a film at worst
 _MILLISECOND = Fraction(1, 1000)
-_MIN_DELAY_MS, _DEFAULT_DELAY_MS = 20, 100  # libav's rule for GIFs, and browsers' for both
+_DEFAULT_DELAY_MS = 100  # for a delay of 0, as libav has it for GIFs
 
 
 def as_film(path: Path) -> io.BytesIO:
@@ -48,8 +48,7 @@ def _film(image: Image.Image) -> io.BytesIO:
             image.seek(number)
             frame = VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
             frame.pts, frame.time_base = pts, _MILLISECOND
-            delay_ms = int(image.info.get("duration", 0))
-            delay_ms = delay_ms if delay_ms >= _MIN_DELAY_MS else _DEFAULT_DELAY_MS
+            delay_ms = int(image.info.get("duration", 0)) or _DEFAULT_DELAY_MS
             pts += delay_ms
             for packet in stream.encode(frame):
                 packet.duration = delay_ms  # Without it the last frame would last one tick.
