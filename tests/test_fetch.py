@@ -591,6 +591,20 @@ def test_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
         options["progress_hooks"][0]({"downloaded_bytes": 6})
 
 
+def test_yt_dlp_connects_to_public_addresses_only_and_says_no_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    fake_names(monkeypatch, {"vimeo.com": ["127.0.0.1"], "player.vimeo.com": ["127.0.0.1"]})
+    limits = pages.Limits(max_bytes=5, allow_private=False)
+    with pytest.raises(ItemError) as caught:
+        pages.fetch_page(
+            "https://vimeo.com/1?token=hunter2", tmp_path / "out", scratch=tmp_path, limits=limits
+        )
+    assert caught.value.cause == "refused"
+    assert "hunter2" not in caught.value.reason + "".join(capfd.readouterr())
+    assert not list(tmp_path.iterdir())
+
+
 def test_only_pages_of_video_sites_go_to_yt_dlp() -> None:
     assert pages.is_known_site("https://www.youtube.com/watch?v=007f_EMcxQM")
     assert not pages.is_known_site("https://notyoutube.com/watch?v=1")

@@ -109,24 +109,27 @@ def _to_address(request: httpx.Request, address: str) -> httpx.Request:
 
 
 @contextmanager
-def guarded_sockets(*, allow_private: bool) -> Iterator[None]:
+def guarded_sockets(*, allow_private: bool) -> Iterator[list[ItemError]]:
     """Have every name that this process resolves checked, for libraries with their own network.
 
-    Their connection is made to what this very call answers, so that it is pinned as well.
+    Their connection is made to what this very call answers, so that it is pinned as well. Yields
+    the refusals so far, since such a library may swallow or wrap what it was refused with.
     """
     genuine = socket.getaddrinfo
+    refusals: list[ItemError] = []
 
     def checked(host: Any, *args: Any, **options: Any) -> Any:
         answers = genuine(host, *args, **options)
-        for answer in answers:
-            _require_public(str(host), str(answer[4][0]))
+        try:
+            for answer in answers:
+                _require_public(str(host), str(answer[4][0]))
+        except ItemError as error:
+            refusals.append(error)
+            raise
         return answers
 
-    if allow_private:
-        yield
-        return
-    socket.getaddrinfo = checked
+    socket.getaddrinfo = genuine if allow_private else checked
     try:
-        yield
+        yield refusals
     finally:
         socket.getaddrinfo = genuine

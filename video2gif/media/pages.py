@@ -6,6 +6,7 @@ Not verified against a real site: the machine this was written on reaches none.
 """
 
 import importlib
+import logging
 import os
 import tempfile
 import urllib.parse
@@ -20,6 +21,10 @@ _KNOWN_SITES = ("youtube.com", "youtu.be", "vimeo.com", "dailymotion.com")
 
 # Pictures are read at 128×171 and GIFs are 240 high: more lines only cost bytes. No sound.
 _FORMAT = "bv*[height<=720]/b[height<=720]/bv*/b"
+
+# Its log repeats whole urls, whose queries may be signed; what matters comes as an exception.
+_SILENT = logging.getLogger(f"{__name__}.yt_dlp")
+_SILENT.disabled = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +58,15 @@ def fetch_page(url: str, target: Path, *, scratch: Path, limits: Limits) -> None
     yt_dlp = _yt_dlp()
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        guard = guarded_sockets(allow_private=limits.allow_private)
-        try:
-            with guard, yt_dlp.YoutubeDL(options(Path(folder), limits)) as downloader:
-                downloader.extract_info(url, download=True)
-        except yt_dlp.utils.YoutubeDLError as error:
-            raise _as_item_error(error) from None
+        with guarded_sockets(allow_private=limits.allow_private) as refusals:
+            try:
+                with yt_dlp.YoutubeDL(options(Path(folder), limits)) as downloader:
+                    downloader.extract_info(url, download=True)
+            except (
+                yt_dlp.utils.YoutubeDLError,
+                yt_dlp.networking.exceptions.RequestError,
+            ) as error:
+                raise (refusals[0] if refusals else _as_item_error(error)) from None
         _take_only_file(Path(folder), target, limits)
 
 
@@ -87,8 +95,7 @@ def options(folder: Path, limits: Limits) -> dict[str, Any]:
         "proxy": "",
         "cachedir": False,
         "socket_timeout": 30,
-        "quiet": True,
-        "no_warnings": True,
+        "logger": _SILENT,
         "noprogress": True,
     }
 
@@ -104,7 +111,7 @@ def _as_item_error(error: Exception) -> ItemError:
     inner = cause[1] if cause else None
     if isinstance(inner, ItemError):
         return inner
-    # Its messages repeat whole urls, whose queries may be signed.
+    # Not its message: see _SILENT.
     return ItemError("http", f"the site gave no video ({type(inner or error).__name__})")
 
 
