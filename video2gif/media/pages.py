@@ -62,10 +62,7 @@ def fetch_page(url: str, target: Path, *, scratch: Path, limits: Limits) -> None
             try:
                 with yt_dlp.YoutubeDL(options(Path(folder), limits)) as downloader:
                     downloader.extract_info(url, download=True)
-            except (
-                yt_dlp.utils.YoutubeDLError,
-                yt_dlp.networking.exceptions.RequestError,
-            ) as error:
+            except yt_dlp.utils.YoutubeDLError as error:
                 raise (refusals[0] if refusals else _as_item_error(error)) from None
         _take_only_file(Path(folder), target, limits)
 
