@@ -234,7 +234,7 @@ def _convert(hint: Any, value: Any, *, where: str) -> Any:
 def _check_ranges(params: Params, *, where: str) -> None:
     fraction: Callable[[float], bool] = lambda v: 0 <= v <= 1  # noqa: E731
     positive: Callable[[float], bool] = lambda v: v > 0  # noqa: E731
-    checks: list[tuple[str, Callable[[float], bool], str]] = [
+    checks: list[tuple[str, Callable[[Any], bool], str]] = [
         ("download.max_failed_fraction", fraction, "in [0, 1]"),
         ("download.max_bytes", positive, "above 0"),
         ("download.timeout_s", positive, "above 0"),
@@ -255,6 +255,12 @@ def _check_ranges(params: Params, *, where: str) -> None:
         ("train.dropout", lambda v: 0 <= v < 1, "in [0, 1)"),
         ("train.batch_pairs", positive, "above 0"),
         ("train.epochs", positive, "above 0"),
+        ("train.huber_delta", positive, "above 0"),
+        ("train.tag_buckets", positive, "above 0"),
+        ("train.hidden", lambda v: all(width > 0 for width in v), "widths above 0"),
+        ("train.momentum", lambda v: 0 <= v < 1, "in [0, 1)"),
+        ("train.weight_decay", lambda v: v >= 0, "at least 0"),
+        ("train.patience", positive, "above 0"),
         ("train.learning_rate", positive, "above 0"),
         ("train.ensemble", positive, "above 0"),
         ("evaluate.bootstrap_samples", positive, "above 0"),
