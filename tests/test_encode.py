@@ -188,6 +188,13 @@ def test_a_clip_never_leaks_the_next_shot(tmp_path: Path, counting: Path) -> Non
     assert set(numbers(read(tmp_path / "a.gif")[1])) <= {10, 11}
 
 
+def test_a_clip_that_runs_past_the_end_stops_there(tmp_path: Path, counting: Path) -> None:
+    write_clip(counting, tmp_path / "a.gif", start_s=1.6, end_s=9.0, height=24, fps=25)
+    _, frames, end_s = read(tmp_path / "a.gif")
+    assert numbers(frames) == list(range(40, 50))
+    assert end_s == pytest.approx(0.4)
+
+
 def test_a_clip_past_the_end_has_no_frames(tmp_path: Path, counting: Path) -> None:
     with pytest.raises(ItemError) as caught:
         write_clip(counting, tmp_path / "a.gif", start_s=9, end_s=10, height=24, fps=10)

@@ -123,6 +123,19 @@ def test_a_short_tail_of_another_track_is_no_truncation(tmp_path: Path) -> None:
     assert (found["n_frames"], found["duration_s"]) == (10, pytest.approx(1.0, abs=0.01))
 
 
+def test_a_film_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
+    """As phones trim: all packets are there, the edit list shows only the first half."""
+    path = tmp_path / "a.mp4"
+    write(path)
+    content = bytearray(path.read_bytes())
+    duration = content.index(b"elst") + 12  # after version and entry count; in milliseconds
+    assert int.from_bytes(content[duration : duration + 4]) == 3000
+    content[duration : duration + 4] = (1500).to_bytes(4)
+    path.write_bytes(content)
+    found = notes(path)
+    assert (found["n_frames"], found["duration_s"]) == (45, pytest.approx(1.5, abs=0.05))
+
+
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><p>gone", b'{"error": "gone"}', b"gone"])
 def test_a_page_named_gif_is_not_a_gif(tmp_path: Path, content: bytes) -> None:
     """A29."""

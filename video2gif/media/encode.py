@@ -111,15 +111,15 @@ def write_clip(
     """Cut [start_s, end_s) out of a video, by PTS, at `fps` frames a second and `height` pixels.
 
     At each output time the source frame nearest by PTS is shown, but only frames whose PTS lies in
-    the span, so that nothing of a neighbouring shot leaks in. Raises `ItemError`: those of
-    `Decoder`, and no_frames when the span holds none.
+    the span, so that nothing of a neighbouring shot leaks in; a span that runs past the end of the
+    video is cut there. Raises `ItemError`: those of `Decoder`, and no_frames when the span holds
+    none.
     """
     n_frames = max(1, round((end_s - start_s) * fps))
     times_s = [start_s + number / fps for number in range(n_frames)]
     with Decoder(source) as decoder:
-        frames = _resized(
-            _nearest(_span(decoder, start_s, end_s), times_s), decoder.info.sample_aspect, height
-        )
+        shown = _nearest(decoder, _span(decoder, start_s, end_s), times_s)
+        frames = _resized(shown, decoder.info.sample_aspect, height)
         if format == "mp4":
             write_video(target, frames, fps=fps)
         elif format == "webp":
@@ -148,7 +148,7 @@ def _span(decoder: Decoder, start_s: float, end_s: float) -> Iterator[tuple[floa
 
 
 def _nearest(
-    frames: Iterable[tuple[float, VideoFrame]], times_s: Sequence[float]
+    decoder: Decoder, frames: Iterable[tuple[float, VideoFrame]], times_s: Sequence[float]
 ) -> Iterator[VideoFrame]:
     """For each time the frame nearest to it (the earlier of two as near)."""
     wanted = iter(times_s)
@@ -159,7 +159,7 @@ def _nearest(
             yield before[1]
             time_s = next(wanted, None)
         before = after_s, after
-    while before and time_s is not None:
+    while before and time_s is not None and time_s < decoder.end_s - _EPSILON_S:
         yield before[1]
         time_s = next(wanted, None)
 
