@@ -19,10 +19,12 @@ def main(argv: list[str] | None = None) -> int:
 
             return serve(root, cron=args.cron, interval_s=args.interval)
         return int(guard.guarded(lambda: _dispatch(args, root)))
-    except Video2GifError as error:
+    except (Video2GifError, OSError) as error:
         print(f"{args.command}: {error}", file=sys.stderr)
-        guard.note_failure(root, args.command, error)
-        return int(error.exit_code)
+        # A full disk or an unwritable folder: the machine's problem, like those we name ourselves.
+        code = error.exit_code if isinstance(error, Video2GifError) else Exit.ENVIRONMENT
+        guard.note_failure(root, args.command, code)
+        return int(code)
 
 
 def _dispatch(args: argparse.Namespace, root: Path) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, TypeVar
 
-from video2gif.errors import EnvironmentProblem, Exit, Video2GifError
+from video2gif.errors import EnvironmentProblem, Exit
 
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
@@ -112,9 +112,9 @@ def failure_file(root: Path) -> Path:
     return root / ".video2gif" / "failure.json"
 
 
-def note_failure(root: Path, stage: str, error: Video2GifError) -> None:
-    """Leave stage, code and message for `pipeline`; a folder that cannot be written is no news."""
-    note = {"stage": stage, "code": int(error.exit_code), "message": str(error)}
+def note_failure(root: Path, stage: str, code: Exit) -> None:
+    """Leave stage and code for `pipeline`; a folder that cannot be written is no news."""
+    note = {"stage": stage, "code": int(code)}
     with suppress(OSError):
         failure_file(root).parent.mkdir(parents=True, exist_ok=True)
         failure_file(root).write_text(json.dumps(note))

@@ -83,6 +83,7 @@ def _runtime_nodes(tree: ast.AST) -> list[ast.AST]:
     return nodes
 
 
+@cache
 def _normal_form(path: Path) -> str:
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):

@@ -12,9 +12,12 @@ and Ray in flows/executors.py); `process_chunk` is what runs there, and every jo
 killable child (`video2gif.sandbox`).
 """
 
+import glob
 import hashlib
 import json
 import os
+import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,7 +45,7 @@ class ItemStore:
     """Results by key: `<root>/<key[:2]>/<key>`, each file ending in its own sha256.
 
     Written to a temporary file, fsynced, renamed, folder fsynced: a reader sees a whole item or
-    none. A file that does not match its footer is treated as absent and computed again.
+    none. A file that does not match its footer is dropped, to be computed again by the next run.
     """
 
     def __init__(self, root: Path) -> None:
@@ -107,9 +110,10 @@ class ItemStore:
                 left -= len(block)
                 yield block
             if file.read() != _MAGIC + digest.digest():
+                self.drop(key)
                 raise EnvironmentProblem(
-                    f"{path}: stored item is damaged; delete it (or run `video2gif fsck --repair`)"
-                    " and run again"
+                    f"{path}: stored item was damaged and has been removed; run again to"
+                    " compute it anew"
                 )
 
 
@@ -132,7 +136,9 @@ def read_arrays(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
     """A temporary sibling of `final`, renamed to it after fsync when the block ends cleanly."""
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    _sweep(final)
+    owner = f"{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
+    temporary = final.with_name(f".{final.name}.{owner}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -145,6 +151,14 @@ def atomic_path(final: Path) -> Iterator[Path]:
             os.close(folder)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sweep(final: Path) -> None:
+    """Remove what killed writers of this file on this machine have left."""
+    for leftover in final.parent.glob(f".{glob.escape(final.name)}.{socket.gethostname()}.*.tmp"):
+        pid = int(leftover.name.split(".")[-3])
+        if pid != os.getpid() and not Path(f"/proc/{pid}").exists():
+            leftover.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +314,10 @@ class WorkerPool:
 def default_mapper() -> Mapper:
     """What `$VIDEO2GIF_EXECUTOR` (serial, process) and `$VIDEO2GIF_WORKERS` ask for."""
     name = os.environ.get("VIDEO2GIF_EXECUTOR", "process")
-    workers = int(os.environ.get("VIDEO2GIF_WORKERS", "0")) or None
+    asked = os.environ.get("VIDEO2GIF_WORKERS", "0")
+    if not asked.isdecimal():
+        raise EnvironmentProblem(f"VIDEO2GIF_WORKERS={asked}: not a number of workers")
+    workers = int(asked) or None
     mappers: dict[str, Callable[[], Mapper]] = {
         "serial": SerialMapper,
         "process": partial(ProcessMapper, workers),

@@ -11,6 +11,7 @@ A child dies with its parent: PR_SET_PDEATHSIG, and end of file on its standard 
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -25,9 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from video2gif.errors import ItemError
+from video2gif.errors import EnvironmentProblem, ItemError
 
 _PR_SET_PDEATHSIG = 1
+_MAX_ANSWER_BYTES = 1 << 20
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _JOBS_PER_CHILD = 500  # A fresh child now and then bounds what leaking codecs can pile up.
 
 
@@ -58,7 +61,8 @@ class Worker:
     def run(self, work: str, args: Mapping[str, Any], out: Path) -> None:
         """Call `work` ("module:function") as `function(out=out, **args)` in the child.
 
-        Raises the `ItemError` that the function raised, or one with cause timeout, oom or crash.
+        Raises the `ItemError` that the function raised, or one with cause timeout, oom or crash;
+        `EnvironmentProblem` when the disk is full: that is no item's fault.
         """
         child = self._ready_child()
         assert child.stdin is not None
@@ -75,11 +79,15 @@ class Worker:
             raise ItemError("timeout", f"{work} ran past its limit of {self._limits.wall_s:g} s")
         if not line:
             raise self._died(work)
-        answer = json.loads(line)
-        if not answer["ok"]:
-            if answer["cause"] == "oom":
-                self.close(kill=True)  # A heap that ran full is not worth keeping.
-            raise ItemError(answer["cause"], answer["message"])
+        cause, message = _understood(line)
+        if cause in ("oom", "garbled"):
+            self.close(
+                kill=True
+            )  # A heap that ran full, or was written over, is not worth keeping.
+        if cause == "disk":
+            raise EnvironmentProblem(f"{out.parent}: {message}; free some space and run again")
+        if cause:
+            raise ItemError("crash" if cause == "garbled" else cause, message)
 
     def close(self, *, kill: bool = False) -> None:
         """End the child; `kill` does not wait for it to finish what it does."""
@@ -124,6 +132,15 @@ class Worker:
         return ItemError(cause, f"{work} died with {how}")
 
 
+def _understood(line: bytes) -> tuple[str, str]:
+    """Cause and message of an answer, both empty when the job went well."""
+    try:
+        answer = json.loads(line)
+        return ("", "") if answer["ok"] else (str(answer["cause"]), str(answer["message"]))
+    except (ValueError, KeyError, TypeError):
+        return "garbled", f"the child answered {line[:80]!r}"
+
+
 def _read_line(pipe: Any, *, deadline: float) -> bytes | None:
     """One line from an unbuffered pipe; b"" at end of file, None past the deadline."""
     line = b""
@@ -135,6 +152,8 @@ def _read_line(pipe: Any, *, deadline: float) -> bytes | None:
         if not part:
             return b""
         line += part
+        if len(line) > _MAX_ANSWER_BYTES:
+            return line
     return line
 
 
@@ -148,6 +167,10 @@ def _answer(request: bytes) -> dict[str, Any]:
         return {"ok": False, "cause": error.cause, "message": str(error)}
     except MemoryError as error:
         return {"ok": False, "cause": "oom", "message": f"out of memory: {error}"}
+    except OSError as error:
+        cause = "disk" if error.errno in _DISK else "crash"
+        cause = "oom" if error.errno == errno.ENOMEM else cause
+        return {"ok": False, "cause": cause, "message": f"{type(error).__name__}: {error}"}
     except Exception as error:
         if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):
             return {"ok": False, "cause": "oom", "message": str(error)}

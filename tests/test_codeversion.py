@@ -1,0 +1,72 @@
+"""A module's version follows the code it computes with, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from video2gif import codeversion
+
+FILES = {
+    "__init__": "",
+    "items": "PLUMBING = 1\n",
+    "low": '"""Doc."""\nX = 1\n',
+    "wing/__init__": "",
+    "wing/room": "from video2gif import low\nfrom video2gif.items import PLUMBING\n",
+    "wing/other": "Y = 1\n",
+    "lazy": "def f():\n    import video2gif.wing.other\n",
+    "typed": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import video2gif.low\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small package in the place of this project's."""
+    for name, text in FILES.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setattr(codeversion, "_ROOT", tmp_path)
+    _forget()
+    yield tmp_path
+    _forget()
+
+
+def _forget() -> None:
+    for name in ("imports", "closure", "code_version", "_normal_form"):
+        getattr(codeversion, name).cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        pytest.param("wing.room", {"", ".low", ".items", ".wing", ".wing.room"}, id="from-package"),
+        pytest.param("lazy", {"", ".lazy", ".wing", ".wing.other"}, id="inside-a-function"),
+        pytest.param("typed", {"", ".typed"}, id="type-checking-only"),
+    ],
+)
+def test_the_closure_is_what_an_import_runs(package: Path, module: str, expected: set[str]):
+    assert codeversion.closure(f"video2gif.{module}") == {f"video2gif{name}" for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("changed", "text", "same"),
+    [
+        pytest.param("low", '"""Doc."""\nX = 2\n', False, id="code-below"),
+        pytest.param("low", '"""Other."""\n# Why.\nX = 1\n', True, id="comment-and-docstring"),
+        pytest.param("wing/other", "Y = 2\n", True, id="not-imported"),
+        pytest.param("items", "PLUMBING = 2\n", True, id="plumbing"),
+        pytest.param("wing/__init__", "Z = 1\n", False, id="parent-package"),
+    ],
+)
+def test_the_version_changes_with_what_computes(package: Path, changed: str, text: str, same: bool):
+    before = codeversion.code_version("video2gif.wing.room")
+    (package / f"{changed}.py").write_text(text)
+    _forget()
+    assert (codeversion.code_version("video2gif.wing.room") == before) is same
+
+
+def test_every_module_of_the_project_has_a_version():
+    for path in Path(codeversion.__file__).parent.rglob("*.py"):
+        parts = path.relative_to(Path(codeversion.__file__).parent).with_suffix("").parts
+        name = ".".join(["video2gif", *(part for part in parts if part != "__init__")])
+        assert len(codeversion.code_version(name)) == 16

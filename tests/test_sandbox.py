@@ -1,0 +1,107 @@
+"""Whatever a job does, the parent goes on, and says what happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from video2gif import sandbox
+from video2gif.errors import EnvironmentProblem, ItemError
+from video2gif.sandbox import Limits, Worker
+
+TESTS = Path(__file__).parent
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    with Worker(Limits(wall_s=20, memory_bytes=2 << 30)) as one:
+        yield one
+
+
+def test_a_job_writes_its_result(worker: Worker, tmp_path: Path):
+    worker.run("work:echo", {"params": {"suffix": "é"}, "text": "hello"}, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "hello é"
+
+
+def test_a_child_serves_many_jobs(worker: Worker, tmp_path: Path):
+    for name in ("a", "b"):
+        worker.run("work:pid", {"params": {}}, tmp_path / name)
+    assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+def test_what_libraries_print_does_not_break_the_protocol(worker: Worker, tmp_path: Path):
+    worker.run("work:noisy", {"params": {}}, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "fine"
+
+
+@pytest.mark.parametrize(
+    ("work", "args", "cause"),
+    [
+        pytest.param("refuse", {"cause": "truncated"}, "truncated", id="item-error"),
+        pytest.param("grow", {}, "oom", id="too-much-memory"),
+        pytest.param("killed", {}, "oom", id="killed-by-the-kernel"),
+        pytest.param("fall", {}, "crash", id="segmentation-fault"),
+        pytest.param("missing", {}, "crash", id="no-such-function"),
+    ],
+)
+def test_a_bad_job_is_named_and_the_next_one_runs(
+    worker: Worker, tmp_path: Path, work: str, args: dict, cause: str
+):
+    with pytest.raises(ItemError) as caught:
+        worker.run(f"work:{work}", {"params": {}, **args}, tmp_path / "out")
+    assert caught.value.cause == cause
+    worker.run("work:echo", {"params": {}, "text": "alive"}, tmp_path / "out")
+
+
+def test_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    started = time.monotonic()
+    with Worker(Limits(wall_s=1)) as worker, pytest.raises(ItemError, match="limit of 1 s") as e:
+        worker.run("work:loop", {"params": {}}, tmp_path / "out")
+    assert e.value.cause == "timeout"
+    assert time.monotonic() - started < 10
+
+
+def test_a_full_disk_is_no_items_fault(worker: Worker, tmp_path: Path):
+    with pytest.raises(EnvironmentProblem, match="No space left"):
+        worker.run("work:full_disk", {"params": {}}, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"not json\n", b'{"ok": false}\n', b"[]\n", b"\xff\n"],
+    ids=["text", "bare", "list", "bytes"],
+)
+def test_an_answer_that_makes_no_sense_is_a_crash(line: bytes):
+    assert sandbox._understood(line)[0] == "garbled"
+
+
+def test_a_child_dies_with_its_parent(tmp_path: Path):
+    code = f"""
+from pathlib import Path
+from video2gif.sandbox import Limits, Worker
+worker = Worker(Limits())
+worker.run("work:pid", {{"params": {{}}}}, Path({str(tmp_path / "pid")!r}))
+print("ready", flush=True)
+worker.run("work:loop", {{"params": {{}}}}, Path("/dev/null"))
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    child = Path("/proc") / (tmp_path / "pid").read_text()
+    deadline = time.monotonic() + 2
+    while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
