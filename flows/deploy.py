@@ -11,6 +11,7 @@ from video2gif.layout import Layout
 server.quiet()
 
 from prefect import flow, get_run_logger  # noqa: E402  (after the settings it reads)
+from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 
 NAME = "video2gif"
 
@@ -30,7 +31,8 @@ def scheduled(root: str, targets: list[str] | None = None) -> None:
 
 def serve(root: Path, *, cron: str, interval_s: float | None = None) -> Exit:
     """Serve the deployment `pipeline/video2gif`: one run at a time, a late one waits its turn."""
-    with server.api(root, scheduler=True) as url:
+    # Prefect read its settings when it was imported, before the server had an address.
+    with server.api(root, scheduler=True) as url, temporary_settings({PREFECT_API_URL: url}):
         print(f"serving pipeline/{NAME} of {root} ({url}); stop with Ctrl-C", flush=True)
         schedule = {"interval": interval_s} if interval_s else {"cron": cron}
         # The runner starts each run in the working folder, by this file's path below it.

@@ -176,7 +176,7 @@ class Params:
             raise UserError(
                 f"{path}: no such file; run inside a project, or give its root with --root"
             ) from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: not valid YAML: {error}") from None
         params = from_mapping(cls, content, where=str(path))
         _check_ranges(params, where=str(path))
