@@ -1,16 +1,15 @@
 """`python -m flows serve`: the pipeline on a schedule, run by this process until it is stopped."""
 
-import os
 from pathlib import Path
 
 from flows import server
 from flows.pipeline import run_pipeline
 from video2gif.errors import Exit, Video2GifError
-from video2gif.layout import Layout
 
 server.quiet()
 
 from prefect import flow, get_run_logger  # noqa: E402  (after the settings it reads)
+from prefect.deployments.runner import EntrypointType  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 
 NAME = "video2gif"
@@ -35,11 +34,10 @@ def serve(root: Path, *, cron: str, interval_s: float | None = None) -> Exit:
     with server.api(root, scheduler=True) as url, temporary_settings({PREFECT_API_URL: url}):
         print(f"serving pipeline/{NAME} of {root} ({url}); stop with Ctrl-C", flush=True)
         schedule = {"interval": interval_s} if interval_s else {"cron": cron}
-        # The runner starts each run in the working folder, by this file's path below it.
-        os.chdir(Layout(root).root)
         scheduled.serve(
             name=NAME,
             parameters={"root": str(root)},
+            entrypoint_type=EntrypointType.MODULE_PATH,
             limit=1,
             global_limit=1,
             print_starting_message=False,
