@@ -10,17 +10,19 @@ from video2gif.layout import FINGERPRINTS, Layout, ShardWriter
 def store_fingerprints(
     layout: Layout, videos: Mapping[str, tuple[np.ndarray, np.ndarray, float]]
 ) -> None:
-    """`videos`: by id, content (n, 3), pts_s (n,) and end_s; the hashes are zeros."""
+    """`videos`: by id, content (n, 3), pts_s (n,) and end_s; the hashes are noise of their own."""
     shards = ShardWriter(layout.fingerprints)
     rows = []
     for video_id, (content, pts_s, end_s) in sorted(videos.items()):
         n_frames = len(pts_s)
+        noise = np.random.default_rng(int.from_bytes(video_id.encode()))
         columns = {
             "pts_s": pts_s,
             "content": content,
-            "phash": np.zeros(n_frames, np.uint64),
+            "phash": noise.integers(0, 2**64, n_frames, np.uint64),
             "windows": np.zeros((n_frames, 1), np.uint64),
             "quality": np.ones(n_frames, np.float32),
+            "thumbs": np.zeros((n_frames, 16, 16), np.uint8),
         }
         shard, row = shards.add(video_id, columns)
         rows.append(

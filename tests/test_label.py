@@ -10,9 +10,19 @@ import pytest
 from stored import store_fingerprints
 
 from video2gif.config import Params
+from video2gif.datasets import published_test_ids
 from video2gif.errors import ItemError
 from video2gif.items import Context
-from video2gif.layout import LABELS, MATCHES, PAIRS, SEGMENTS, SOURCES, SPANS, Layout
+from video2gif.layout import (
+    FINGERPRINTS,
+    LABELS,
+    MATCHES,
+    PAIRS,
+    SEGMENTS,
+    SOURCES,
+    SPANS,
+    Layout,
+)
 from video2gif.stages.label import declared_frames, run
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")
@@ -22,7 +32,7 @@ N_FRAMES = N_SEGMENTS * SEGMENT_FRAMES
 
 
 def source(video_id: str, gif_id: str = "", **fields: Any) -> dict[str, Any]:
-    unknown = dict.fromkeys(("start_s", "end_s", "views", "age_days"), math.nan)
+    unknown = dict.fromkeys(("start_s", "end_s", "views", "age_days", "line"), math.nan)
     texts = dict.fromkeys(("category", "title", "tags", "split"), "")
     return {"video_id": video_id, "gif_id": gif_id, **unknown, **texts, **fields}
 
@@ -294,3 +304,66 @@ def test_tables_are_the_same_bytes_in_another_place(tmp_path: Path, context: Con
         files = (layout.labels, layout.pairs, layout.spans)
         written.append([path.read_bytes() for path in files])
     assert written[0] == written[1]
+
+
+def with_hashes(layout: Layout, hashes: dict[str, np.ndarray]) -> None:
+    """Put other frame hashes into a stored project."""
+    index = FINGERPRINTS.read(layout.fingerprints / "index.parquet").set_index("id")
+    for video_id, values in hashes.items():
+        row = index.loc[video_id]
+        path = layout.fingerprints / f"{row.shard}.phash.npy"
+        column = np.load(path)
+        column[row.row : row.row + row.n_frames] = values
+        np.save(path, column)
+
+
+def splits_in(layout: Layout) -> dict[str, str]:
+    labels = LABELS.read(layout.labels)
+    return dict(zip(labels.video_id, labels.split, strict=True))
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**64, N_FRAMES, np.uint64)
+
+
+def test_copies_added_later_take_the_split_of_the_video_that_was_there(
+    tmp_path: Path, context: Context
+) -> None:
+    # The copies' ids sort before and after the old ones'; only their lines are later.
+    old = [source(f"m{n}", line=2 + n) for n in range(40)]
+    copies = [source(f"{'az'[n % 2]}{n}", line=100 + n) for n in range(40)]
+    hashes = {row["video_id"]: noise(n) for n, row in enumerate(old)}
+    layout = project(tmp_path / "before", old, [])
+    with_hashes(layout, hashes)
+    run(layout, PARAMS, context)
+    before = splits_in(layout)
+    hashes |= {row["video_id"]: noise(n) ^ np.uint64(1) for n, row in enumerate(copies)}
+    for n, row in enumerate(copies):
+        # Half of the frames agree exactly, as after a new encoding.
+        hashes[row["video_id"]][::2] ^= np.uint64(1)
+        assert (hashes[row["video_id"]] != hashes[f"m{n}"]).any()
+    layout = project(tmp_path / "after", old + copies, [])
+    with_hashes(layout, hashes)
+    run(layout, PARAMS, context)
+    after = splits_in(layout)
+    assert set(before.values()) == {"train", "validation", "test"}
+    assert {name: after[name] for name in before} == before
+    for n, row in enumerate(copies):
+        assert after[row["video_id"]] == before[f"m{n}"]
+
+
+def test_a_copy_of_a_published_test_video_is_never_trained_on(
+    tmp_path: Path, context: Context
+) -> None:
+    published = sorted(published_test_ids())[:2]
+    sources = [source(f"v{n}", split="train", line=2 + n) for n in range(2)]
+    sources += [source(name, split="train", line=9) for name in published]
+    layout = project(tmp_path, sources, [])
+    with_hashes(layout, {"v0": noise(0), published[0]: noise(0)})
+    run(layout, PARAMS, context)
+    found = splits_in(layout)
+    assert found == {"v0": "test", "v1": "train", published[0]: "test", published[1]: "test"}
+
+
+def test_357_test_ids_are_published() -> None:
+    assert len(published_test_ids()) == 357

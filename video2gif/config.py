@@ -87,6 +87,9 @@ class Label:
     validation_fraction: float
     test_fraction: float
     split_seed: int
+    duplicate_share: float
+    """Share of one video's pictures that another shows as well from which on both are in one
+    split, in (0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +252,7 @@ def _check_ranges(params: Params, *, where: str) -> None:
         ("label.validation_fraction", fraction, "in [0, 1]"),
         ("label.test_fraction", fraction, "in [0, 1]"),
         ("label.max_pairs_per_video", positive, "above 0"),
+        ("label.duplicate_share", lambda v: 0 < v <= 1, "in (0, 1]"),
         ("label.popularity_views", positive, "above 0"),
         ("extract.clip_stride", positive, "above 0"),
         ("extract.max_failed_fraction", fraction, "in [0, 1]"),

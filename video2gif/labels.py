@@ -8,7 +8,7 @@ frames, so that nothing hangs on the rounding of seconds.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,6 +156,16 @@ def split_of(
     if position < test_fraction + validation_fraction:
         return "validation"
     return "train"
+
+
+def group_split(fixed: Collection[str], first: Split) -> Split:
+    """The one split of videos that show the same pictures.
+
+    `fixed`: what the data sets say of any of them; the word furthest from training wins, so that
+    nothing held out is ever trained on. Else they follow the video that stood first in the
+    manifest: a copy that is added later moves none that was there.
+    """
+    return next((split for split in reversed(SPLITS) if split in fixed), first)
 
 
 def _hash64(text: str) -> int:

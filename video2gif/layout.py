@@ -97,6 +97,7 @@ SOURCES = Table(
         title=_TEXT,
         tags=_TEXT,  # separated by |
         split=_TEXT,  # "" unless the manifest fixes it
+        line=_INT,  # of the manifest: videos that stand there first keep their split
     ),
     ("video_id", "gif_id"),
 )

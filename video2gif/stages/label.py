@@ -7,7 +7,7 @@ Section 3 of the paper.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -16,19 +16,21 @@ import numpy as np
 import pandas as pd
 
 from video2gif.config import Label, Params
+from video2gif.datasets import published_test_ids
 from video2gif.errors import ItemError
 from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context, Counts
 from video2gif.labels import (
-    SPLITS,
     Placed,
     Split,
+    group_split,
     label_segments,
     popularity,
     sample_pairs,
     split_of,
 )
 from video2gif.layout import LABELS, MATCHES, PAIRS, SEGMENTS, SOURCES, SPANS, Layout
+from video2gif.matching.duplicates import near_duplicates, pictures
 from video2gif.shots.segments import nearest_frame
 
 # Declared seconds are rounded, and durations differ between containers: up to half a second over
@@ -179,27 +181,56 @@ def _frames(start: float, end: float) -> tuple[int, int] | None:
     return int(start), int(end)
 
 
-def splits_of(video_ids: Sequence[str], sources: pd.DataFrame, params: Label) -> dict[str, Split]:
-    """The split of each video: the manifest's word where it has one, else the hash of the id.
+def splits_of(
+    video_ids: Sequence[str],
+    sources: pd.DataFrame,
+    duplicates: Sequence[Sequence[str]],
+    params: Label,
+) -> dict[str, Split]:
+    """The split of each video, the same for near-duplicates (`duplicates`: groups of ids).
 
-    Rows of one video that name several splits: the one furthest from training, so that nothing
-    held out is ever trained on.
+    A video that only the manifest names counts as well where it fixes a split.
     """
     fixed: dict[str, set[str]] = {}
     for video_id, split in zip(sources.video_id, sources.split, strict=True):
         fixed.setdefault(video_id, set()).add(split)
+    for video_id in published_test_ids():
+        fixed.setdefault(video_id, set()).add("test")
+    line = sources.groupby("video_id").line.min().fillna(math.inf).to_dict()
+    grouped = {video_id for group in duplicates for video_id in group}
+    groups = [*duplicates, *([video_id] for video_id in video_ids if video_id not in grouped)]
     return {
-        video_id: next(
-            (split for split in reversed(SPLITS) if split in fixed.get(video_id, ())),
-            split_of(
-                video_id,
-                seed=params.split_seed,
-                validation_fraction=params.validation_fraction,
-                test_fraction=params.test_fraction,
-            ),
-        )
-        for video_id in video_ids
+        video_id: split
+        for group in groups
+        for split in [_split_of_group(group, fixed, line, params)]
+        for video_id in group
     }
+
+
+def _split_of_group(
+    group: Sequence[str],
+    fixed: Mapping[str, set[str]],
+    line: Mapping[str, float],
+    params: Label,
+) -> Split:
+    first = min(group, key=lambda video_id: (line.get(video_id, math.inf), video_id))
+    own = split_of(
+        first,
+        seed=params.split_seed,
+        validation_fraction=params.validation_fraction,
+        test_fraction=params.test_fraction,
+    )
+    return group_split({word for video_id in group for word in fixed.get(video_id, ())}, own)
+
+
+def _duplicates(
+    video_ids: Sequence[str], fingerprints: Fingerprints, params: Label
+) -> list[list[str]]:
+    def pictures_of(video_id: str) -> np.ndarray:
+        fingerprint = fingerprints.get("video", video_id)
+        return pictures(fingerprint.phash, fingerprint.quality)
+
+    return near_duplicates(video_ids, pictures_of, min_share=params.duplicate_share)
 
 
 def label_video(
@@ -245,7 +276,10 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     by_video: dict[str, list[Clue]] = {}
     for clue in clues_of(sources, MATCHES.read(layout.matches), params.label):
         by_video.setdefault(clue.video_id, []).append(clue)
-    splits = splits_of(sorted(segments.video_id.unique()), sources, params.label)
+    video_ids = sorted(segments.video_id.unique())
+    splits = splits_of(
+        video_ids, sources, _duplicates(video_ids, fingerprints, params.label), params.label
+    )
 
     def times_of(video_id: str) -> np.ndarray:
         fingerprint = fingerprints.get("video", video_id)

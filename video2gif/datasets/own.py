@@ -1,0 +1,186 @@
+"""The project's own manifest: a csv of ids, urls and what is known of them, one line a GIF.
+
+UTF-8 (a BOM, CRLF and single Latin-1 lines are fine), comma-separated, with a header.
+"""
+
+import csv
+import difflib
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from video2gif.datasets.rows import (
+    MAX_AGE_DAYS,
+    MAX_VIEWS,
+    BadRow,
+    GifError,
+    Manifest,
+    SourceRow,
+    check_id,
+    check_no_nul,
+    count,
+    decoded,
+    number,
+    reconciled,
+    shown,
+)
+from video2gif.errors import ItemError, UserError
+
+REQUIRED = ("video_id", "video_url", "gif_id", "gif_url")
+OPTIONAL = ("start_s", "end_s", "views", "age_days", "category", "title", "tags", "split")
+SPLITS = ("", "train", "validation", "test")
+
+_MAX_RECORD_LINES = 20  # A quoted cell may hold line breaks, a forgotten quote must not eat a file.
+
+
+def read(path: Path) -> Manifest:
+    """Read a manifest csv. Raises `UserError` for a column that is missing or misspelt."""
+    lines = _lines(path)
+    columns = _header(path, lines[0])
+    rows: list[SourceRow] = []
+    bad: list[BadRow] = []
+    for line, cells in _records(lines, start=1, width=len(columns)):
+        try:
+            if isinstance(cells, str):
+                raise ItemError("row", cells)
+            _read_row(line, columns, cells, rows, bad)
+        except ItemError as error:
+            bad.append(BadRow(line, error.reason))
+    return reconciled(rows, bad)
+
+
+# --- lines and cells -------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> list[str]:
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    return [decoded(line) for line in re.split(rb"\r\n|\n|\r", content)]
+
+
+def _records(
+    lines: Sequence[str], *, start: int, width: int
+) -> Iterator[tuple[int, list[str] | str]]:
+    """(line number, cells) of each record, or (line number, what is wrong with it)."""
+    at = start
+    while at < len(lines):
+        taken, cells = _record(lines, at, width)
+        if cells:
+            yield at + 1, cells
+        at += taken
+
+
+def _record(lines: Sequence[str], at: int, width: int) -> tuple[int, list[str] | str]:
+    """How many lines the record that starts at `at` takes, and its cells or its fault."""
+    cells, is_open = _cells(lines[at])
+    if not is_open:
+        return 1, cells
+    for end in range(at + 1, min(at + _MAX_RECORD_LINES, len(lines))):
+        if '"' in lines[end]:
+            joined, still_open = _cells("\n".join(lines[at : end + 1]))
+            if not still_open:
+                fits = isinstance(joined, list) and len(joined) == width
+                # Else a quote was forgotten: only its own line is lost, the next is a record.
+                return (end + 1 - at, joined) if fits else (1, cells)
+    return 1, cells
+
+
+def _cells(text: str) -> tuple[list[str] | str, bool]:
+    """The cells of a record, or its fault; and whether a quote is still open at its end."""
+    if not text.strip():
+        return [], False
+    try:
+        return next(csv.reader([text], strict=True)), False
+    except csv.Error as error:
+        return f"not readable as csv: {error}", "end of data" in str(error)
+
+
+def _header(path: Path, line: str) -> list[str]:
+    wanted = f"a manifest has the columns {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}"
+    cells, _ = _cells(line)
+    if not cells or isinstance(cells, str):
+        raise UserError(f"{path}: its first line is no header; {wanted}")
+    columns = [name.strip() for name in cells]
+    for name in REQUIRED:
+        if name not in columns:
+            raise UserError(f"{path}: no column {name!r}; found {', '.join(columns)}; {wanted}")
+    for name in columns:
+        if columns.count(name) > 1:
+            raise UserError(f"{path}: column {name!r} stands there twice; {wanted}")
+        # A column of the user's own is ignored; a misspelt one would lose data in silence.
+        absent = [known for known in OPTIONAL if known not in columns]
+        meant = difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.75)
+        if name not in REQUIRED + OPTIONAL and meant:
+            raise UserError(f"{path}: unknown column {name!r}; rename it to {meant[0]!r}; {wanted}")
+    return columns
+
+
+# --- one row ---------------------------------------------------------------------------------
+
+
+def _read_row(
+    line: int, columns: list[str], cells: list[str], rows: list[SourceRow], bad: list[BadRow]
+) -> None:
+    """Append what a line says. A fault of the GIF leaves its video usable."""
+    if len(cells) != len(columns):
+        raise ItemError("row", f"{len(cells)} cells, the header has {len(columns)}")
+    cell = {name: "" for name in OPTIONAL} | dict(zip(columns, cells, strict=True))
+    check_id("video_id", cell["video_id"])
+    _check_text(cell)
+    video = SourceRow(
+        line=line,
+        video_id=cell["video_id"],
+        video_url=cell["video_url"],
+        category=cell["category"],
+        title=cell["title"],
+        tags=cell["tags"],
+        split=cell["split"],
+    )
+    try:
+        if cell["gif_id"]:
+            check_id("gif_id", cell["gif_id"])
+        rows.append(_with_gif(video, cell) if cell["gif_id"] or cell["gif_url"] else video)
+        return
+    except GifError as error:
+        bad.append(BadRow(line, error.reason, "gif", cell["gif_id"]))
+    except ItemError as error:
+        bad.append(BadRow(line, error.reason))
+    rows.append(video)
+
+
+def _check_text(cell: dict[str, str]) -> None:
+    for name in ("video_url", "gif_url", "category", "title", "tags"):
+        check_no_nul(name, cell[name])
+    if cell["split"] not in SPLITS:
+        known = ", ".join(SPLITS[1:])
+        raise ItemError("row", f"split {shown(cell['split'])} is not one of {known}")
+
+
+def _with_gif(video: SourceRow, cell: dict[str, str]) -> SourceRow:
+    if not cell["gif_id"]:
+        raise ItemError("row", "gif_url without gif_id")
+    start_s, end_s = _span(cell["start_s"], cell["end_s"])
+    if not cell["gif_url"] and start_s is None:
+        raise GifError("row", "neither gif_url nor start_s and end_s: nothing is known of it")
+    notes: list[str] = []
+    return replace(
+        video,
+        gif_id=cell["gif_id"],
+        gif_url=cell["gif_url"],
+        start_s=start_s,
+        end_s=end_s,
+        views=count("views", cell["views"], MAX_VIEWS, notes),
+        age_days=count("age_days", cell["age_days"], MAX_AGE_DAYS, notes),
+        notes=tuple(notes),
+    )
+
+
+def _span(start: str, end: str) -> tuple[float | None, float | None]:
+    """The declared half-open span in seconds, or (None, None). Raises for an impossible one."""
+    if not start and not end:
+        return None, None
+    start_s, end_s = number(start), number(end)
+    if not 0 <= start_s < end_s < math.inf:  # False for NaN as well.
+        raise GifError("label", f"start_s {shown(start)}, end_s {shown(end)} is no span")
+    return start_s, end_s

@@ -1,0 +1,106 @@
+"""PHD2 (gifs.com): spans in seconds that users chose; no GIF files, so nothing is to be matched.
+
+`is_last` marks the one GIF of each user that PHD2's own experiment holds out; it says nothing of
+a video and is not taken over.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from video2gif.datasets.rows import (
+    BadRow,
+    GifError,
+    Manifest,
+    SourceRow,
+    check_id,
+    check_youtube_id,
+    first_line,
+    lines_after_header,
+    local_videos,
+    number,
+    reconciled,
+    shown,
+)
+from video2gif.errors import ItemError, UserError
+
+COLUMNS = ("youtubeId", "start", "duration", "user_id", "video_duration", "is_last")
+# Declared durations are whole seconds: a span may reach into the second that was cut off.
+_TOLERANCE_S = 1.0
+_URL = "https://www.youtube.com/watch?v={}"
+
+
+def is_header(line: str) -> bool:
+    """Whether a file that starts with this line is of PHD2, if perhaps a broken one."""
+    names = set(line.split(","))
+    return "video_url" not in names and len(names & set(COLUMNS)) >= 3
+
+
+def read(path: Path) -> Manifest:
+    """Read a csv of PHD2. Raises `UserError` for a missing column."""
+    columns = first_line(path, columns=COLUMNS).split(",")
+    for name in COLUMNS:
+        if columns.count(name) != 1:
+            raise UserError(
+                f"{path}: no column {name!r}, or more than one; a csv of PHD2 has the columns"
+                f" {', '.join(COLUMNS)}"
+            )
+    local = local_videos(path.parent)
+    rows: list[SourceRow] = []
+    bad: list[BadRow] = []
+    for line, text in lines_after_header(path):
+        try:
+            if isinstance(text, ItemError):
+                raise text
+            cell = _cells(columns, text)
+            video = _video(line, cell, local)
+        except ItemError as error:
+            bad.append(BadRow(line, error.reason))
+            continue
+        try:
+            rows.append(_with_gif(video, cell))
+        except GifError as error:
+            bad.append(BadRow(line, error.reason, "gif", _gif_id(cell)))
+            rows.append(video)
+    return reconciled(rows, bad)
+
+
+def _cells(columns: list[str], text: str) -> dict[str, str]:
+    try:
+        cells = next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise ItemError("row", f"not readable as csv: {error}") from None
+    if len(cells) != len(columns):
+        raise ItemError("row", f"{len(cells)} cells, the header has {len(columns)}")
+    return dict(zip(columns, cells, strict=True))
+
+
+def _video(line: int, cell: Mapping[str, str], local: Mapping[str, str]) -> SourceRow:
+    video_id = cell["youtubeId"]
+    check_youtube_id("youtubeId", video_id)
+    check_id("user_id", cell["user_id"])
+    return SourceRow(
+        line=line,
+        video_id=video_id,
+        video_url=local.get(video_id, _URL.format(video_id)),
+    )
+
+
+def _gif_id(cell: Mapping[str, str]) -> str:
+    """PHD2 names no GIFs: its user, its video and its span are what one is."""
+    return "_".join(cell[name] for name in ("youtubeId", "user_id", "start", "duration"))
+
+
+def _with_gif(video: SourceRow, cell: Mapping[str, str]) -> SourceRow:
+    start_s, duration_s = number(cell["start"]), number(cell["duration"])
+    video_s = number(cell["video_duration"])
+    if not (start_s >= 0 and duration_s > 0):  # False for NaN as well.
+        start, duration = shown(cell["start"]), shown(cell["duration"])
+        raise GifError("label", f"start {start}, duration {duration} is no span")
+    # Hundredths, as in the file: 204.39 + 7.08 is to be 211.47.
+    end_s = round(start_s + duration_s, 6)
+    if end_s > video_s + _TOLERANCE_S:
+        raise GifError("label", f"span {start_s:g}–{end_s:g} s of a video of {video_s:g} s")
+    gif_id = _gif_id(cell)
+    return replace(video, gif_id=gif_id, start_s=start_s, end_s=end_s)
