@@ -9,8 +9,8 @@ from video2gif.errors import Exit, Video2GifError
 server.quiet()
 
 from prefect import flow, get_run_logger  # noqa: E402  (after the settings it reads)
-from prefect.deployments.runner import EntrypointType  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
+from prefect.types.entrypoint import EntrypointType  # noqa: E402
 
 NAME = "video2gif"
 
