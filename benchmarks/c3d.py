@@ -1,10 +1,11 @@
 """C3D forward on this machine's CPU: clips/s of each way to run it, against the measured GEMM peak.
 
     python benchmarks/c3d.py            about a minute; prints a markdown table
+    python benchmarks/c3d.py --busy     one thread, by CPU time: for a machine that others use too
 
-All in one run, random weights, batches of 2 clips, the fastest call of each (others may use the
-machine). "share" is of the GEMM peak of the same number type: 1 means as fast as the
-multiplications alone. Errors are against eager fp32. OpenVINO is measured if it is installed.
+All in one run, random weights, batches of 2 clips, the fastest call of each. "share" is of the
+GEMM peak of the same number type: 1 means as fast as torch multiplies matrices. Errors are against
+eager fp32. OpenVINO is measured if it is installed.
 """
 
 import argparse
@@ -27,10 +28,19 @@ from video2gif.features.extract import BATCH
 from video2gif.features.weights import random_weights
 
 FLOP_A_CLIP = 2 * 38.53e9  # multiply-adds of conv1a … fc6 (PAPER.md), counted as two
-THREADS = len(os.sched_getaffinity(0))
 
 Kind = Literal["fp32", "bf16"]
 Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How all ways of a run are measured."""
+
+    threads: int
+    seconds: float
+    """On `clock`, for each way."""
+    clock: Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -43,27 +53,30 @@ class Result:
     fc6: np.ndarray
 
 
-def gemm_peak(kind: Kind) -> float:
-    """FLOP/s of a 3072³ matrix product, the best of ten."""
+def gemm_peak(kind: Kind, setup: Setup) -> float:
+    """FLOP/s of torch's matrix product, the fastest of ten of each size."""
     dtype = torch.float32 if kind == "fp32" else torch.bfloat16
-    a, b = torch.randn(3072, 3072, dtype=dtype), torch.randn(3072, 3072, dtype=dtype)
-    return 2 * 3072**3 / min(_seconds(lambda: a @ b) for _ in range(10))
+    return max(_gemm_rate(size, dtype, setup) for size in (512, 3072))
 
 
-def clips_a_second(forward: Callable[[], object], seconds: float) -> float:
-    """Rate of the fastest call within `seconds`, after one to warm up."""
+def _gemm_rate(size: int, dtype: torch.dtype, setup: Setup) -> float:
+    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    return 2 * size**3 / min(_seconds(lambda: a @ b, setup) for _ in range(10))
+
+
+def clips_a_second(forward: Callable[[], object], setup: Setup) -> float:
+    """Rate of the fastest call, after one to warm up."""
     forward()
-    times = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 3:
-        times.append(_seconds(forward))
+    times: list[float] = []
+    while sum(times) < setup.seconds or len(times) < 3:
+        times.append(_seconds(forward, setup))
     return BATCH / min(times)
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], setup: Setup) -> float:
+    start = setup.clock()
     call()
-    return time.perf_counter() - start
+    return setup.clock() - start
 
 
 def clips() -> torch.Tensor:
@@ -72,7 +85,7 @@ def clips() -> torch.Tensor:
     return torch.from_numpy(x_BTHWC.transpose(0, 4, 1, 2, 3))
 
 
-def ways() -> Iterator[tuple[str, Kind, Forward]]:
+def ways(threads: int) -> Iterator[tuple[str, Kind, Forward]]:
     """Name, number type and forward of each; a network lives only while it is measured."""
     weights = random_weights(0)
     plain = C3D.with_weights(weights).to(memory_format=torch.contiguous_format)
@@ -82,63 +95,74 @@ def ways() -> Iterator[tuple[str, Kind, Forward]]:
     half = C3D.with_weights(weights).to(torch.bfloat16)
     yield "torch eager, channels last", "bf16", lambda x: half(x.to(torch.bfloat16)).float()
     if find_spec("openvino"):
-        yield "openvino", "fp32", _openvino(last, "f32")
-        yield "openvino", "bf16", _openvino(last, "bf16")
+        yield "openvino", "fp32", _openvino(last, "f32", threads)
+        yield "openvino", "bf16", _openvino(last, "bf16", threads)
 
 
-def _openvino(network: C3D, precision: str) -> Forward:
+def _openvino(network: C3D, precision: str, threads: int) -> Forward:
     import openvino
 
     model = openvino.convert_model(network, example_input=clips().contiguous())
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": THREADS}
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
     compiled = openvino.compile_model(model, "CPU", settings)
     return lambda x: torch.from_numpy(compiled(x.contiguous().numpy())[0])
 
 
-def measure(seconds: float) -> Iterator[Result]:
-    """Every way in turn, all with all cores."""
-    torch.set_num_threads(THREADS)
+def measure(setup: Setup) -> Iterator[Result]:
+    """Every way in turn."""
     x = clips()
     with torch.inference_mode():
-        for name, kind, forward in ways():
-            rate = clips_a_second(lambda forward=forward: forward(x), seconds)
+        for name, kind, forward in ways(setup.threads):
+            rate = clips_a_second(lambda forward=forward: forward(x), setup)
             yield Result(name, kind, rate, forward(x).numpy())
 
 
-def processes(seconds: float) -> float:
+def processes(setup: Setup) -> float:
     """Clips/s of one single-threaded process a core, together: how the extract stage works."""
     spawning = get_context("spawn")
     with spawning.Manager() as manager:
-        together = manager.Barrier(THREADS)
-        with ProcessPoolExecutor(THREADS, mp_context=spawning) as pool:
-            jobs = [pool.submit(_alone, together, seconds) for _ in range(THREADS)]
+        together = manager.Barrier(setup.threads)
+        with ProcessPoolExecutor(setup.threads, mp_context=spawning) as pool:
+            jobs = [pool.submit(_alone, together, setup) for _ in range(setup.threads)]
             return sum(job.result() for job in jobs)
 
 
-def _alone(together: Barrier, seconds: float) -> float:
+def _alone(together: Barrier, setup: Setup) -> float:
     torch.set_num_threads(1)
     network, x = C3D.with_weights(random_weights(0)), clips()
     together.wait()
     with torch.inference_mode():
-        return clips_a_second(lambda: network(x), seconds)
+        return clips_a_second(lambda: network(x), setup)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each way")
-    seconds = parser.parse_args().seconds
-    peaks = {kind: gemm_peak(kind) for kind in ("fp32", "bf16")}
-    print(f"{_machine()}; torch {torch.__version__}, {THREADS} threads, batch {BATCH}")
+    parser.add_argument("--busy", action="store_true", help="one thread, by CPU time")
+    args = parser.parse_args()
+    cores = len(os.sched_getaffinity(0))
+    clock = time.process_time if args.busy else time.perf_counter
+    report(Setup(1 if args.busy else cores, args.seconds, clock))
+
+
+def report(setup: Setup) -> None:
+    torch.set_num_threads(setup.threads)
+    peaks = {kind: gemm_peak(kind, setup) for kind in ("fp32", "bf16")}
+    by = setup.clock.__name__
+    print(f"{_machine()}; torch {torch.__version__}, {setup.threads} threads, batch {BATCH}, {by}")
     print(f"GEMM peak: fp32 {peaks['fp32'] / 1e12:.3f}, bf16 {peaks['bf16'] / 1e12:.3f} TFLOP/s\n")
     print("| | type | clips/s | ratio | share of GEMM peak | max error / max | cosine |")
     print("|---|---|---|---|---|---|---|")
     first: Result | None = None
-    for result in measure(seconds):
+    for result in measure(setup):
         first = first or result
         print(_row(result, first, peaks[result.kind]), flush=True)
-    rate = processes(seconds)
-    print(f"| {THREADS} processes × 1 thread, channels last | fp32 | {rate:.2f} |", end="")
-    print(f" {rate / first.clips_a_s:.2f} | {rate * FLOP_A_CLIP / peaks['fp32']:.0%} | | |")
+    if first and setup.threads > 1:
+        rate = processes(setup)
+        print(
+            f"| {setup.threads} processes × 1 thread, channels last | fp32 | {rate:.2f} |", end=""
+        )
+        print(f" {rate / first.clips_a_s:.2f} | {rate * FLOP_A_CLIP / peaks['fp32']:.0%} | | |")
 
 
 def _row(result: Result, first: Result, peak: float) -> str:
