@@ -1,5 +1,8 @@
 """PHD2 (gifs.com): spans in seconds that users chose; no GIF files, so nothing is to be matched.
 
+A video_duration of -1 (209 rows of the published test file) means that it is unknown: such a span
+cannot be checked, and is not used. (One row more overruns its video.)
+
 `is_last` marks the one GIF of each user that PHD2's own experiment holds out; it says nothing of
 a video and is not taken over.
 """
@@ -100,6 +103,8 @@ def _with_gif(video: SourceRow, cell: Mapping[str, str]) -> SourceRow:
         raise GifError("label", f"start {start}, duration {duration} is no span")
     # Hundredths, as in the file: 204.39 + 7.08 is to be 211.47.
     end_s = round(start_s + duration_s, 6)
+    if video_s < 0:
+        raise GifError("label", f"video_duration {video_s:g}: PHD2 did not know its length")
     if end_s > video_s + _TOLERANCE_S:
         raise GifError("label", f"span {start_s:g}–{end_s:g} s of a video of {video_s:g} s")
     gif_id = _gif_id(cell)
