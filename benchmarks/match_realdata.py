@@ -141,7 +141,7 @@ def report_strangers(cases: list[Case], strays: list[Path], of: dict[Path, Track
             tried += 1
             closest = min(closest, found.distance)
             if found.status == "matched":
-                wrong.append((gif.name, video.name))
+                wrong.append((str(gif), str(video)))
     print(
         f"\nGIFs against other films: {tried} pairs, matched {wrong or 0},"
         f" smallest distance {closest:.2f} bits"

@@ -1,6 +1,6 @@
 """One decode of a file: hashes for matching, differences for shots, the time of each frame.
 
-Reads a video or GIF; writes an item of five arrays, one row a frame (`Fingerprint`). Everything
+Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). Everything
 downstream but C3D works on these rows: matches and shots are re-tuned without a second decode.
 
 A frame is scaled once by libswscale (AREA, which averages like the INTER_AREA of the pHash
@@ -23,13 +23,13 @@ from video2gif.errors import ItemError
 from video2gif.items import Work, read_arrays, write_arrays
 from video2gif.layout import FINGERPRINTS, Layout, ShardReader
 from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
-from video2gif.matching.track import Track
+from video2gif.matching.track import THUMB_SIDE, Track
 from video2gif.media.decode import Decoder
 from video2gif.shots.content import ContentMetrics
 
 Kind = Literal["video", "gif"]
 
-COLUMNS = ("pts_s", "phash", "windows", "quality", "content")
+COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content")
 """The arrays of a fingerprint, in the item and in the shards."""
 
 _BATCH = 256  # Frames hashed at once: 1 MB of luma.
@@ -51,6 +51,8 @@ class Fingerprint:
     """uint64 (n, W): hashes of `matching.phash.WINDOWS`."""
     quality: np.ndarray
     """float32 (n,) in [0, 1]: how much evidence the hash carries; 0 for flat frames."""
+    thumbs: np.ndarray
+    """uint8 (n, 16, 16): luma thumbnails, for the last step of matching."""
     content: np.ndarray
     """float64 (n, 3): PySceneDetect's differences of hue, saturation, brightness; row 0 zeros."""
     width: int
@@ -61,7 +63,7 @@ class Fingerprint:
     def track(self) -> Track:
         """What matching needs of it."""
         hashes = np.column_stack([self.phash, self.windows])
-        return Track(self.pts_s, self.end_s, hashes, self.quality)
+        return Track(self.pts_s, self.end_s, hashes, self.quality, self.thumbs)
 
 
 class Fingerprints:
@@ -168,7 +170,7 @@ class _Hashes:
         # One shared reformatter: VideoFrame.reformat builds a scaler for every frame.
         self._scaler = VideoReformatter()
         self._waiting: list[np.ndarray] = []
-        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._parts: list[tuple[np.ndarray, ...]] = []
 
     def push(self, frame: VideoFrame) -> None:
         luma = self._scaler.reformat(frame, LUMA_SIDE, LUMA_SIDE, "gray8", interpolation="AREA")
@@ -180,20 +182,28 @@ class _Hashes:
         if self._waiting:
             self._flush()
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
-        return dict(zip(("phash", "windows", "quality"), columns, strict=True))
+        return dict(zip(("phash", "windows", "quality", "thumbs"), columns, strict=True))
 
     def _flush(self) -> None:
         luma_N6464 = np.stack(self._waiting)
-        luma_N3232 = halved(luma_N6464)
-        hashes = phash(luma_N3232), window_hashes(luma_N6464), quality(luma_N3232)
-        self._parts.append(hashes)
+        luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
+        self._parts.append(
+            (
+                phash(luma_N3232),
+                window_hashes(luma_N6464),
+                quality(luma_N3232),
+                shrunk(luma_N6464, THUMB_SIDE),
+            )
+        )
         self._waiting.clear()
 
 
-def halved(luma_N6464: np.ndarray) -> np.ndarray:
-    """The 2×2 mean, rounded half up: uint8 (n, 64, 64) → (n, 32, 32)."""
-    quads = luma_N6464.reshape(-1, HASH_SIDE, 2, HASH_SIDE, 2)
-    return ((quads.sum(axis=(2, 4), dtype=np.uint16) + 2) >> 2).astype(np.uint8)
+def shrunk(luma_N6464: np.ndarray, side: int) -> np.ndarray:
+    """The mean of square blocks, rounded half up: uint8 (n, 64, 64) → (n, side, side)."""
+    block = LUMA_SIDE // side
+    blocks = luma_N6464.reshape(-1, side, block, side, block)
+    sums = blocks.sum(axis=(2, 4), dtype=np.uint32)
+    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
 
 
 class _Content:

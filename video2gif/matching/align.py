@@ -9,10 +9,10 @@ not decide, and weighted by the GIF frames' quality.
 
 The search. Coarse: the video's time is cut into bins, each with the least distance of the frames
 shown in it, so that all starts of one speed are sums of shifted rows. Fine: around the best places
-of the coarse scan every start and speed is tried at the frames' own times. The hypotheses tried
-there, weighted by exp(-cost), are the posterior that `video2gif.matching.confidence` reads.
+of the coarse scan every start and speed is tried at the frames' own times.
 
-Start and end come from the map: the GIF's end is its last frame's time plus that frame's delay.
+Hashes find the place, also of a GIF whose crop stands between the windows; `matching.refine` then
+finds the exact time, and `matching.confidence` says how sure the answer is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,31 +63,29 @@ def _variants() -> Iterator[Variant]:
 VARIANTS = tuple(_variants())
 
 
-@dataclass(frozen=True, eq=False)
-class Hypotheses:
-    """Every fine hypothesis tried, in parallel arrays (m,)."""
+@dataclass(frozen=True)
+class Place:
+    """A hypothesis: where the GIF may have been cut, and how far its hashes are from there."""
 
-    variant: np.ndarray
-    start_s: np.ndarray
-    speed: np.ndarray
-    end_s: np.ndarray
-    cost: np.ndarray
+    variant: int
+    """Index into `VARIANTS`."""
+    start_s: float
+    speed: float
+    cost: float
     """Mean capped Hamming distance, bits."""
 
-    def __len__(self) -> int:
-        return len(self.cost)
 
+def places(gif: Track, video: Track, *, most: int = 6) -> list[Place]:
+    """The best places for a GIF in a video, best first, at most `most`, distinct in start or end.
 
-def search(gif: Track, video: Track) -> Hypotheses:
-    """The best places for a GIF in a video, with everything tried around them.
-
-    No hypothesis at all when no frame of the GIF carries evidence or the video is too short.
+    None when no frame of the GIF carries evidence or the video is too short.
     """
     weights = _weights(gif)
     if not weights.any():
-        return _join([])
-    places = _coarse(gif, video, weights)
-    return _join([_fine(gif, video, weights, place) for place in places])
+        return []
+    fine = [_fine(gif, video, weights, place) for place in _coarse(gif, video, weights)]
+    fine.sort(key=lambda place: place.cost)
+    return _distinct(fine, gif.end_s, most=most, variants=1)
 
 
 def _weights(gif: Track) -> np.ndarray:
@@ -103,26 +101,22 @@ def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
     return np.minimum(apart, CAP)
 
 
-class _Place(NamedTuple):
-    variant: int
-    start_s: float
-    speed: float
-    cost: float
-
-
-def _coarse(gif: Track, video: Track, weights: np.ndarray) -> list[_Place]:
+def _coarse(gif: Track, video: Track, weights: np.ndarray) -> list[Place]:
     """The best places of the coarse scan, best first, distinct in start or end."""
     frames = _spread(weights, _COARSE_FRAMES)
-    seen = Track(gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames])
+    seen = Track(
+        gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames], gif.thumbs[frames]
+    )
     binned = np.stack([_binned(distances(seen, video, v), video) for v in VARIANTS])
     weights = weights[frames] / weights[frames].sum()
-    found: list[_Place] = []
+    found: list[Place] = []
     for speed in _speeds():
         shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
         cost = _shifted_sum(binned, shifts, weights)
         if cost.size:
             found += _best_of(cost, speed)
-    return _distinct(sorted(found, key=lambda place: place.cost), gif.end_s)
+    found.sort(key=lambda place: place.cost)
+    return _distinct(found, gif.end_s, most=_PLACES, variants=_VARIANTS_PER_PLACE)
 
 
 def _spread(weights: np.ndarray, most: int) -> np.ndarray:
@@ -140,7 +134,7 @@ def _speeds() -> np.ndarray:
 def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
     """Least distance among the frames shown in each bin of video time, float32 (K, bins)."""
     edges = np.arange(0.0, max(video.end_s, _BIN_S), _BIN_S)
-    first = shown_at(video, edges)
+    first = video.shown_at(edges)
     last = np.searchsorted(video.pts_s, edges + _BIN_S, side="left") - 1
     pairs = np.column_stack([first, np.maximum(last, first) + 1]).ravel()
     padded = np.pad(distance_KN, ((0, 0), (0, 1)), constant_values=CAP)
@@ -158,34 +152,35 @@ def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray
     return cost
 
 
-def _best_of(cost_VB: np.ndarray, speed: float) -> list[_Place]:
+def _best_of(cost_VB: np.ndarray, speed: float) -> list[Place]:
     """The least costs of one speed: candidates for `_distinct`."""
     flat = cost_VB.ravel()
     count = min(8 * _PLACES, len(flat))
     best = np.argpartition(flat, count - 1)[:count]
     variants, bins = np.unravel_index(best, cost_VB.shape)
     return [
-        _Place(int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
+        Place(int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
         for v, b, i in zip(variants, bins, best, strict=True)
     ]
 
 
-def _distinct(places: Sequence[_Place], gif_end_s: float) -> list[_Place]:
-    """The first `_PLACES` spans of a sorted list, each with its first few variants."""
-    kept: list[_Place] = []
+def _distinct(
+    sorted_places: Sequence[Place], gif_end_s: float, *, most: int, variants: int
+) -> list[Place]:
+    """The first `most` spans of a sorted list, each with its first few variants."""
+    kept: list[Place] = []
     spans: list[tuple[float, float]] = []
-    variants: list[set[int]] = []
-    for place in places:
+    known: list[set[int]] = []
+    for place in sorted_places:
         span = (place.start_s, place.start_s + place.speed * gif_end_s)
-        same = [i for i, other in enumerate(spans) if _near(span, other)]
-        if not same and len(spans) < _PLACES:
+        number = next((i for i, other in enumerate(spans) if _near(span, other)), len(spans))
+        if number == len(spans):
+            if len(spans) == most:
+                continue
             spans.append(span)
-            variants.append({place.variant})
-            kept.append(place)
-            continue
-        known = variants[same[0]] if same else set(range(_VARIANTS_PER_PLACE))
-        if len(known) < _VARIANTS_PER_PLACE and place.variant not in known:
-            known.add(place.variant)
+            known.append(set())
+        if len(known[number]) < variants and place.variant not in known[number]:
+            known[number].add(place.variant)
             kept.append(place)
     return kept
 
@@ -194,30 +189,26 @@ def _near(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return max(abs(one[0] - other[0]), abs(one[1] - other[1])) < _APART_S
 
 
-def _fine(gif: Track, video: Track, weights: np.ndarray, place: _Place) -> Hypotheses:
-    """Every start and speed around a place, at the frames' own times."""
+def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
+    """The best of every start and speed around a place, at the frames' own times."""
     start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
     speed = np.clip(place.speed * ratio, MIN_SPEED, MAX_SPEED)
     # The grid turns about the GIF's middle, so that start and end move alike.
     start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
     apart = distances(gif, video, VARIANTS[place.variant])
-    shown = shown_at(video, start_s[:, None] + speed[:, None] * gif.pts_s)
+    shown = video.shown_at(start_s[:, None] + speed[:, None] * gif.pts_s)
     cost = apart[np.arange(len(gif)), shown] @ weights
-    end_s = start_s + speed * gif.end_s
-    inside = (start_s >= -_BIN_S) & (end_s <= video.end_s + 2 * _BIN_S)
-    kept = np.flatnonzero(inside)
-    variant = np.full(len(kept), place.variant)
-    return Hypotheses(variant, start_s[kept], speed[kept], end_s[kept], cost[kept])
+    best = int(np.argmin(cost))
+    return Place(place.variant, float(start_s[best]), float(speed[best]), float(cost[best]))
 
 
-def shown_at(video: Track, time_s: np.ndarray) -> np.ndarray:
-    """The frame on screen at each time (the first or last one outside the video)."""
-    frames = np.searchsorted(video.pts_s, time_s, side="right") - 1
-    return np.clip(frames, 0, len(video) - 1)
-
-
-def _join(parts: Sequence[Hypotheses]) -> Hypotheses:
-    names = ("variant", "start_s", "speed", "end_s", "cost")
-    return Hypotheses(
-        *(np.concatenate([getattr(p, n) for p in parts]) if parts else np.empty(0) for n in names)
-    )
+def cost_at(gif: Track, video: Track, *, start_s: float, speed: float) -> float:
+    """The least cost over all variants of a GIF that starts there, bits."""
+    shown = video.shown_at(start_s + speed * gif.pts_s)
+    costs = []
+    for variant in VARIANTS:
+        ours = gif.hashes[:, variant.gif]
+        ours = mirrored(ours) if variant.mirror else ours
+        apart = np.bitwise_count(ours ^ video.hashes[shown, variant.video])
+        costs.append(float(np.minimum(apart, CAP) @ _weights(gif)))
+    return min(costs)

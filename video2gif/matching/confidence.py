@@ -1,18 +1,21 @@
 """From what the search tried to one answer, and how sure it is.
 
-Two ways to be wrong: the GIF is not from this video at all (even its best place costs too much),
-or it is, but other places are as good (a static scene). The first is a logistic curve of the best
-cost; for the second, hypotheses weighted by exp(-frames · cost / temperature) are a posterior, and
-the share of it that agrees with the answer is the probability that the answer is right. The
-confidence is the product.
+Two ways to be wrong. The GIF may not be from this video: then even at its best place the hashes
+are far, and the video's movement does not explain the GIF's; a logistic curve of both is the
+probability that it is there. Or it is, but other times are as good (a scene repeated, or hardly
+moving): the share of the evidence of everything tried (`refine.Evidence`) that agrees with the
+answer is the probability that the time is right. The confidence is the product.
+
+A static scene explains no movement, so its GIFs come out ambiguous, whatever span fits best.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from video2gif.matching.align import VARIANTS, Hypotheses, search, shown_at
+from video2gif.matching.align import VARIANTS, cost_at, places
+from video2gif.matching.refine import refine
 from video2gif.matching.track import Track
 
 Status = Literal["matched", "ambiguous", "unmatched"]
@@ -20,12 +23,11 @@ Status = Literal["matched", "ambiguous", "unmatched"]
 TOLERANCE_S = 0.25
 """Spans whose starts and ends differ by no more than this are the same answer."""
 
-# Measured on the real GIFs against their own and all other videos (benchmarks/match_realdata.py):
-# true places cost up to 12.1 bits, those of other videos 15.6 and more.
-_PRESENT_COST, _PRESENT_SCALE = 14.0, 0.5
-# Neighbouring frames err alike: this many bits of summed cost count as one of evidence.
-_TEMPERATURE = 8.0
-_MOST_FRAMES = 40  # Beyond this, more frames of one scene are no more evidence.
+# By hand from benchmarks/match_realdata.py: at their true places the real GIFs cost at most 12.4
+# bits and explain at least 0.82 of the movement; on other films the best answers cost at least
+# 18.4 bits and explain at most 0.52.
+_PRESENT_COST, _COST_SCALE = 15.5, 1.5
+_PRESENT_EXPLAINED, _EXPLAINED_SCALE = 0.65, 1 / 12
 _MOST_ALTERNATIVES = 5
 
 
@@ -55,7 +57,7 @@ class Match:
     confidence: float = 0.0
     """Probability that the span is right within `TOLERANCE_S` at both ends."""
     mirror: bool = False
-    alternatives: tuple[Span, ...] = field(default=())
+    alternatives: tuple[Span, ...] = ()
     """Other spans of an ambiguous match, best first."""
 
 
@@ -73,37 +75,85 @@ def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -
             reason=f"short: {distinct} distinct frames with a picture; match.min_frames is"
             f" {min_frames}",
         )
-    return judge(search(gif, video), gif, video, min_confidence=min_confidence)
+    tried = _hypotheses(gif, video)
+    if not len(tried):
+        return Match(status="unmatched", reason="too_long: the GIF does not fit into the video")
+    return judge(tried, gif, video, min_confidence=min_confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """Everything tried at all places, in parallel arrays (m,)."""
+
+    start_s: np.ndarray
+    end_s: np.ndarray
+    speed: np.ndarray
+    evidence: np.ndarray
+    """Log likelihood up to a constant."""
+    explained: np.ndarray
+    """Share of the GIF's movement that the video accounts for."""
+    mirror: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+
+def _hypotheses(gif: Track, video: Track) -> Hypotheses:
+    tried = [
+        refine(gif, video, start_s=p.start_s, speed=p.speed, mirror=VARIANTS[p.variant].mirror)
+        for p in places(gif, video)
+    ]
+    start_s, speed, evidence, explained = (
+        np.concatenate([np.empty(0), *(getattr(t, name) for t in tried)])
+        for name in ("start_s", "speed", "evidence", "explained")
+    )
+    mirror = np.repeat([t.view.mirror for t in tried], [len(t.start_s) for t in tried])
+    end_s = start_s + speed * gif.end_s
+    return Hypotheses(start_s, end_s, speed, evidence, explained, mirror)
 
 
 def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float) -> Match:
-    """The posterior's best answer. `tried` is what `align.search` found."""
-    if not len(tried):
-        return Match(status="unmatched", reason="too_long: the GIF does not fit into the video")
-    best = int(np.argmin(tried.cost))
-    weight = _posterior(tried, frames=int((gif.quality > 0).sum()))
-    same = _agreeing(tried, tried.start_s[best], tried.end_s[best])
-    answer = _mean(tried, weight, same & (tried.cost <= tried.cost[best] + 0.5))
-    present = 1.0 / (1.0 + np.exp((tried.cost[best] - _PRESENT_COST) / _PRESENT_SCALE))
-    confidence = float(present * weight[_agreeing(tried, answer[0], answer[1])].sum())
-    status, reason, others = _verdict(tried, weight, answer, float(present), confidence, video)
-    if confidence >= min_confidence:
-        status, reason, others = "matched", "", ()
-    return Match(
-        status=status,
-        reason=reason,
-        span=None if status == "unmatched" else to_span(video, answer[0], answer[1]),
-        speed=float("nan") if status == "unmatched" else answer[2],
-        distance=float(tried.cost[best]),
+    """The best answer, and what it is worth."""
+    best = int(np.argmax(tried.evidence))
+    weight = np.exp(tried.evidence - tried.evidence[best])
+    weight /= weight.sum()
+    near = _agreeing(tried, tried.start_s[best], tried.end_s[best])
+    answer = _mean(tried, weight, near)
+    cost = cost_at(gif, video, start_s=answer[0], speed=answer[2])
+    present = _presence(cost, float(tried.explained[best]))
+    confidence = present * float(weight[_agreeing(tried, answer[0], answer[1])].sum())
+    found = Match(
+        status="matched",
+        span=to_span(video, answer[0], answer[1]),
+        speed=answer[2],
+        distance=cost,
         confidence=confidence,
-        mirror=VARIANTS[int(tried.variant[best])].mirror,
-        alternatives=others,
+        mirror=bool(tried.mirror[best]),
     )
+    if confidence >= min_confidence:
+        return found
+    if cost > _PRESENT_COST:
+        reason = f"distance: the best place is {cost:.1f} bits away"
+        return Match(status="unmatched", reason=reason, distance=cost, confidence=confidence)
+    others = _others(tried, weight, answer, video)
+    reason = (
+        f"ambiguous: confidence {confidence:.2f}, {tried.explained[best]:.0%} of the movement"
+        f" explained, {len(others)} other spans nearly as good"
+    )
+    return replace(found, status="ambiguous", reason=reason, alternatives=others)
+
+
+def _presence(cost: float, explained: float) -> float:
+    """Probability that the GIF is from this video at all."""
+    score = (explained - _PRESENT_EXPLAINED) / _EXPLAINED_SCALE + (
+        _PRESENT_COST - cost
+    ) / _COST_SCALE
+    return 1.0 / (1.0 + float(np.exp(-score)))
 
 
 def to_span(video: Track, start_s: float, end_s: float) -> Span:
     """Whole frames: from the one on screen at the start to the last one shown before the end."""
-    first = int(shown_at(video, np.array([start_s]))[0])
+    first = int(video.shown_at(np.array([start_s]))[0])
     # A frame that is on screen for less than half its time before the end is not in the span.
     edges = np.append(video.pts_s, video.end_s)
     middles = (edges[:-1] + edges[1:]) / 2
@@ -111,12 +161,6 @@ def to_span(video: Track, start_s: float, end_s: float) -> Span:
     return Span(
         start_frame=first, end_frame=end, start_s=float(edges[first]), end_s=float(edges[end])
     )
-
-
-def _posterior(tried: Hypotheses, *, frames: int) -> np.ndarray:
-    evidence = -(tried.cost - tried.cost.min()) * min(frames, _MOST_FRAMES) / _TEMPERATURE
-    weight = np.exp(evidence)
-    return weight / weight.sum()
 
 
 def _agreeing(tried: Hypotheses, start_s: float, end_s: float) -> np.ndarray:
@@ -135,23 +179,6 @@ def _mean(tried: Hypotheses, weight: np.ndarray, chosen: np.ndarray) -> tuple[fl
         float(share @ values[chosen]) for values in (tried.start_s, tried.end_s, tried.speed)
     )
     return start_s, end_s, speed
-
-
-def _verdict(
-    tried: Hypotheses,
-    weight: np.ndarray,
-    answer: tuple[float, float, float],
-    present: float,
-    confidence: float,
-    video: Track,
-) -> tuple[Status, str, tuple[Span, ...]]:
-    """What an answer is that is not sure enough to be a match."""
-    if present < 0.5:
-        reason = f"distance: the best place is {tried.cost.min():.1f} bits away"
-        return "unmatched", reason, ()
-    others = _others(tried, weight, answer, video)
-    reason = f"ambiguous: confidence {confidence:.2f}, {len(others)} other spans nearly as good"
-    return "ambiguous", reason, others
 
 
 def _others(

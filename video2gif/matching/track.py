@@ -10,6 +10,9 @@ import numpy as np
 from video2gif.layout import ShardReader
 from video2gif.matching.phash import WINDOWS
 
+THUMB_SIDE = 16
+"""Side of the thumbnails, pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Track:
@@ -23,26 +26,35 @@ class Track:
     """uint64 (n, 1 + len(WINDOWS)): the whole frame, then its windows."""
     quality: np.ndarray
     """float32 (n,) in [0, 1]: the evidence in each frame's hash."""
+    thumbs: np.ndarray
+    """uint8 (n, 16, 16): the luma, averaged over areas."""
 
     def __len__(self) -> int:
         return len(self.pts_s)
 
     def __post_init__(self) -> None:
+        if self.thumbs.shape != (len(self), THUMB_SIDE, THUMB_SIDE):
+            raise ValueError(f"thumbs of shape {self.thumbs.shape} for {len(self)} frames")
         if self.hashes.shape != (len(self), 1 + len(WINDOWS)):
             raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
 
     @classmethod
     def of(cls, shards: ShardReader, row: Mapping[str, Any]) -> "Track":
         """From the fingerprints' shards; `row` has shard, row, n_frames and duration_s."""
-        pts_s, whole, windows, quality = (
+        pts_s, whole, windows, quality, thumbs = (
             shards.rows(row["shard"], column, row["row"], row["n_frames"])
-            for column in ("pts_s", "phash", "windows", "quality")
+            for column in ("pts_s", "phash", "windows", "quality", "thumbs")
         )
-        return cls(pts_s, row["duration_s"], np.column_stack([whole, windows]), quality)
+        return cls(pts_s, row["duration_s"], np.column_stack([whole, windows]), quality, thumbs)
+
+    def shown_at(self, time_s: np.ndarray) -> np.ndarray:
+        """The frame on screen at each time (the first or last one outside the file)."""
+        frames = np.searchsorted(self.pts_s, time_s, side="right") - 1
+        return np.clip(frames, 0, len(self) - 1)
 
     def digest(self) -> str:
         """sha256 of all that decides a match: the same hashes at the same times match alike."""
         digest = hashlib.sha256(f"{len(self)} {self.end_s!r}\n".encode())
-        for array in (self.pts_s, self.hashes, self.quality):
+        for array in (self.pts_s, self.hashes, self.quality, self.thumbs):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

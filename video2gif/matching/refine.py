@@ -1,0 +1,243 @@
+"""Around a place that the hashes found: which part of the picture the GIF shows, and exactly when.
+
+Works on thumbnails (`Track.thumbs`, 16×16 luma), which tell much finer than 64 bits. First the
+*view*: the box of the video's picture that fills the GIF (crops stand anywhere), mirrored or not,
+and the part of the GIF without a caption, by normalised correlation over a few frames. Then every
+start and speed around the place, by the residual GIF - (gain · view + bias), split in two:
+
+- *still*, the residual's mean over the GIF's frames: what is wrong all the time (a watermark, a
+  box slightly off). It says whether this is the right scene.
+- *moving*, the rest: what only a wrong time explains. It says when.
+
+Noise is unknown, so the evidence is a power of each mean square, as in a marginal likelihood over
+the variance; the exponents are effective degrees of freedom, fewer than pixels and frames, because
+neighbours err alike.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from video2gif.matching.phash import LOWER, UPPER, WHOLE, Window
+from video2gif.matching.track import THUMB_SIDE, Track
+
+MIN_SPEED, MAX_SPEED = 0.25, 4.0
+
+_VIEW_FRAMES = 8
+_MOST_FRAMES = 40
+_PART_PENALTY = 0.01  # Of correlation: a part of the picture must agree better than the whole.
+_SIZES = (1.0, 0.95, 0.9, 0.85)
+_STEP = 0.05
+_FINE_STEP = 0.025
+# Squared gray levels: palette and rounding noise of an exact match; the box's own error.
+_MOVING_FLOOR, _STILL_FLOOR = 0.5, 20.0
+_MOVING_FREEDOM_PER_FRAME, _STILL_FREEDOM = 2.0, 10.0
+
+# Offsets of start, seconds, and factors of speed around a place: wide, then fine.
+_WIDE = (np.arange(-15, 16) * 0.06, 1.0 + np.arange(-10, 11) * 0.02)
+_FINE = (np.arange(-12, 13) * 0.02, 1.0 + np.arange(-8, 9) * 0.006)
+_SETTLED_S = 0.3
+_MOVES = 4  # How often the wide grid follows its best point to a new centre.
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of the video's picture fills the GIF, and where the GIF is compared."""
+
+    box: Window
+    part: Window
+    mirror: bool
+    correlation: float
+    """Mean normalised correlation of the pictures, at most 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Starts and speeds around one place, in parallel arrays (m,)."""
+
+    view: View
+    start_s: np.ndarray
+    speed: np.ndarray
+    evidence: np.ndarray
+    """Log likelihood up to a constant that all places share."""
+    explained: np.ndarray
+    """Share of the GIF's movement that the video's movement accounts for, at most 1."""
+
+
+def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bool) -> Evidence:
+    """All starts and speeds near a place, with their evidence."""
+    view = _find_view(gif, video, start_s, speed, mirror=mirror)
+    for _ in range(_MOVES):
+        wide = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_WIDE))
+        if not len(wide.start_s):
+            return wide
+        best = int(np.argmax(wide.evidence))
+        moved = abs(wide.start_s[best] - start_s) + abs(wide.speed[best] / speed - 1) * gif.end_s
+        start_s, speed = float(wide.start_s[best]), float(wide.speed[best])
+        if moved < _SETTLED_S:
+            break
+        again = _find_view(gif, video, start_s, speed, mirror=mirror)
+        view = max(view, again, key=lambda found: found.correlation)
+    fine = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_FINE))
+    # Both grids count: the fine one for the answer, the wide one for how sure it is.
+    wide = _tried(gif, video, view, wide.start_s, wide.speed)
+    return Evidence(
+        view,
+        *(
+            np.append(getattr(fine, name), getattr(wide, name))
+            for name in ("start_s", "speed", "evidence", "explained")
+        ),
+    )
+
+
+def _grid(
+    gif: Track,
+    video: Track,
+    start_s: float,
+    speed: float,
+    offsets_s: np.ndarray,
+    factors: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and speeds around a place that keep the GIF inside the video, flat."""
+    offset, factor = (grid.ravel() for grid in np.meshgrid(offsets_s, factors))
+    speeds = np.clip(speed * factor, MIN_SPEED, MAX_SPEED)
+    # The grid turns about the GIF's middle, so that start and end move alike.
+    starts = start_s + offset + (speed - speeds) * gif.end_s / 2
+    slack_s = 0.1 + np.diff(gif.pts_s, append=gif.end_s).max() * speeds
+    inside = (starts >= -slack_s) & (starts + speeds * gif.end_s <= video.end_s + slack_s)
+    return starts[inside], speeds[inside]
+
+
+def _pictures(track: Track, frames: np.ndarray | slice) -> np.ndarray:
+    return track.thumbs[frames].astype(np.float32)
+
+
+def _spread(n: int, most: int) -> np.ndarray:
+    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
+
+
+def _find_view(gif: Track, video: Track, start_s: float, speed: float, *, mirror: bool) -> View:
+    """The box and part that correlate best at a start and speed: a grid, then finer around it."""
+    frames = _spread(len(gif), _VIEW_FRAMES)
+    ours = _pictures(gif, frames)[:, :, :: -1 if mirror else 1]
+    theirs = _pictures(video, video.shown_at(start_s + speed * gif.pts_s[frames]))
+    best = _best_view(ours, theirs, _boxes(), mirror=mirror)
+    return _best_view(ours, theirs, _boxes_near(best.box), mirror=mirror)
+
+
+def _best_view(
+    ours: np.ndarray, theirs: np.ndarray, boxes: tuple[Window, ...], *, mirror: bool
+) -> View:
+    down = np.stack([_resampler(box.y0, box.y1) for box in boxes])
+    across = np.stack([_resampler(box.x0, box.x1).T for box in boxes])
+    seen_BFHW = down[:, None] @ theirs @ across[:, None]
+    found: list[View] = []
+    for part in (WHOLE, UPPER, LOWER):
+        rows = _rows(part)
+        score = _correlation(ours[:, rows], seen_BFHW[:, :, rows]).mean(axis=1)
+        score -= 0.0 if part == WHOLE else _PART_PENALTY
+        best = int(np.argmax(score))
+        found.append(View(boxes[best], part, mirror, float(score[best])))
+    return max(found, key=lambda view: view.correlation)
+
+
+def _correlation(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Normalised correlation over the last two axes; flat pictures correlate weakly."""
+    ours = ours - ours.mean(axis=(-2, -1), keepdims=True)
+    theirs = theirs - theirs.mean(axis=(-2, -1), keepdims=True)
+    both = (ours * theirs).mean(axis=(-2, -1))
+    power = np.sqrt((ours**2).mean(axis=(-2, -1)) * (theirs**2).mean(axis=(-2, -1)))
+    return both / (power + 1.0)
+
+
+def _tried(
+    gif: Track, video: Track, view: View, starts_s: np.ndarray, speeds: np.ndarray
+) -> Evidence:
+    """The evidence for starts and speeds (m,) under a view."""
+    if not len(starts_s):
+        return Evidence(view, starts_s, speeds, starts_s, starts_s)
+    frames = _spread(len(gif), _MOST_FRAMES)
+    times_s = starts_s[:, None] + speeds[:, None] * gif.pts_s[frames]
+    shown = video.shown_at(times_s)
+    first, last = int(shown.min()), int(shown.max())
+    shown = shown - first
+    rows = _rows(view.part)
+    ours = _pictures(gif, frames)[:, rows, :: -1 if view.mirror else 1].reshape(len(frames), -1)
+    theirs = _seen(video, view, slice(first, last + 1))[:, rows].reshape(last + 1 - first, -1)
+    theirs = _levelled(ours, theirs, shown)
+    apart = _square_distances(ours, theirs)[np.arange(len(frames)), shown].sum(axis=1)
+    shares = np.zeros((len(shown), len(theirs)), np.float32)
+    np.add.at(shares, (np.arange(len(shown))[:, None], shown), np.float32(1.0 / len(frames)))
+    still = ((ours.mean(axis=0) - shares @ theirs) ** 2).sum(axis=1)
+    pixels = ours.shape[1]
+    moving = np.maximum(apart / len(frames) - still, 0.0) / pixels
+    evidence = -0.5 * (
+        _MOVING_FREEDOM_PER_FRAME * len(frames) * np.log(moving + _MOVING_FLOOR)
+        + _STILL_FREEDOM * np.log(still / pixels + _STILL_FLOOR)
+    )
+    movement = float(ours.var(axis=0).mean())
+    explained = 1.0 - (moving + _MOVING_FLOOR) / (movement + _MOVING_FLOOR)
+    return Evidence(view, starts_s, speeds, evidence, explained)
+
+
+def _seen(video: Track, view: View, frames: slice) -> np.ndarray:
+    """The box of the video's pictures, resampled to thumbnails: float32 (n, 16, 16)."""
+    down, across = _resampler(view.box.y0, view.box.y1), _resampler(view.box.x0, view.box.x1)
+    return down @ _pictures(video, frames) @ across.T
+
+
+def _levelled(ours: np.ndarray, theirs: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Gain and bias that bring the video's levels to the GIF's, over all frames concerned."""
+    theirs_used = theirs[np.unique(shown)]
+    gain = np.clip(ours.std() / max(float(theirs_used.std()), 1.0), 0.5, 2.0)
+    return (theirs - theirs_used.mean()) * gain + ours.mean()
+
+
+def _square_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Sums of squared differences (k, n) of pictures (k, p) and (n, p)."""
+    mean = theirs.mean(axis=0)  # Centred, so that float32 keeps its digits.
+    a, b = ours - mean, theirs - mean
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
+    return np.maximum(squares - 2.0 * a @ b.T, 0.0)
+
+
+def _rows(part: Window) -> slice:
+    return slice(round(part.y0 * THUMB_SIDE), round(part.y1 * THUMB_SIDE))
+
+
+@cache
+def _boxes() -> tuple[Window, ...]:
+    """Crops of up to 15 %, anywhere."""
+    boxes = []
+    for size in _SIZES:
+        edges = np.arange(round((1.0 - size) / _STEP) + 1) * _STEP
+        boxes += [Window(x, y, x + size, y + size) for x in edges for y in edges]
+    return tuple(boxes)
+
+
+@cache
+def _boxes_near(box: Window) -> tuple[Window, ...]:
+    """Boxes whose four edges differ by at most one fine step, inside the picture."""
+    steps = (-_FINE_STEP, 0.0, _FINE_STEP)
+    boxes = [
+        Window(box.x0 + left, box.y0 + top, box.x1 + right, box.y1 + bottom)
+        for left in steps
+        for top in steps
+        for right in steps
+        for bottom in steps
+    ]
+    inside = [b for b in boxes if min(b) >= -1e-9 and max(b) <= 1 + 1e-9]
+    return tuple(inside)
+
+
+@cache
+def _resampler(start: float, stop: float) -> np.ndarray:
+    """float32 (16, 16): linear interpolation of 16 pixels at 16 points of [start, stop)."""
+    points = (start + (np.arange(THUMB_SIDE) + 0.5) / THUMB_SIDE * (stop - start)) * THUMB_SIDE
+    points = np.clip(points - 0.5, 0, THUMB_SIDE - 1)
+    left = np.minimum(points.astype(int), THUMB_SIDE - 2)
+    weights = np.zeros((THUMB_SIDE, THUMB_SIDE), np.float32)
+    weights[np.arange(THUMB_SIDE), left] = 1.0 - (points - left)
+    weights[np.arange(THUMB_SIDE), left + 1] = points - left
+    return weights
