@@ -350,6 +350,9 @@ def test_copies_added_later_take_the_split_of_the_video_that_was_there(
     assert {name: after[name] for name in before} == before
     for n, row in enumerate(copies):
         assert after[row["video_id"]] == before[f"m{n}"]
+    labels = LABELS.read(layout.labels).drop_duplicates("video_id").set_index("video_id")
+    copied = {row["video_id"]: f"m{n}" for n, row in enumerate(copies)}
+    assert labels.duplicate_of.to_dict() == dict.fromkeys(before, "") | copied
 
 
 def test_a_copy_of_a_published_test_video_is_never_trained_on(

@@ -178,6 +178,7 @@ LABELS = Table(
         label=_TEXT,  # positive | negative | ignored
         overlap=_REAL,  # the largest over the video's GIFs
         gif_id=_TEXT,  # the GIF with the largest overlap, "" if none
+        duplicate_of=_TEXT,  # the video whose split a near-duplicate follows, "" if its own
     ),
     ("video_id", "segment_id"),
 )

@@ -7,7 +7,7 @@ Section 3 of the paper.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -181,16 +181,22 @@ def _frames(start: float, end: float) -> tuple[int, int] | None:
     return int(start), int(end)
 
 
+@dataclass(frozen=True)
+class Assigned:
+    """The split of a video."""
+
+    split: Split
+    duplicate_of: str = ""
+    """The near-duplicate that stands before it in the manifest, whose split it takes."""
+
+
 def splits_of(
     video_ids: Sequence[str],
     sources: pd.DataFrame,
     duplicates: Sequence[Sequence[str]],
     params: Label,
-) -> dict[str, Split]:
-    """The split of each video, the same for near-duplicates (`duplicates`: groups of ids).
-
-    A video that only the manifest names counts as well where it fixes a split.
-    """
+) -> dict[str, Assigned]:
+    """The split of each video, the same for near-duplicates (`duplicates`: groups of ids)."""
     fixed: dict[str, set[str]] = {}
     for video_id, split in zip(sources.video_id, sources.split, strict=True):
         fixed.setdefault(video_id, set()).add(split)
@@ -198,29 +204,22 @@ def splits_of(
         fixed.setdefault(video_id, set()).add("test")
     line = sources.groupby("video_id").line.min().fillna(math.inf).to_dict()
     grouped = {video_id for group in duplicates for video_id in group}
-    groups = [*duplicates, *([video_id] for video_id in video_ids if video_id not in grouped)]
-    return {
-        video_id: split
-        for group in groups
-        for split in [_split_of_group(group, fixed, line, params)]
-        for video_id in group
-    }
+    found: dict[str, Assigned] = {}
+    for group in [*duplicates, *([one] for one in video_ids if one not in grouped)]:
+        first = min(group, key=lambda video_id: (line.get(video_id, math.inf), video_id))
+        words = {word for video_id in group for word in fixed.get(video_id, ())}
+        split = group_split(words, _own_split(first, params))
+        found |= {one: Assigned(split, "" if one == first else first) for one in group}
+    return found
 
 
-def _split_of_group(
-    group: Sequence[str],
-    fixed: Mapping[str, set[str]],
-    line: Mapping[str, float],
-    params: Label,
-) -> Split:
-    first = min(group, key=lambda video_id: (line.get(video_id, math.inf), video_id))
-    own = split_of(
-        first,
+def _own_split(video_id: str, params: Label) -> Split:
+    return split_of(
+        video_id,
         seed=params.split_seed,
         validation_fraction=params.validation_fraction,
         test_fraction=params.test_fraction,
     )
-    return group_split({word for video_id in group for word in fixed.get(video_id, ())}, own)
 
 
 def _duplicates(
@@ -234,7 +233,7 @@ def _duplicates(
 
 
 def label_video(
-    segments: pd.DataFrame, placements: Sequence[Placement], *, split: Split, params: Label
+    segments: pd.DataFrame, placements: Sequence[Placement], *, assigned: Assigned, params: Label
 ) -> tuple[Rows, Rows]:
     """LABELS and PAIRS rows of one video, from its SEGMENTS rows and its GIFs."""
     video_id = str(segments.video_id.iloc[0])
@@ -247,8 +246,16 @@ def label_video(
     )
     columns = zip(segment_ids, labels.label, labels.overlap, labels.gif_id, strict=True)
     label_rows = [
-        dict(zip(LABELS.schema.names, (split, video_id, *values), strict=True))
-        for values in columns
+        {
+            "split": assigned.split,
+            "video_id": video_id,
+            "segment_id": segment_id,
+            "label": label,
+            "overlap": overlap,
+            "gif_id": gif_id,
+            "duplicate_of": assigned.duplicate_of,
+        }
+        for segment_id, label, overlap, gif_id in columns
     ]
     trust = {placement.row["gif_id"]: placement.row["popularity"] for placement in placements}
     sampled = sample_pairs(
@@ -256,7 +263,7 @@ def label_video(
     )
     pair_rows = [
         {
-            "split": split,
+            "split": assigned.split,
             "video_id": video_id,
             "gif_id": gif_id,
             "positive": segment_ids[positive],
@@ -292,7 +299,9 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         video_id = cast(str, key)
         clues = by_video.pop(video_id, [])
         placements = [place(clue, partial(times_of, video_id)) for clue in clues]
-        labels, pairs = label_video(group, placements, split=splits[video_id], params=params.label)
+        labels, pairs = label_video(
+            group, placements, assigned=splits[video_id], params=params.label
+        )
         span_rows += [placement.row for placement in placements]
         label_rows += labels
         pair_rows += pairs
