@@ -11,6 +11,7 @@ window resampled to 32×32; resampling and DCT are one linear map, so it costs t
 products (`window_hashes`).
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +29,7 @@ _SMALLEST_COEFFICIENT = 1e-6
 
 
 class Window(NamedTuple):
-    """A part of a frame, as fractions of its width and height. Symmetric about the middle column,
-    so that a mirrored window is the window of the mirrored frame."""
+    """A part of a frame, as fractions of its width and height."""
 
     x0: float
     y0: float
@@ -57,8 +57,20 @@ def _centre(share: float) -> Window:
     return Window(margin, margin, 1.0 - margin, 1.0 - margin)
 
 
-CROPS = tuple(_centre(share) for share in (1.0, 0.94, 0.9, 0.85))
+def _corner(share: float, left: bool, top: bool) -> Window:
+    x, y = 0.0 if left else 1.0 - share, 0.0 if top else 1.0 - share
+    return Window(x, y, x + share, y + share)
+
+
+CROPS = (
+    *(_centre(share) for share in (1.0, 0.94, 0.9, 0.85)),
+    *(_corner(0.85, left, top) for left in (True, False) for top in (True, False)),
+)
+"""What GIF makers leave of a video's picture. A hash bears with a crop that is 5 % off."""
+
 PARTS = (WHOLE, UPPER, LOWER)
+"""Parts of a GIF's picture that may be free of captions. Symmetric about the middle column: the
+part of a mirrored picture is the mirrored part."""
 BAND = Window(0.0, 0.125, 1.0, 0.875)  # a 16:9 picture letterboxed in 4:3
 
 WINDOWS: tuple[Window, ...] = (
@@ -81,16 +93,20 @@ def phash(luma_N3232: np.ndarray) -> np.ndarray:
 
 def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
     """Hashes uint64 (n, len(WINDOWS)) of the windows of uint8 luma images (n, 64, 64)."""
-    luma = luma_N6464.astype(np.float64)
-    hashes = np.empty((len(luma), len(WINDOWS)), dtype=np.uint64)
-    across: dict[tuple[float, float], np.ndarray] = {}
-    for column, window in enumerate(WINDOWS):
-        x_range = (window.x0, window.x1)
-        if x_range not in across:
-            across[x_range] = luma @ _transform(*x_range).T
-        low_N88 = _transform(window.y0, window.y1) @ across[x_range]
-        low_N88[np.abs(low_N88) < _SMALLEST_COEFFICIENT] = 0.0
-        hashes[:, column] = _bits(low_N88)
+    n = len(luma_N6464)
+    hashes = np.empty((n, len(WINDOWS)), dtype=np.uint64)
+    columns = sorted({(window.x0, window.x1) for window in WINDOWS})
+    across = np.concatenate([_transform(*column) for column in columns]).T
+    rows = luma_N6464.astype(np.float64).reshape(-1, LUMA_SIDE) @ across
+    # Few large products instead of many small ones: all windows of one width at once.
+    rows_CHN8 = rows.reshape(n, LUMA_SIDE, len(columns), _BITS_SIDE).transpose(2, 1, 0, 3)
+    for column, rows_HN8 in zip(columns, rows_CHN8, strict=True):
+        numbers = [i for i, w in enumerate(WINDOWS) if (w.x0, w.x1) == column]
+        down = np.concatenate([_transform(WINDOWS[i].y0, WINDOWS[i].y1) for i in numbers])
+        low = (down @ rows_HN8.reshape(LUMA_SIDE, -1)).reshape(-1, _BITS_SIDE, n, _BITS_SIDE)
+        low_WN88 = np.ascontiguousarray(low.transpose(0, 2, 1, 3))
+        low_WN88[np.abs(low_WN88) < _SMALLEST_COEFFICIENT] = 0.0
+        hashes[:, numbers] = _bits(low_WN88).reshape(len(numbers), n).T
     return hashes
 
 
@@ -115,10 +131,13 @@ def quality(luma_N3232: np.ndarray) -> np.ndarray:
 
 def _bits(low_N88: np.ndarray) -> np.ndarray:
     low_N64 = low_N88.reshape(-1, _BITS_SIDE * _BITS_SIDE)
-    bits = low_N64 > np.median(low_N64, axis=1, keepdims=True)
+    # The median of 64: sorting is ten times as fast as np.median here.
+    middle = np.sort(low_N64, axis=1)[:, 31:33]
+    bits = low_N64 > middle.mean(axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
+@cache
 def _transform(start: float, stop: float) -> np.ndarray:
     """(8, 64): area-average [start, stop) of 64 pixels into 32 bins, then the low DCT-II."""
     edges = np.linspace(start, stop, HASH_SIDE + 1) * LUMA_SIDE

@@ -19,7 +19,7 @@ from functools import cache
 
 import numpy as np
 
-from video2gif.matching.phash import LOWER, UPPER, WHOLE, Window
+from video2gif.matching.phash import BAND, PARTS, WHOLE, Window
 from video2gif.matching.track import THUMB_SIDE, Track
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
@@ -28,6 +28,9 @@ _VIEW_FRAMES = 8
 _MOST_FRAMES = 40
 _PART_PENALTY = 0.01  # Of correlation: a part of the picture must agree better than the whole.
 _SIZES = (1.0, 0.95, 0.9, 0.85)
+# A GIF that letterboxes a whole 16:9 picture in 4:3 sees beyond the picture's edges; a GIF that
+# leaves out the bars of its video sees the band between them.
+_LETTERBOXED = Window(0.0, -1 / 6, 1.0, 7 / 6)
 _STEP = 0.05
 _FINE_STEP = 0.025
 # Squared gray levels: palette and rounding noise of an exact match; the box's own error.
@@ -133,7 +136,7 @@ def _best_view(
     across = np.stack([_resampler(box.x0, box.x1).T for box in boxes])
     seen_BFHW = down[:, None] @ theirs @ across[:, None]
     found: list[View] = []
-    for part in (WHOLE, UPPER, LOWER):
+    for part in (*PARTS, BAND):
         rows = _rows(part)
         score = _correlation(ours[:, rows], seen_BFHW[:, :, rows]).mean(axis=1)
         score -= 0.0 if part == WHOLE else _PART_PENALTY
@@ -208,17 +211,17 @@ def _rows(part: Window) -> slice:
 
 @cache
 def _boxes() -> tuple[Window, ...]:
-    """Crops of up to 15 %, anywhere."""
+    """Crops of up to 15 %, anywhere; letterboxes."""
     boxes = []
     for size in _SIZES:
         edges = np.arange(round((1.0 - size) / _STEP) + 1) * _STEP
         boxes += [Window(x, y, x + size, y + size) for x in edges for y in edges]
-    return tuple(boxes)
+    return (*boxes, BAND, _LETTERBOXED)
 
 
 @cache
 def _boxes_near(box: Window) -> tuple[Window, ...]:
-    """Boxes whose four edges differ by at most one fine step, inside the picture."""
+    """Boxes whose four edges differ by at most one fine step, not farther out of the picture."""
     steps = (-_FINE_STEP, 0.0, _FINE_STEP)
     boxes = [
         Window(box.x0 + left, box.y0 + top, box.x1 + right, box.y1 + bottom)
@@ -227,8 +230,8 @@ def _boxes_near(box: Window) -> tuple[Window, ...]:
         for right in steps
         for bottom in steps
     ]
-    inside = [b for b in boxes if min(b) >= -1e-9 and max(b) <= 1 + 1e-9]
-    return tuple(inside)
+    least, most = min(0.0, *box) - 1e-9, max(1.0, *box) + 1e-9
+    return tuple(b for b in boxes if min(b) >= least and max(b) <= most)
 
 
 @cache
