@@ -36,7 +36,7 @@ def sniff(path: Path) -> Content:
     except (FileNotFoundError, IsADirectoryError):
         raise ItemError("missing", f"{path.name}: no such file") from None
     if not head:
-        raise ItemError("empty", f"{path.name} has 0 bytes")
+        raise ItemError("empty", "the file has 0 bytes")
     if head[:6] in (b"GIF87a", b"GIF89a"):
         return _gif(head)
     kind = _container(head)
