@@ -17,7 +17,7 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from video2gif.errors import ItemError
+from video2gif.errors import EnvironmentProblem, ItemError
 from video2gif.media.decode import Decoder
 
 Palette = Literal["full", "diff", "web"]
@@ -27,7 +27,7 @@ _EPSILON_S = 1e-6  # A boundary that went through a text file still hits its fra
 
 
 def write_video(
-    path: Path, frames: Iterable[np.ndarray], *, fps: Fraction | int, crf: int = 20
+    path: Path, frames: Iterable[np.ndarray], *, fps: Fraction | int, crf: float = 20
 ) -> None:
     """Encode rgb24 frames, (height, width, 3) uint8, as h264 in mp4.
 
@@ -55,15 +55,42 @@ def write_video(
         container.mux(stream.encode(None))
 
 
-def write_webp(path: Path, frames: Iterable[np.ndarray], *, delays_cs: Sequence[int]) -> None:
-    """Encode rgb24 frames, (height, width, 3) uint8, as an animated WebP that loops for ever."""
+def write_webp(
+    path: Path, frames: Iterable[np.ndarray], *, delays_cs: Sequence[int], quality: float = 75
+) -> None:
+    """Encode rgb24 frames, (height, width, 3) uint8, as an animated WebP that loops for ever.
+
+    `quality`: libwebp's, 0 to 100.
+    """
     first, frames = _peek(frames)
     height, width, _ = first.shape
     with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
         stream = container.add_stream("libwebp_anim", rate=100)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = _CENTISECOND
-        stream.options = {"quality": "75"}
+        stream.options = {"quality": f"{quality:g}"}
+        for frame in _timed(frames, delays_cs):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def write_avif(
+    path: Path, frames: Iterable[np.ndarray], *, delays_cs: Sequence[int], crf: float = 30
+) -> None:
+    """Encode rgb24 frames, (height, width, 3) uint8, even sizes, as an animated AVIF (AV1).
+
+    Raises `EnvironmentProblem` when this libav has no AV1 encoder.
+    """
+    if "libsvtav1" not in av.codecs_available:
+        raise EnvironmentProblem("this libav has no AV1 encoder; choose gif, webp or mp4")
+    first, frames = _peek(frames)
+    height, width, _ = first.shape
+    with av.open(str(path), "w", format="avif", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libsvtav1", rate=100)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = _CENTISECOND
+        # lp=1: one worker, so that the same frames give the same bytes on any machine.
+        stream.options = {"crf": str(round(crf)), "preset": "8", "svtav1-params": "lp=1"}
         for frame in _timed(frames, delays_cs):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -74,7 +101,7 @@ def write_gif(
     frames: Iterable[np.ndarray],
     *,
     delays_cs: Sequence[int] | int,
-    palette: Palette = "full",
+    palette: Palette | np.ndarray = "full",
     dither: str = "bayer:bayer_scale=5",
     loop: int = 0,
 ) -> None:
@@ -82,7 +109,8 @@ def write_gif(
 
     `delays_cs`: how long each frame stands, centiseconds, one for all or one each. `palette`:
     `full` weighs all pixels, `diff` only those that change (and redraws only their rectangle),
-    `web` is the fixed 216-colour cube of older tools. `loop`: 0 for ever, -1 never, else repeats.
+    `web` is the fixed 216-colour cube of older tools, an array of uint8 (n ≤ 255, 3) RGB is taken
+    as it is. `loop`: 0 for ever, -1 never, else repeats.
     """
     first, frames = _peek(frames)
     height, width, _ = first.shape
@@ -128,7 +156,7 @@ def write_clip(
             write_gif(target, frames, delays_cs=delays_cs(fps, n_frames))
 
 
-def delays_cs(fps: int, n_frames: int) -> list[int]:
+def delays_cs(fps: float, n_frames: int) -> list[int]:
     """Whole centiseconds that follow `fps` without drift: 15 a second is 7, 6, 7, 7, 6, 7 …"""
     ends = [round(100 * number / fps) for number in range(n_frames + 1)]
     return [end - start for start, end in pairwise(ends)]
@@ -204,7 +232,11 @@ def _timed(frames: Iterable[np.ndarray], delays_cs: Sequence[int] | int) -> Iter
 
 
 def _quantized(
-    frames: Iterable[VideoFrame], width: int, height: int, palette: Palette, dither: str
+    frames: Iterable[VideoFrame],
+    width: int,
+    height: int,
+    palette: Palette | np.ndarray,
+    dither: str,
 ) -> Iterator[VideoFrame]:
     """Frames as pal8, through one graph."""
     graph = Graph()
@@ -213,22 +245,23 @@ def _quantized(
         width=width, height=height, format=av.VideoFormat("rgb24"), time_base=_CENTISECOND
     )
     to_rgb32 = graph.add("format", "pix_fmts=bgra")
-    rectangle = ":diff_mode=rectangle" if palette == "diff" else ""
+    fixed = _web_colours() if isinstance(palette, str) and palette == "web" else palette
+    rectangle = ":diff_mode=rectangle" if isinstance(fixed, str) and fixed == "diff" else ""
     use = graph.add("paletteuse", f"dither={dither}{rectangle}")
     sink = graph.add("buffersink")
     source.link_to(to_rgb32)
-    if palette == "web":
+    if isinstance(fixed, np.ndarray):
         colours = graph.add_buffer(
             width=16, height=16, format=av.VideoFormat("bgra"), time_base=_CENTISECOND
         )
         to_rgb32.link_to(use, 0, 0)
         colours.link_to(use, 0, 1)
     else:
-        _link_palettegen(graph, to_rgb32, use, palette)
+        _link_palettegen(graph, to_rgb32, use, fixed)
     use.link_to(sink)
     graph.configure()
-    if palette == "web":
-        colours.push(_web_palette())
+    if isinstance(fixed, np.ndarray):
+        colours.push(_palette_frame(fixed))
         colours.push(None)
     for frame in frames:
         source.push(frame)
@@ -257,12 +290,17 @@ def _drain(graph: Graph) -> Iterator[VideoFrame]:
         yield frame
 
 
-def _web_palette() -> VideoFrame:
-    """The 216 colours whose channels are multiples of 0x33, padded with transparent black."""
+def _web_colours() -> np.ndarray:
+    """The 216 colours whose channels are multiples of 0x33, uint8 (216, 3) RGB."""
     levels = np.arange(0, 256, 51, dtype=np.uint8)
-    cube_BGR = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    colours = np.zeros((256, 4), np.uint8)  # the rest: transparent black
-    colours[:216, :3], colours[:216, 3] = cube_BGR, 255
-    frame = VideoFrame.from_ndarray(colours.reshape(16, 16, 4), format="bgra")
+    return np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _palette_frame(colours_RGB: np.ndarray) -> VideoFrame:
+    """Colours as paletteuse wants them: 16×16 BGRA, padded with transparent black."""
+    padded = np.zeros((256, 4), np.uint8)
+    padded[: len(colours_RGB), :3] = colours_RGB[:, ::-1]
+    padded[: len(colours_RGB), 3] = 255
+    frame = VideoFrame.from_ndarray(padded.reshape(16, 16, 4), format="bgra")
     frame.pts, frame.time_base = 0, _CENTISECOND
     return frame
