@@ -115,6 +115,25 @@ def test_the_speed_is_found(speed: float) -> None:
     assert found.span.end_s == pytest.approx(END / FPS, abs=0.25)
 
 
+def test_a_gif_played_backwards_has_a_negative_speed() -> None:
+    found = find(track(cut()[::-1], 0.1))
+    assert found.status == "matched", found.reason
+    assert found.span is not None
+    assert found.speed == pytest.approx(-1.0, rel=0.06)
+    assert found.span.start_s == pytest.approx(START / FPS, abs=0.25)
+    assert found.span.end_s == pytest.approx(END / FPS, abs=0.25)
+
+
+@pytest.mark.parametrize("turn", [slice(-2, 0, -1), slice(None, None, -1)])
+def test_a_gif_that_plays_there_and_back_is_the_way_there(turn: slice) -> None:
+    there = cut()
+    found = find(track(there + there[turn], 0.1))
+    assert found.status == "matched", found.reason
+    assert found.span is not None
+    assert found.span.start_s == pytest.approx(START / FPS, abs=0.25)
+    assert found.span.end_s == pytest.approx(END / FPS, abs=0.25)
+
+
 def test_a_gif_of_another_film_is_unmatched() -> None:
     found = find(track(cut(), 0.1), video(seed=4))
     assert found.status == "unmatched"

@@ -13,9 +13,11 @@ from moving import moving_frames
 
 from video2gif.config import Params
 from video2gif.errors import ItemError
-from video2gif.fingerprint import Fingerprints
+from video2gif.fingerprint import Fingerprints, read_fingerprint, work
 from video2gif.items import Context, ItemStore, ProcessMapper
 from video2gif.layout import DOWNLOADS, FINGERPRINTS, MATCHES, SOURCES, Layout
+from video2gif.matching.confidence import match as find
+from video2gif.matching.track import Track
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint, match
 
@@ -161,3 +163,53 @@ def test_a_new_gif_costs_one_item(project: Layout, context: Context) -> None:
     SOURCES.write(project.sources, sources)
     assert fingerprint.run(project, LENIENT, context).computed == 1
     assert match.run(project, LENIENT, context).computed == 1
+
+
+def tracks(realdata: Path, tmp_path: Path, names: list[str]) -> dict[str, Track]:
+    """Fingerprints of real files, in this process."""
+    found = {}
+    for name in names:
+        work(
+            out=tmp_path / "item",
+            params={"max_bad_packets": 0.05},
+            path=str(realdata / name),
+            kind="video",
+        )
+        found[name] = read_fingerprint((tmp_path / "item").read_bytes()).track
+    return found
+
+
+def errors_s(realdata: Path, tmp_path: Path, videos: set[str]) -> dict[str, tuple[str, float]]:
+    """Status and larger error, seconds, of every GIF of these videos in the real manifest."""
+    rows = pd.read_csv(realdata / "manifest.csv").merge(pd.read_csv(realdata / "truth.csv"))
+    rows = rows[rows.video_id.isin(videos)]
+    of = tracks(realdata, tmp_path, sorted({*rows.video_url, *rows.gif_url}))
+    found = {}
+    for row in rows.itertuples():
+        m = find(of[row.gif_url], of[row.video_url], **vars(PARAMS.match))
+        ends = (m.span.start_s - row.start_s, m.span.end_s - row.end_s) if m.span else (np.inf,)
+        found[row.gif_id] = (m.status, max(map(abs, ends)))
+    return found
+
+
+@pytest.mark.realdata
+def test_real_gifs_match_or_are_ambiguous_where_the_scene_stands_still(
+    realdata: Path, tmp_path: Path
+) -> None:
+    found = errors_s(realdata, tmp_path, {"bikes", "nasa"})
+    assert found.pop("nasa-g1")[0] == "ambiguous"  # 0.35 gray levels of movement, cropped
+    assert {status for status, _ in found.values()} == {"matched"}
+    assert max(error for _, error in found.values()) <= 0.25
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_thirty_of_the_real_gifs_match_within_a_quarter_second(
+    realdata: Path, tmp_path: Path
+) -> None:
+    videos = set(pd.read_csv(realdata / "manifest.csv").video_id)
+    found = errors_s(realdata, tmp_path, videos)
+    matched = [error for status, error in found.values() if status == "matched"]
+    assert len(found) == 31
+    assert len(matched) >= 30
+    assert max(matched) <= 0.25

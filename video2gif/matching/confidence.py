@@ -29,6 +29,7 @@ TOLERANCE_S = 0.25
 _PRESENT_COST, _COST_SCALE = 15.5, 1.5
 _PRESENT_EXPLAINED, _EXPLAINED_SCALE = 0.65, 1 / 12
 _MOST_ALTERNATIVES = 5
+_PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Match:
     span: Span | None = None
     """The best span, also of an ambiguous match."""
     speed: float = float("nan")
-    """Video seconds that pass in one GIF second."""
+    """Video seconds that pass in one GIF second; negative if the GIF plays backwards."""
     distance: float = float("nan")
     """Mean Hamming distance of the GIF's frames at the span, capped at `align.CAP` bits."""
     confidence: float = 0.0
@@ -75,6 +76,30 @@ def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -
             reason=f"short: {distinct} distinct frames with a picture; match.min_frames is"
             f" {min_frames}",
         )
+    found = _match_forwards(gif, video, min_confidence=min_confidence)
+    if found.status == "matched":
+        return found
+    there = _way_there(gif)
+    if there is not None:
+        half = _match_forwards(there, video, min_confidence=min_confidence)
+        return max(found, half, key=lambda one: one.confidence)
+    back = _match_forwards(gif.backwards(), video, min_confidence=min_confidence)
+    # Backwards must convince: an unsure answer is more likely the forward one.
+    return replace(back, speed=-back.speed) if back.status == "matched" else found
+
+
+def _way_there(gif: Track) -> Track | None:
+    """The first half of a GIF that plays there and back (ping-pong), or None."""
+    # The turning frames may be shown once or twice: a b c b, or a b c c b a.
+    for period, half in ((len(gif), len(gif) // 2 + 1), (len(gif) - 1, (len(gif) + 1) // 2)):
+        partner = (period - np.arange(len(gif))) % len(gif)
+        apart = np.bitwise_count(gif.hashes[:, 0] ^ gif.hashes[partner, 0])
+        if apart.mean() < _PING_PONG_BITS and half < len(gif):
+            return gif.first(half)
+    return None
+
+
+def _match_forwards(gif: Track, video: Track, *, min_confidence: float) -> Match:
     tried = _hypotheses(gif, video)
     if not len(tried):
         return Match(status="unmatched", reason="too_long: the GIF does not fit into the video")

@@ -52,6 +52,28 @@ class Track:
         frames = np.searchsorted(self.pts_s, time_s, side="right") - 1
         return np.clip(frames, 0, len(self) - 1)
 
+    def backwards(self) -> "Track":
+        """The file played backwards; every frame keeps its duration."""
+        edges = np.append(self.pts_s, self.end_s)
+        flipped = slice(None, None, -1)
+        return Track(
+            self.end_s - edges[1:][flipped],
+            self.end_s,
+            self.hashes[flipped],
+            self.quality[flipped],
+            self.thumbs[flipped],
+        )
+
+    def first(self, n: int) -> "Track":
+        """The first n frames, n below the number of frames."""
+        return Track(
+            self.pts_s[:n],
+            float(self.pts_s[n]),
+            self.hashes[:n],
+            self.quality[:n],
+            self.thumbs[:n],
+        )
+
     def digest(self) -> str:
         """sha256 of all that decides a match: the same hashes at the same times match alike."""
         digest = hashlib.sha256(f"{len(self)} {self.end_s!r}\n".encode())
