@@ -15,16 +15,17 @@ ROWS = (
     {"errors"},
     {"config", "layout", "codeversion", "sandbox", "items", "datasets"},
     {"media"},
-    {"matching", "shots", "features", "ranking", "sample", "page", "labels"},
+    {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
-    {"stages", "make", "summary", "doctor"},
-    {"cli", "web"},
+    {"stages", "make", "summary", "doctor", "hashlabels"},
+    {"cli", "cli_dataset", "web"},
 )
 # Rooms of one row that may look into another, and those that may look into fewer.
 ALSO = {
     ("items", "codeversion"),
     ("items", "sandbox"),
     ("doctor", "make"),
+    ("cli", "cli_dataset"),
 }
 PURE = {"matching": {"media"}, "shots": {"media"}, "ranking": {"media"}, "page": set()}
 HEAVY = {"numpy", "pandas", "torch", "pyarrow", "av", "cv2"}
