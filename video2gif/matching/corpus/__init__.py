@@ -1,0 +1,1 @@
+"""A GIF of unknown source against every fingerprinted video: index, search, verification."""

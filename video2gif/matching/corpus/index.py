@@ -1,0 +1,246 @@
+"""The index of a corpus: the frames of all videos, found by hash without looking at most of them.
+
+Multi-index hashing (Norouzi, Punjani, Fleet: Fast search in Hamming space with multi-index
+hashing, CVPR 2012): a hash is cut into three keys of up to 21 bits; a table for each key holds all
+hashes in buckets of equal key. Two hashes that are close agree in one of the keys but for a bit at
+most, mostly; a GIF has many frames, so some of them do. A key gets shorter in a small corpus, so
+that a bucket holds some 32 hashes at any size, and what is found approaches all there is.
+
+A *plane* is one column of the videos' hashes (the whole frame, or a window of it) with its three
+tables. All planes share their rows: frames with a picture, without those that look like the
+one before. Files are written once and mapped, never loaded; what stands in memory is the
+system's page cache and can be dropped at any time (`Index.release`).
+
+`<folder>/meta.json` is written last: a folder without it is no index.
+"""
+
+import math
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.layout import read_json, write_json
+from video2gif.matching.corpus.kernels import Hits, count_keys, probe, scatter, thinned
+from video2gif.matching.phash import CROPS, PARTS, WHOLE, WINDOWS, Window
+from video2gif.matching.track import Track
+
+_VERSION = 1
+# The hash's first bit compares its mean with its median: set in every picture, no evidence.
+_ROTATIONS = (1, 22, 43)
+_KEY_BITS = 21
+_BUCKET = 32  # Hashes in a bucket, about.
+_BLOCK = 1 << 22  # Rows read at once.
+_SORTED_AT_ONCE = 1 << 25  # Rows of a table put in order in memory: 400 MB.
+_HITS = 1 << 18
+_MOST_ROWS = 1 << 32
+
+# A frame is kept when it differs from the last one kept by more than this, or is this much later.
+_ALIKE_BITS, _LONGEST_S = 2, 0.5
+_MIN_QUALITY = 0.3
+_GAP_S = 60.0  # Between two videos on the corpus's clock: no line of hits leads across.
+
+
+def column(window: Window) -> int:
+    """The column of `Track.hashes` that holds a window's hash."""
+    return 0 if window == WHOLE else 1 + WINDOWS.index(window)
+
+
+def _searched_crops() -> tuple[Window, Window]:
+    """The whole picture, and the crop that is nearest to most others: the central 90 %."""
+    return CROPS[0], min(CROPS, key=lambda crop: abs(crop.x0 - 0.05) + abs(crop.x1 - 0.95))
+
+
+PLANES = tuple(column(part.inside(crop)) for crop in _searched_crops() for part in PARTS)
+"""The columns of the videos' hashes that are indexed."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """All hashes of a plane by one of their keys."""
+
+    rotation: int
+    hashes: np.ndarray
+    """uint64 (n,), rotated so that the key stands first."""
+    rows: np.ndarray
+    """uint32 (n,)."""
+    starts: np.ndarray
+    """int64 (2**bits + 1,): where each key's bucket begins."""
+
+
+class Index:
+    """An index on disk, mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `EnvironmentProblem` when there is none, or one of another version."""
+        meta = read_json(folder / "meta.json")
+        if meta.get("version") != _VERSION:
+            raise EnvironmentProblem(
+                f"{folder}: an index of version {meta.get('version')}, expected {_VERSION};"
+                " delete the folder"
+            )
+        self.bits: int = meta["bits"]
+        self.planes: tuple[int, ...] = tuple(meta["planes"])
+        self.source: str = meta["source"]
+        self.videos = pd.read_parquet(folder / "videos.parquet")
+        """video_id, first_row, start_s (on the corpus's clock), end_s (of the video)."""
+        self._maps: list[mmap.mmap] = []
+        self.time_s = self._mapped(folder / "time_s.f64", np.float64)
+        """float64 (n,): when each row's frame appears, on the corpus's clock."""
+        self.hashes = {p: self._mapped(folder / f"{p}.hashes.u64", np.uint64) for p in self.planes}
+        """By plane: uint64 (n,), in order of time."""
+        self._tables = {p: [self._table(folder, p, r) for r in _ROTATIONS] for p in self.planes}
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    def near(self, plane: int, queries: np.ndarray, *, radius: int) -> Hits:
+        """Most rows at most `radius` bits from a query: those that agree in a key but for a bit.
+
+        A pair is found once. At most some 260,000 hits a table are kept.
+        """
+        found = [self._probed(table, queries, radius) for table in self._tables[plane]]
+        query, row, distance = (np.concatenate(part) for part in zip(*found, strict=True))
+        _, first = np.unique(query * len(self) + row, return_index=True)
+        return Hits(query[first], row[first], distance[first])
+
+    def _probed(self, table: Table, queries: np.ndarray, radius: int) -> np.ndarray:
+        hits = np.empty((3, _HITS), np.int64)
+        count = probe(
+            table.hashes,
+            table.rows,
+            table.starts,
+            self.bits,
+            table.rotation,
+            queries,
+            np.uint64(radius),
+            hits,
+        )
+        return hits[:, : min(count, _HITS)].copy()
+
+    def release(self) -> None:
+        """Let go of the memory that mapped pages take; they stay in the system's page cache."""
+        for mapped in self._maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+    def _mapped(self, path: Path, dtype: type[np.generic]) -> np.ndarray:
+        try:
+            with path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise EnvironmentProblem(f"{path}: {error}; delete its folder") from None
+        # Buckets are read here and there: reading ahead would fetch what nobody asks for.
+        mapped.madvise(mmap.MADV_RANDOM)
+        self._maps.append(mapped)
+        return np.frombuffer(mapped, dtype)
+
+    def _table(self, folder: Path, plane: int, rotation: int) -> Table:
+        name = f"{plane}.{rotation}"
+        return Table(
+            rotation,
+            self._mapped(folder / f"{name}.hashes.u64", np.uint64),
+            self._mapped(folder / f"{name}.rows.u32", np.uint32),
+            self._mapped(folder / f"{name}.starts.i64", np.int64),
+        )
+
+
+class IndexWriter:
+    """Writes an index: `add` every video, then `finish`. Works in bounded memory."""
+
+    def __init__(self, folder: Path, *, planes: Sequence[int] = PLANES, source: str = "") -> None:
+        """`folder` is empty or does not exist; `source` says what the index was made of."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._planes = tuple(planes)
+        self._source = source
+        self._n = 0
+        self._now_s = 0.0
+        self._videos: list[dict[str, object]] = []
+        self._time: IO[bytes] = (folder / "time_s.f64").open("wb")
+        self._hashes: dict[int, IO[bytes]] = {
+            plane: (folder / f"{plane}.hashes.u64").open("wb") for plane in self._planes
+        }
+
+    def add(self, video_id: str, track: Track) -> None:
+        """Append the frames of a video that carry evidence and differ from the one before."""
+        kept = kept_frames(track)
+        self.append(video_id, track.pts_s[kept], track.end_s, track.hashes[kept][:, self._planes])
+
+    def append(self, video_id: str, pts_s: np.ndarray, end_s: float, hashes_NP: np.ndarray) -> None:
+        """Append frames as they are: times float64 (n,), hashes uint64 (n, planes)."""
+        row = {"video_id": video_id, "first_row": self._n, "start_s": self._now_s, "end_s": end_s}
+        self._videos.append(row)
+        (self._now_s + pts_s).astype(np.float64).tofile(self._time)
+        for plane, hashes in zip(self._planes, hashes_NP.T, strict=True):
+            np.ascontiguousarray(hashes, np.uint64).tofile(self._hashes[plane])
+        self._n += len(pts_s)
+        self._now_s += end_s + _GAP_S
+
+    def finish(self) -> None:
+        """Write the tables. Raises `UserError` for no frame at all, or more than 2**32."""
+        for file in (self._time, *self._hashes.values()):
+            file.close()
+        if not 0 < self._n < _MOST_ROWS:
+            raise UserError(
+                f"the corpus has {self._n} frames with a picture; an index takes 1 to 2**32 - 1"
+            )
+        bits = key_bits(self._n)
+        for plane in self._planes:
+            for rotation in _ROTATIONS:
+                _write_table(self._folder, plane, rotation, bits)
+        columns = ["video_id", "first_row", "start_s", "end_s"]
+        pd.DataFrame(self._videos, columns=columns).to_parquet(self._folder / "videos.parquet")
+        meta = {"version": _VERSION, "bits": bits, "planes": self._planes, "source": self._source}
+        write_json(self._folder / "meta.json", meta | {"planes": list(self._planes)})
+
+
+def key_bits(n: int) -> int:
+    """How long keys are so that buckets hold `_BUCKET` of n hashes, if they are spread evenly."""
+    return min(max(round(math.log2(n / _BUCKET)), 1), _KEY_BITS)
+
+
+def kept_frames(track: Track) -> np.ndarray:
+    """Frames with a picture, without those that look like the last one kept: int64 (k,)."""
+    useful = np.flatnonzero(track.quality >= _MIN_QUALITY)
+    whole = np.ascontiguousarray(track.hashes[useful, 0])
+    return useful[thinned(whole, track.pts_s[useful], _ALIKE_BITS, _LONGEST_S)]
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, hashes) of a plane's file."""
+    first = 0
+    with path.open("rb") as file:
+        while len(block := np.fromfile(file, np.uint64, _BLOCK)):
+            yield first, block
+            first += len(block)
+
+
+def _write_table(folder: Path, plane: int, rotation: int, bits: int) -> None:
+    """Sort a plane's hashes into buckets, as many buckets at once as fit into memory."""
+    source, name = folder / f"{plane}.hashes.u64", f"{plane}.{rotation}"
+    counts = np.zeros(1 << bits, np.int64)
+    for _, block in _blocks(source):
+        count_keys(block, rotation, bits, counts)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts.tofile(folder / f"{name}.starts.i64")
+    with (
+        (folder / f"{name}.hashes.u64").open("wb") as hashes_file,
+        (folder / f"{name}.rows.u32").open("wb") as rows_file,
+    ):
+        low = 0
+        while low < len(counts):
+            high = int(np.searchsorted(starts, starts[low] + _SORTED_AT_ONCE, side="right")) - 1
+            high = min(max(high, low + 1), len(counts))
+            hashes = np.empty(starts[high] - starts[low], np.uint64)
+            rows = np.empty(len(hashes), np.uint32)
+            cursor = starts[: len(counts)] - starts[low]
+            for first, block in _blocks(source):
+                scatter(block, first, rotation, bits, low, high, cursor, hashes, rows)
+            hashes.tofile(hashes_file)
+            rows.tofile(rows_file)
+            low = high

@@ -1,0 +1,234 @@
+"""Where in a corpus a GIF comes from: hits of its frames, lines among them, their distances.
+
+1. Hits: rows of the index close to a frame of the GIF (some 32 of them, plain and mirrored), in
+   any plane. Most are chance.
+2. Lines: start and speed that hits of several frames agree on (`voting`).
+3. Distances: around each line, every start and speed is tried on the hashes themselves, as
+   `matching.align` does in one video: the mean capped Hamming distance of the GIF's frames.
+4. `verify` runs `matching.confidence` on the videos of the best places. Only this step says
+   matched or not; what comes before only says where to look.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED
+from video2gif.matching.confidence import Match, Span, match
+from video2gif.matching.corpus.index import Index, column
+from video2gif.matching.corpus.kernels import Hits
+from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
+from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, mirrored
+from video2gif.matching.track import Track
+
+RADIUS = 14
+"""Frames of a GIF further than this from their video, in bits, are not found."""
+
+_FRAMES = 32  # GIF frames looked for.
+
+_AROUND_S = 30.0  # Of the video, on either side of a candidate, looked at by `verify`.
+
+# The grids around a line: what two bins and a step of the speeds leave open, then finer.
+_WIDE = (np.arange(-6, 7) * 0.125, np.geomspace(0.89, 1.12, 9))
+_FINE = (np.arange(-4, 5) * 0.03, np.geomspace(0.975, 1.025, 7))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A place in the corpus that may be the GIF's source."""
+
+    video_id: str
+    start_s: float
+    end_s: float
+    speed: float
+    """Negative if the GIF plays backwards."""
+    mirror: bool
+    votes: int
+    """GIF frames with a hit on this line."""
+    distance: float
+    """Mean Hamming distance of the GIF's frames there, capped at `align.CAP` bits."""
+
+
+_AGREEING = (
+    *((column(part), column(part.inside(crop))) for crop in CROPS for part in PARTS),
+    (column(BAND), column(WHOLE)),
+)
+"""Columns of a GIF's hashes and the planes to look for them in, if the index has them."""
+
+Finder = Callable[[int, np.ndarray], Hits]
+"""Hits of uint64 hashes in a plane, within `RADIUS`: `Index.near`, or an exhaustive scan."""
+
+
+def search_corpus(
+    gif: Track, index: Index, *, most: int = 8, find: Finder | None = None
+) -> list[Candidate]:
+    """The places whose hashes are closest to the GIF's, best first, at most `most`."""
+    frames = _chosen(gif)
+    if len(frames) < LEAST_FRAMES:
+        return []
+    find = find or (lambda plane, hashes: index.near(plane, hashes, radius=RADIUS))
+    seen = _Seen(gif.pts_s[frames] - gif.end_s / 2, gif.end_s, gif.quality[frames])
+    voted = [
+        (line, query)
+        for query in _queries(gif, frames, index.planes)
+        for line in _voted(find(query.plane, query.hashes), index, seen, most)
+    ]
+    voted.sort(key=lambda pair: -pair[0].score)
+    placed = [_placed(line, query, index, seen) for line, query in voted[: 2 * most]]
+    placed.sort(key=lambda candidate: candidate.distance)
+    return _distinct(placed, most)
+
+
+class _Seen(NamedTuple):
+    """The GIF's chosen frames."""
+
+    from_middle_s: np.ndarray
+    """float64 (k,): when each appears, from the GIF's middle."""
+    end_s: float
+    quality: np.ndarray
+
+
+def _chosen(gif: Track) -> np.ndarray:
+    """Up to `_FRAMES` frames with a picture, spread evenly, no two alike in a row."""
+    useful = np.flatnonzero(gif.quality > 0)
+    if not len(useful):
+        return useful
+    whole = gif.hashes[useful, 0]
+    useful = useful[np.append(True, whole[1:] != whole[:-1])]
+    spread = np.linspace(0, len(useful) - 1, min(_FRAMES, len(useful)))
+    return useful[spread.round().astype(int)]
+
+
+class _Query(NamedTuple):
+    """What is looked for: a column of the GIF's hashes in a plane of the index."""
+
+    hashes: np.ndarray
+    """uint64 (k,)."""
+    plane: int
+    mirror: bool
+
+
+def _queries(gif: Track, frames: np.ndarray, planes: Sequence[int]) -> Iterator[_Query]:
+    for ours, plane in _AGREEING:
+        if plane in planes:
+            hashes = np.ascontiguousarray(gif.hashes[frames, ours])
+            yield _Query(hashes, plane, mirror=False)
+            yield _Query(mirrored(hashes), plane, mirror=True)
+
+
+def _voted(hits: Hits, index: Index, seen: _Seen, most: int) -> list[Line]:
+    return lines(
+        hits, index.time_s[hits.row], from_middle_s=seen.from_middle_s, radius=RADIUS, most=most
+    )
+
+
+def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
+    """The best start and speed around a line."""
+    weights = seen.quality / seen.quality.sum()
+    centre_s, speed, distance = line.centre_s, line.speed, 0.0
+    starts_s = index.videos.start_s.to_numpy()
+    video = max(int(np.searchsorted(starts_s, centre_s, side="right")) - 1, 0)
+    for offsets_s, factors in (_WIDE, _FINE):
+        centres, speeds = (g.ravel() for g in np.meshgrid(centre_s + offsets_s, speed * factors))
+        speeds = np.copysign(np.clip(np.abs(speeds), MIN_SPEED, MAX_SPEED), speed)
+        times = centres[:, None] + speeds[:, None] * seen.from_middle_s
+        low, high = np.searchsorted(index.time_s, [times.min(), times.max()])
+        low, high = max(int(low) - 1, 0), int(high) + 1
+        shown = np.searchsorted(index.time_s[low:high], times, side="right") - 1
+        theirs = index.hashes[query.plane][low:high][np.maximum(shown, 0)]
+        cost = np.minimum(np.bitwise_count(theirs ^ query.hashes), CAP) @ weights
+        best = int(np.argmin(cost))
+        centre_s, speed, distance = float(centres[best]), float(speeds[best]), float(cost[best])
+    half_s = abs(speed) * seen.end_s / 2
+    start_s = centre_s - half_s - float(starts_s[video])
+    return Candidate(
+        str(index.videos.video_id.iloc[video]),
+        start_s,
+        start_s + 2 * half_s,
+        speed,
+        query.mirror,
+        line.votes,
+        distance,
+    )
+
+
+def _distinct(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+    """The best, no two in one stretch of a video: `verify` looks at all of it anyway."""
+    kept: list[Candidate] = []
+    for one in candidates:
+        if not any(_neighbours(one, other) for other in kept):
+            kept.append(one)
+    return kept[:most]
+
+
+def _neighbours(one: Candidate, other: Candidate) -> bool:
+    return (
+        one.video_id == other.video_id
+        and one.start_s < other.end_s + _AROUND_S
+        and other.start_s < one.end_s + _AROUND_S
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a candidate's video says on closer look."""
+
+    video_id: str
+    match: Match
+    """In the video's own frames and seconds."""
+
+
+def verify(
+    gif: Track,
+    candidates: Sequence[Candidate],
+    track_of: Callable[[str], Track],
+    *,
+    min_confidence: float,
+    min_frames: int,
+) -> list[Source]:
+    """Match the GIF in the part of the video around each candidate; the surest first.
+
+    Candidates that turn out unmatched are left out: an empty list means no known source.
+    """
+    found: list[Source] = []
+    for one in candidates:
+        part, first = _part(track_of(one.video_id), one.start_s, one.end_s)
+        answer = match(gif, part, min_confidence=min_confidence, min_frames=min_frames)
+        if answer.status != "unmatched":
+            video = track_of(one.video_id)
+            found.append(Source(one.video_id, _moved(answer, first, float(video.pts_s[first]))))
+    return sorted(found, key=lambda s: (s.match.status != "matched", -s.match.confidence))
+
+
+def _part(video: Track, start_s: float, end_s: float) -> tuple[Track, int]:
+    """The frames from `_AROUND_S` before to `_AROUND_S` after, and the first one's number."""
+    first, last = video.shown_at(np.array([start_s - _AROUND_S, end_s + _AROUND_S]))
+    frames, begin_s = slice(int(first), int(last) + 1), float(video.pts_s[first])
+    end_s = float(video.pts_s[last + 1]) if last + 1 < len(video) else video.end_s
+    part = Track(
+        video.pts_s[frames] - begin_s,
+        end_s - begin_s,
+        video.hashes[frames],
+        video.quality[frames],
+        video.thumbs[frames],
+    )
+    return part, int(first)
+
+
+def _moved(found: Match, frames: int, seconds: float) -> Match:
+    return replace(
+        found,
+        span=found.span and _moved_span(found.span, frames, seconds),
+        alternatives=tuple(_moved_span(span, frames, seconds) for span in found.alternatives),
+    )
+
+
+def _moved_span(span: Span, frames: int, seconds: float) -> Span:
+    return Span(
+        start_frame=span.start_frame + frames,
+        end_frame=span.end_frame + frames,
+        start_s=span.start_s + seconds,
+        end_s=span.end_s + seconds,
+    )

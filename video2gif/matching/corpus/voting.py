@@ -1,0 +1,117 @@
+"""Lines among hits: which places and speeds the frames of a GIF agree on.
+
+A GIF that was cut around `centre_s` has hits at `centre_s + speed · (t - middle)`. Hits are few
+and mostly chance, so they vote: first for stretches of the corpus's clock, where those with hits
+of hardly any frame are dropped; in the others, at each speed of a grid, for the centre that each
+hit speaks for. A GIF frame votes once for a line, the more the closer its best hit is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED
+from video2gif.matching.corpus.kernels import Hits
+
+_FORWARDS = np.geomspace(MIN_SPEED, MAX_SPEED, 17)
+_SPEEDS = np.concatenate([_FORWARDS, -_FORWARDS])  # A negative speed plays backwards.
+_BIN_S = 0.5
+LEAST_FRAMES = 3
+"""GIF frames that must agree on a line."""
+_MOST_STRETCHES = 64
+_APART_S = 1.0  # Lines closer than this in start and end are one.
+
+
+@dataclass(frozen=True)
+class Line:
+    """Where and how fast some frames of a GIF pass in the corpus."""
+
+    centre_s: float
+    """When the GIF's middle is shown, on the corpus's clock; up to a bin off."""
+    speed: float
+    votes: int
+    """GIF frames with a hit on it."""
+    score: float
+    """The votes' weight."""
+
+    def near(self, other: "Line", gif_s: float) -> bool:
+        """Whether two lines of a GIF of so many seconds are one."""
+        apart_s = abs(self.speed - other.speed) * gif_s / 2
+        return abs(self.centre_s - other.centre_s) + apart_s <= _APART_S
+
+
+def lines(
+    hits: Hits, time_s: np.ndarray, *, from_middle_s: np.ndarray, radius: int, most: int
+) -> list[Line]:
+    """The lines of most weight, best first, distinct, at most `most`.
+
+    hits: of queries that are GIF frames, with their times (m,) on the corpus's clock;
+    from_middle_s: when each GIF frame appears, float64 (k,), from the GIF's middle.
+    """
+    chosen = _in_dense_stretches(hits.query, time_s, from_middle_s)
+    # The closest first: np.unique keeps a frame's first vote for a line.
+    chosen = chosen[np.argsort(hits.distance[chosen], kind="stable")]
+    if not len(chosen):
+        return []
+    frame = hits.query[chosen]
+    centre_SH = time_s[chosen] - _SPEEDS[:, None] * from_middle_s[frame]
+    first_s = float(centre_SH.min())
+    bin_SH = ((centre_SH - first_s) / _BIN_S).astype(np.int64)
+    n_bins = int(bin_SH.max()) + 2
+    # A line is two bins wide: a hit votes for the two that begin with its bin or the one before.
+    after_SH = np.arange(len(_SPEEDS))[:, None] * n_bins + bin_SH + 1
+    place, votes, score = _counted(
+        np.concatenate([(after_SH - 1).ravel(), after_SH.ravel()]),
+        np.tile(frame, 2 * len(_SPEEDS)),
+        np.tile(radius + 1.0 - hits.distance[chosen], 2 * len(_SPEEDS)),
+    )
+    best = np.argsort(-score, kind="stable")[: 16 * most]
+    found = [
+        Line(
+            first_s + float(place[i] % n_bins) * _BIN_S,
+            float(_SPEEDS[place[i] // n_bins]),
+            int(votes[i]),
+            float(score[i]),
+        )
+        for i in best
+    ]
+    return _distinct(found, 2 * float(np.abs(from_middle_s).max()), most)
+
+
+def _in_dense_stretches(
+    frame: np.ndarray, time_s: np.ndarray, from_middle_s: np.ndarray
+) -> np.ndarray:
+    """The hits in those stretches of the clock that most frames have hits in, as indices."""
+    longest_s = MAX_SPEED * 2 * float(np.abs(from_middle_s).max()) + 2 * _BIN_S
+    stretch = (time_s / longest_s).astype(np.int64)
+    # A hit counts in its stretch and the one before, so that no line is cut in two.
+    place, votes, _ = _counted(
+        np.concatenate([stretch, stretch - 1]), np.tile(frame, 2), np.ones(2 * len(frame))
+    )
+    place = place[np.argsort(-votes, kind="stable")[:_MOST_STRETCHES]]
+    return np.flatnonzero(np.isin(stretch, np.concatenate([place, place + 1])))
+
+
+def _counted(
+    place: np.ndarray, frame: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places that `LEAST_FRAMES` frames vote for, how many do, and the votes' weight.
+
+    Of a frame's votes for one place the first counts.
+    """
+    n_frames = int(frame.max(initial=0)) + 1
+    vote, first = np.unique(place * n_frames + frame, return_index=True)
+    places, start, votes = np.unique(vote // n_frames, return_index=True, return_counts=True)
+    score = np.add.reduceat(weight[first], start) if len(start) else np.empty(0)
+    enough = votes >= LEAST_FRAMES
+    return places[enough], votes[enough], score[enough]
+
+
+def _distinct(found: list[Line], gif_s: float, most: int) -> list[Line]:
+    kept: list[Line] = []
+    for line in found:
+        if not any(line.near(other, gif_s) for other in kept):
+            kept.append(line)
+            if len(kept) == most:
+                break
+    return kept
