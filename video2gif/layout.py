@@ -333,6 +333,11 @@ class Layout:
     def report(self) -> Path:
         return self.root / "report"
 
+    @property
+    def corpus_index(self) -> Path:
+        """The index of all videos' hashes (git-ignored, outside DVC's outputs, made anew)."""
+        return self.root / ".video2gif" / "corpus"
+
     def lock(self, stage: str) -> Path:
         """The stage's own lock file (git-ignored, outside DVC's outputs)."""
         return self.root / ".video2gif" / f"{stage}.lock"
