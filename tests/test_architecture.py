@@ -18,7 +18,7 @@ ROWS = (
     {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
     {"stages", "make", "summary", "doctor", "hashlabels"},
-    {"cli", "cli_dataset", "web"},
+    {"cli", "cli_dataset", "cli_weights", "web"},
 )
 # Rooms of one row that may look into another, and those that may look into fewer.
 ALSO = {
@@ -26,6 +26,7 @@ ALSO = {
     ("items", "sandbox"),
     ("doctor", "make"),
     ("cli", "cli_dataset"),
+    ("cli", "cli_weights"),
 }
 PURE = {"matching": {"media"}, "shots": {"media"}, "ranking": {"media"}, "page": set()}
 HEAVY = {"numpy", "pandas", "torch", "pyarrow", "av", "cv2"}

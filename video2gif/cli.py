@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from video2gif.cli_weights import weights_app
 from video2gif.config import Params, find_params
 from video2gif.errors import Exit, ItemError, UserError, Video2GifError
 from video2gif.items import Context
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from video2gif.make.page import Made
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.add_typer(weights_app, name="weights")
 _out = Console()
 _err = Console(stderr=True)
 

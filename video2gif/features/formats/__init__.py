@@ -1,0 +1,1 @@
+"""Published weight files, read without trusting them: Caffe, Lasagne, npz, PyTorch."""
