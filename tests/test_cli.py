@@ -51,7 +51,9 @@ def test_gif_writes_ranked_gifs_a_page_and_a_list(home):
     listing = json.loads((home / "out" / "gifs.json").read_text())
     gifs = listing["videos"][0]["gifs"]
     assert [gif["rank"] for gif in gifs] == [1, 2]
-    assert gifs[0]["start_s"] == pytest.approx(2.0)  # the lively shot, not the calm one
+    # The lively shot, not the calm one, and never across the cut between them.
+    assert gifs[0]["segment"] == pytest.approx([2.0, 4.0])
+    assert 2.0 <= gifs[0]["start_s"] < gifs[0]["end_s"] <= 4.0
     assert gifs[0]["file"] == "01_0m02s_1.00.gif"
     with av.open(str(home / "out" / gifs[0]["file"])) as container:
         assert container.streams.video[0].height == 240
@@ -107,7 +109,7 @@ def test_a_file_in_the_working_folder_cannot_pose_as_a_module(home):
     ("arguments", "said"),
     [
         pytest.param(["gif"], "Missing argument", id="no video"),
-        pytest.param(["gif", "film.mp4", "--format", "bmp"], "gif, webp or mp4", id="format"),
+        pytest.param(["gif", "film.mp4", "--format", "bmp"], "gif, webp, avif or mp4", id="format"),
         pytest.param(["gif", "film.mp4", "--max-bytes", "lots"], "not a size", id="bytes"),
         pytest.param(["rank", "film.mp4", "--ranker", "no.safetensors"], "no such", id="ranker"),
     ],

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -42,7 +42,7 @@ RankerName = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-Videos = Annotated[list[str], typer.Argument(help="Video files, or folders of them.")]
+Videos = Annotated[list[str], typer.Argument(help="Videos: files, folders, globs, URLs.")]
 
 
 @app.callback()
@@ -56,47 +56,99 @@ def gif(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the GIFs.")] = Path(
         "gifs"
     ),
-    top: Annotated[int, typer.Option(min=1, help="GIFs a video.")] = 6,
-    height: Annotated[int, typer.Option(min=16, max=2160, help="Pixels.")] = 240,
-    fps: Annotated[int, typer.Option(min=1, max=50, help="Frames a second.")] = 10,
+    top: Annotated[int, typer.Option(min=0, help="GIFs a video.")] = 6,
+    bottom: Annotated[int, typer.Option(min=0, help="Also this many of the worst.")] = 0,
+    height: Annotated[
+        int | None,
+        typer.Option(min=16, max=2160, help="Pixels; with --max-bytes at most. Default 240."),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=1, max=50, help="Frames a second; with --max-bytes at most. Default 10."),
+    ] = None,
     max_bytes: Annotated[str | None, typer.Option(help="Largest file, such as 500k or 2M.")] = None,
-    format: Annotated[str, typer.Option(help="gif, webp or mp4.")] = "gif",
+    format: Annotated[str, typer.Option(help="gif, webp, avif or mp4.")] = "gif",
+    encoder: Annotated[str, typer.Option(help="libav, or gifski if you have it.")] = "libav",
+    loop: Annotated[
+        str,
+        typer.Option(
+            help="auto: the best seam, mended if none is good; none: as ranked; or cut, fade,"
+            " pingpong."
+        ),
+    ] = "auto",
+    from_: Annotated[str, typer.Option("--from", help="Not before, as 90 or 1:30.")] = "0",
+    to: Annotated[str | None, typer.Option("--to", help="Not after, as 90 or 1:30.")] = None,
+    min_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at least.")] = None,
+    max_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at most.")] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="No two that look alike.")] = False,
     ranker: RankerName = None,
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
     """Write the best moments of each video as GIFs, with a page that shows them."""
-    from video2gif.make.analysis import analyse, expand
-    from video2gif.make.analysis import rank as rank_segments
-    from video2gif.make.gifs import GifOptions, make_gifs
-    from video2gif.make.page import Made, write_page
+    from video2gif.make.gifs import GifOptions
+    from video2gif.make.moments import Choice
+    from video2gif.make.run import Run
 
-    if format not in ("gif", "webp", "mp4"):
-        raise UserError(f"--format {format}: choose gif, webp or mp4")
     options = GifOptions(
         height=height,
         fps=fps,
         max_bytes=_parse_bytes(max_bytes),
-        format=format,  # type: ignore[arg-type]
+        format=_one_of("--format", format, ("gif", "webp", "avif", "mp4")),
+        encoder=_one_of("--encoder", encoder, ("libav", "gifski")),
+        loop=_one_of("--loop", loop, ("auto", "none", "cut", "fade", "pingpong")),
+    )
+    choice = Choice(
+        top=top,
+        bottom=bottom,
+        from_s=_parse_time("--from", from_),
+        to_s=math.inf if to is None else _parse_time("--to", to),
+        min_len_s=min_len,
+        max_len_s=max_len,
+        diverse=diverse,
     )
     params, chosen = _params_and_ranker(root, ranker)
     _announce(chosen)
-    paths = expand(videos)
-    done: list[Made] = []
     with _progress(quiet) as context:
-        for path in paths:
-            with _skip_bad_item(path):
-                folder = output if len(paths) == 1 else output / path.stem
-                analysis = analyse(path, params, context)
-                moments = rank_segments(analysis, chosen, context)
-                gifs = make_gifs(analysis, moments[:top], folder, options, context)
-                done.append(Made(analysis, moments, gifs))
-    if done:
-        page = write_page(output, done, chosen)
-        for made in done:
-            _out.print(_gif_table(made))
-        _out.print(f"page: {page.resolve()}", soft_wrap=True, highlight=False)
-    _finish(failed=len(paths) - len(done))
+        run = Run(params, chosen, options, choice, output, context)
+        failed = run.all(videos, skip=_skip_bad_item)
+    for made in run.done:
+        _out.print(_gif_table(made))
+    if run.done:
+        _out.print(f"page: {run.page.resolve()}", soft_wrap=True, highlight=False)
+    _finish(failed=failed)
+
+
+@app.command()
+def verify(
+    gif: Annotated[Path, typer.Argument(help="A GIF (WebP, AVIF, MP4) made by `video2gif gif`.")],
+    video: Annotated[Path, typer.Argument(help="The video it says it comes from.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ranker: RankerName = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Say whether a GIF's receipt is true: everything it says is computed again.
+
+    Exit code 0 when every statement holds, else 3.
+    """
+    from video2gif.make.verify import verify as verify_receipt
+
+    params, chosen = _params_and_ranker(root, ranker)
+    with _progress(quiet or as_json) as context:
+        checks = verify_receipt(gif, video, chosen, params, context)
+    is_true = all(check.state == "true" for check in checks)
+    if as_json:
+        rows = [{"what": c.what, "state": c.state, "found": c.found} for c in checks]
+        print(json.dumps({"gif": str(gif), "true": is_true, "checks": rows}, indent=2))
+    else:
+        table = Table("", "what", "found", title=_plain(gif.name))
+        for check in checks:
+            colour = {"true": "green", "false": "red", "unknown": "yellow"}[check.state]
+            table.add_row(f"[{colour}]{check.state}[/]", check.what, _plain(check.found))
+        _out.print(table)
+    if not is_true:
+        raise typer.Exit(Exit.QUARANTINED)
 
 
 @app.command()
@@ -149,12 +201,12 @@ def match(
     quiet: Quiet = False,
 ) -> None:
     """Find where in which of the videos a GIF comes from."""
-    from video2gif.make.analysis import expand
     from video2gif.make.match import match_files
+    from video2gif.make.sources import expand
 
     params = Params.load(find_params(root))
     with _progress(quiet or as_json) as context:
-        found = match_files(gif, expand(videos), params, context)
+        found = match_files(gif, [Path(video) for video in expand(videos)], params, context)
     if as_json:
         rows = [one.as_dict() for one in found]
         print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
@@ -225,12 +277,12 @@ def _progress(quiet: bool) -> Iterator[Context]:
 
 
 @contextlib.contextmanager
-def _skip_bad_item(path: Path) -> Iterator[None]:
+def _skip_bad_item(name: str) -> Iterator[None]:
     """One bad video is reported and the next one is taken up."""
     try:
         yield
     except ItemError as error:
-        _err.print(f"[red]{_plain(str(path))}:[/] {_plain(error.reason)}", soft_wrap=True)
+        _err.print(f"[red]{_plain(name)}:[/] {_plain(error.reason)}", soft_wrap=True)
 
 
 def _finish(*, failed: int) -> None:
@@ -240,11 +292,20 @@ def _finish(*, failed: int) -> None:
 
 
 def _gif_table(made: "Made") -> Table:
-    table = Table("GIF", "from", "to", "score", "kB", title=_plain(made.analysis.path.name))
+    table = Table("GIF", "from", "to", "score", "loop", "size", "fps", "kB")
+    table.title = _plain(made.analysis.path.name)
     for gif in made.gifs:
-        m = gif.moment
-        times = f"{m.start_s:.1f}", f"{m.end_s:.1f}"
-        table.add_row(str(gif.path), *times, f"{m.score:.2f}", f"{gif.bytes / 1000:.0f}")
+        recipe = gif.recipe
+        table.add_row(
+            _plain(str(gif.path)),
+            f"{recipe.start_s:.1f}",
+            f"{recipe.end_s:.1f}",
+            f"{gif.moment.score:.2f}",
+            f"{gif.seam.score:.2f} {recipe.loop}",
+            f"{gif.width}×{recipe.height}",
+            f"{recipe.rate:g}"[:4],
+            f"{gif.bytes / 1000:.0f}",
+        )
     return table
 
 
@@ -268,6 +329,24 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise UserError(f"{option} {value}: choose {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return value
+
+
+def _parse_time(option: str, text: str) -> float:
+    """Seconds from 90, 90.5, 1:30 or 1:01:30.5."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+        seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    except (ValueError, OverflowError):
+        parts, seconds = [], math.nan
+    if not 0 <= seconds < math.inf or len(parts) > 3:
+        raise UserError(f"{option} {text}: not a time; write 90, 1:30 or 1:01:30")
+    return seconds
 
 
 def _parse_bytes(text: str | None) -> int | None:

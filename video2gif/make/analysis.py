@@ -6,7 +6,6 @@ needs no model, `make.model.Model` is what `dvc repro` trained.
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from video2gif.items import Context, Item, Outcome, compute
 from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
 from video2gif.shots.cuts import cuts
-from video2gif.shots.segments import segments
+from video2gif.shots.segments import segment_video
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,18 @@ class Analysis:
     fingerprint: Fingerprint
     spans: np.ndarray
     """Segments, int64 (n, 2): frames [start, end), tiling the video."""
+    cuts: tuple[int, ...]
+    """Frames at which a shot starts, without 0."""
+
+    @property
+    def edges_s(self) -> np.ndarray:
+        """When each frame starts, and the end of the last, float64 (n + 1,)."""
+        return np.append(self.fingerprint.pts_s, self.fingerprint.end_s)
 
     @property
     def spans_s(self) -> np.ndarray:
         """Segments in seconds, float64 (n, 2)."""
-        edges = np.append(self.fingerprint.pts_s, self.fingerprint.end_s)
-        return edges[self.spans]
+        return self.edges_s[self.spans]
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Moment:
     start_s: float
     end_s: float
     score: float
+    start_frame: int
+    end_frame: int
 
 
 class Ranker(Protocol):
@@ -59,6 +66,11 @@ class Ranker(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def digest(self) -> str:
+        """Of the model: its file's sha256, or a word for what needs no file."""
+        ...
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray: ...
 
@@ -71,6 +83,7 @@ class Baseline:
         "Ranked by motion and colour only: no trained model was used. `make repro` trains one;"
         " --ranker MODEL names another.",
     )
+    digest = "baseline"
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
         return motion_colour(analysis.fingerprint.content, analysis.spans)
@@ -94,35 +107,37 @@ def fingerprint_file(
     """A file's sha256 and fingerprint. Raises `ItemError` for what cannot be decoded."""
     if not path.is_file():
         raise ItemError("missing", f"{path}: no such file")
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_digest(path)
     item = Item(
         id=f"{kind}:{path.name}",
         inputs=(sha256,),
         args={"path": str(path.resolve()), "kind": kind},
     )
-    (outcome,) = compute("fingerprint", fingerprinting(params.fingerprint), [item], context)
+    (outcome,) = compute("decode", fingerprinting(params.fingerprint), [item], context)
     return sha256, read_fingerprint(payload_of(outcome, context))
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
     """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
     sha256, fingerprint = fingerprint_file(path, "video", params, context)
     chosen = params.segment
+    tiles = segment_video(
+        fingerprint.content, pts_s=fingerprint.pts_s, end_s=fingerprint.end_s, params=chosen
+    )
     starts = cuts(
         fingerprint.content,
         detector=chosen.detector,
         threshold=chosen.threshold,
         min_shot_frames=chosen.min_shot_frames,
     )
-    tiles = segments(
-        starts,
-        fingerprint.pts_s,
-        fingerprint.end_s,
-        max_len_s=chosen.max_len_s,
-        min_len_frames=chosen.min_len_frames,
-    )
-    return Analysis(path, sha256, fingerprint, np.array(tiles, np.int64).reshape(-1, 2))
+    spans = np.array(tiles, np.int64).reshape(-1, 2)
+    return Analysis(path, sha256, fingerprint, spans, tuple(starts))
 
 
 def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
@@ -131,7 +146,14 @@ def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
     spans_s = analysis.spans_s
     order = np.lexsort((spans_s[:, 0], np.nan_to_num(-scores, nan=np.inf)))
     return [
-        Moment(position, float(spans_s[i, 0]), float(spans_s[i, 1]), float(scores[i]))
+        Moment(
+            position,
+            float(spans_s[i, 0]),
+            float(spans_s[i, 1]),
+            float(scores[i]),
+            int(analysis.spans[i, 0]),
+            int(analysis.spans[i, 1]),
+        )
         for position, i in enumerate(order, start=1)
     ]
 
@@ -142,22 +164,3 @@ def payload_of(outcome: Outcome, context: Context) -> bytes:
         cause, _, message = outcome.reason.partition(": ")
         raise ItemError(cause, message)
     return context.store.read(outcome.key)
-
-
-def expand(arguments: Sequence[str]) -> list[Path]:
-    """Videos named by files and folders (not recursive), in the order given, folders sorted."""
-    found: list[Path] = []
-    for argument in arguments:
-        path = Path(argument)
-        found += sorted(p for p in path.iterdir() if _is_video(p)) if path.is_dir() else [path]
-    return found
-
-
-_VIDEO_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "ts", "m2ts", "mpg", "mpeg")
-)
-
-
-def _is_video(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in _VIDEO_SUFFIXES and os.access(path, os.R_OK)

@@ -7,7 +7,7 @@ import numpy as np
 from video2gif.config import Params
 from video2gif.features.extract import extraction, read_features
 from video2gif.items import Context, compute
-from video2gif.make.analysis import Analysis, payload_of
+from video2gif.make.analysis import Analysis, file_digest, payload_of
 from video2gif.ranking.scorer import Scorer, feature_source
 
 
@@ -19,6 +19,7 @@ class Model:
         self._scorer.check_features(feature_source(params.extract, root))
         self._extraction = extraction(params.extract, root=root)
         self.name = f"the model {path}"
+        self.digest = file_digest(path)
         weights = params.extract.weights
         self.warnings: tuple[str, ...] = ()
         if self._scorer.card["random_weights"]:
@@ -34,7 +35,7 @@ class Model:
             path=analysis.path,
             spans=analysis.spans,
         )
-        (outcome,) = compute("extract", self._extraction.work, [item], context)
+        (outcome,) = compute("features", self._extraction.work, [item], context)
         return self._scorer.score(
             read_features(payload_of(outcome, context)).by_segment,
             category="",

@@ -10,9 +10,11 @@ from typing import Any
 
 from video2gif.items import atomic_path
 from video2gif.make.analysis import Analysis, Moment, Ranker
-from video2gif.make.gifs import MadeGif
+from video2gif.make.gifs import MadeGif, remove_stale
 from video2gif.page.charts import Step, score_curve
 from video2gif.page.render import Clip, GifsPage, VideoCard, render
+
+LOOPS = {"cut": "a clean cut", "fade": "cross-faded", "pingpong": "played back and forth"}
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,24 @@ def write_page(folder: Path, videos: Sequence[Made], ranker: Ranker) -> Path:
         warnings=ranker.warnings,
         videos=[_card(video, folder) for video in videos],
     )
-    listing = {
+    listing: dict[str, Any] = {
         "ranker": ranker.name,
         "videos": [_listing(video, folder) for video in videos],
     }
+    before = _files_listed(folder)
     _write(folder / "gifs.json", json.dumps(listing, indent=2) + "\n")
     _write(folder / "index.html", render(page))
+    remove_stale(folder, before, _files_listed(folder))
     return folder / "index.html"
+
+
+def _files_listed(folder: Path) -> list[str]:
+    """The GIFs of an earlier run, by its gifs.json; none if it cannot be read."""
+    try:
+        listing = json.loads((folder / "gifs.json").read_text(encoding="utf-8"))
+        return [str(gif["file"]) for video in listing["videos"] for gif in video["gifs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _card(video: Made, folder: Path) -> VideoCard:
@@ -50,7 +63,7 @@ def _card(video: Made, folder: Path) -> VideoCard:
         curve=score_curve(
             [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
             duration_s=duration,
-            chosen=[(gif.moment.start_s, gif.moment.end_s) for gif in video.gifs],
+            chosen=[(gif.recipe.start_s, gif.recipe.end_s) for gif in video.gifs],
             label=f"Score of {title} over time",
         ),
         clips=[
@@ -58,10 +71,11 @@ def _card(video: Made, folder: Path) -> VideoCard:
                 rank=gif.moment.rank,
                 gif=_relative(gif.path, folder),
                 still=_relative(gif.path.with_suffix(".jpg"), folder),
-                start_s=gif.moment.start_s,
-                end_s=gif.moment.end_s,
+                start_s=gif.recipe.start_s,
+                end_s=gif.recipe.end_s,
                 score=gif.moment.score,
-                alt=f"{title}, {gif.moment.start_s:.1f} to {gif.moment.end_s:.1f} seconds",
+                alt=f"{title}, {gif.recipe.start_s:.1f} to {gif.recipe.end_s:.1f} seconds",
+                note=f"loop {gif.seam.score:.2f}, {LOOPS[gif.recipe.loop]}",
             )
             for gif in video.gifs
         ],
@@ -76,10 +90,21 @@ def _listing(video: Made, folder: Path) -> dict[str, Any]:
             {
                 "file": _relative(gif.path, folder),
                 "rank": gif.moment.rank,
-                "start_s": gif.moment.start_s,
-                "end_s": gif.moment.end_s,
+                "start_s": gif.recipe.start_s,
+                "end_s": gif.recipe.end_s,
                 "score": None if math.isnan(gif.moment.score) else gif.moment.score,
                 "bytes": gif.bytes,
+                "width": gif.width,
+                "height": gif.recipe.height,
+                "fps": gif.recipe.rate,
+                "segment": [gif.moment.start_s, gif.moment.end_s],
+                "loop": {
+                    "mode": gif.recipe.loop,
+                    "score": gif.seam.score,
+                    "jump": gif.seam.jump,
+                    "step": gif.seam.step,
+                    "plain_jump": gif.plain.jump,
+                },
             }
             for gif in video.gifs
         ],

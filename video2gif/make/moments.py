@@ -1,0 +1,133 @@
+"""Which moments become GIFs, and how far each may move: filters on the ranking."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from video2gif.make.analysis import Analysis, Moment
+from video2gif.make.seam import Span
+
+_SAME_BITS = 12  # of 64: two frames closer than this show the same picture
+_SAME_SHARE = 0.5  # of a moment's frames that another one shows as well
+_SAMPLED = 8
+_SLACK_S = 0.5  # A GIF may start or end this much outside its segment.
+_SHRINK = 0.6  # A GIF keeps this share of its segment at least.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a person asked for."""
+
+    top: int = 6
+    bottom: int = 0
+    from_s: float = 0.0
+    to_s: float = math.inf
+    min_len_s: float | None = None
+    max_len_s: float | None = None
+    diverse: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A moment, and the frames within which its GIF may lie."""
+
+    moment: Moment
+    core: Span
+    """The part of the segment that counts: one shot, inside [from, to)."""
+    room: Span
+    min_frames: int
+    max_frames: int
+    slack_frames: int
+
+
+def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> list[Chosen]:
+    """The best `top` moments that fit the wishes, then the worst `bottom`; `moments` ranked."""
+    best = _pick(analysis, moments, choice, choice.top, [])
+    if not choice.bottom:
+        return best
+    return best + _pick(analysis, moments[::-1], choice, choice.bottom, best)[::-1]
+
+
+def same_picture(analysis: Analysis, a: Span, b: Span) -> bool:
+    """Whether half of the frames of one span stand, nearly, in the other.
+
+    By whole-frame hashes of eight frames each; flat frames, whose hash is noise, are left out.
+    """
+    first, second = _sampled(analysis, a), _sampled(analysis, b)
+    if not len(first) or not len(second):
+        return False
+    near = np.bitwise_count(first[:, None] ^ second[None]) < _SAME_BITS
+    return max(near.any(axis=1).mean(), near.any(axis=0).mean()) >= _SAME_SHARE
+
+
+def _pick(
+    analysis: Analysis,
+    moments: Sequence[Moment],
+    choice: Choice,
+    count: int,
+    taken: Sequence[Chosen],
+) -> list[Chosen]:
+    found: list[Chosen] = []
+    for moment in moments:
+        if len(found) == count:
+            break
+        one = _fitting(analysis, moment, choice)
+        others = [*taken, *found]
+        if one is None or any(_overlap(one.core, other.core) for other in others):
+            continue
+        if choice.diverse and any(same_picture(analysis, one.core, o.core) for o in others):
+            continue
+        found.append(one)
+    return found
+
+
+def _fitting(analysis: Analysis, moment: Moment, choice: Choice) -> Chosen | None:
+    """The moment inside its shot and the window asked for; None if it is too short there."""
+    edges_s = analysis.edges_s
+    shot = _main_shot(analysis, (moment.start_frame, moment.end_frame))
+    window = np.searchsorted(edges_s, [choice.from_s - 1e-6, choice.to_s + 1e-6])
+    last = len(edges_s) - 1 if math.isinf(choice.to_s) else int(window[1]) - 1
+    room = max(shot[0], int(window[0])), min(shot[1], last)
+    core = max(room[0], moment.start_frame), min(room[1], moment.end_frame)
+    if core[1] <= core[0]:
+        return None
+    frame_s = (edges_s[core[1]] - edges_s[core[0]]) / (core[1] - core[0])
+    shortest = math.ceil((choice.min_len_s or 0) / frame_s - 1e-6)
+    longest = (
+        math.floor((choice.max_len_s or math.inf) / frame_s + 1e-6)
+        if choice.max_len_s
+        else (max(core[1] - core[0], shortest) + round(_SLACK_S / frame_s))
+    )
+    if room[1] - room[0] < max(shortest, 1) or longest < max(shortest, 1):
+        return None
+    core = _resized(core, room, shortest, longest)
+    least = max(shortest, min(longest, math.ceil(_SHRINK * (core[1] - core[0]))), 1)
+    return Chosen(moment, core, room, least, longest, round(_SLACK_S / frame_s))
+
+
+def _resized(core: Span, room: Span, shortest: int, longest: int) -> Span:
+    """The core grown about its middle to the shortest length allowed, or shrunk to the longest."""
+    length = min(max(core[1] - core[0], shortest), longest)
+    start = min(max((core[0] + core[1] - length) // 2, room[0]), room[1] - length)
+    return start, start + length
+
+
+def _main_shot(analysis: Analysis, span: Span) -> Span:
+    """The shot that holds most of a span: a segment may be joined from several short ones."""
+    shots = pairwise([0, *analysis.cuts, len(analysis.fingerprint.pts_s)])
+    return max(shots, key=lambda shot: min(shot[1], span[1]) - max(shot[0], span[0]))
+
+
+def _overlap(a: Span, b: Span) -> bool:
+    """Whether two spans share more than half of the shorter one."""
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    return 2 * shared > min(a[1] - a[0], b[1] - b[0])
+
+
+def _sampled(analysis: Analysis, span: Span) -> np.ndarray:
+    frames = np.unique(np.linspace(span[0], span[1] - 1, _SAMPLED).round().astype(int))
+    found = analysis.fingerprint
+    return found.phash[frames[found.quality[frames] > 0]]

@@ -1,0 +1,72 @@
+"""The whole of `video2gif gif`: videos in, folders of GIFs and a page out."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from video2gif.config import Params
+from video2gif.errors import ItemError
+from video2gif.items import Context
+from video2gif.make.analysis import Ranker, analyse, rank
+from video2gif.make.gifs import GifOptions, make_gifs
+from video2gif.make.moments import Choice, choose
+from video2gif.make.page import Made, write_page
+from video2gif.make.sources import expand, folder_names, local
+
+Skip = Callable[[str], AbstractContextManager[None]]
+"""`skip(name)` swallows the `ItemError` of one video, having told the user."""
+
+
+@dataclass
+class Run:
+    """One call: what was asked for, and what is done so far."""
+
+    params: Params
+    ranker: Ranker
+    options: GifOptions
+    choice: Choice
+    output: Path
+    context: Context
+    done: list[Made] = field(default_factory=list)
+
+    @property
+    def page(self) -> Path:
+        return self.output / "index.html"
+
+    def all(self, arguments: Sequence[str], *, skip: Skip) -> int:
+        """Make the GIFs of every video; returns how many videos failed.
+
+        One video's GIFs lie in the output folder itself, those of several in a folder each, named
+        by stem. When the run is broken off, the page shows the videos that were finished.
+        """
+        sources = expand(arguments)
+        paths: list[Path] = []
+        for source in sources:
+            with skip(source):
+                paths.append(local(source, self.params, self.context))
+        try:
+            for path, name in zip(paths, folder_names(paths), strict=True):
+                with skip(str(path)):
+                    self._one(path, self.output if len(sources) == 1 else self.output / name)
+        finally:
+            if self.done:
+                write_page(self.output, self.done, self.ranker)
+        return len(sources) - len(self.done)
+
+    def _one(self, path: Path, folder: Path) -> None:
+        analysis = analyse(path, self.params, self.context)
+        moments = rank(analysis, self.ranker, self.context)
+        chosen = choose(analysis, moments, self.choice)
+        if not chosen:
+            raise ItemError("no_frames", "no moment fits --from, --to, --min-len and --max-len")
+        gifs = make_gifs(
+            analysis,
+            chosen,
+            folder,
+            self.options,
+            self.context,
+            ranker=self.ranker,
+            params=self.params,
+        )
+        self.done.append(Made(analysis, moments, gifs))

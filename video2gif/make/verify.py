@@ -1,0 +1,120 @@
+"""Is a GIF's receipt true? Everything it says is computed again from the video."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from video2gif.config import Params
+from video2gif.errors import ItemError
+from video2gif.items import Context, Item, Work, compute
+from video2gif.make.analysis import Ranker, analyse, file_digest, payload_of, rank
+from video2gif.make.gifs import LIBRARIES, params_digest
+from video2gif.make.receipt import Receipt, digest, extract
+from video2gif.make.render import read_rendered
+
+State = Literal["true", "false", "unknown"]
+
+_MAX_BYTES = 512_000_000
+_SCORE_TOLERANCE = 1e-4  # Scores may differ in the last digits from one CPU to another.
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement of a receipt, and whether it holds."""
+
+    what: str
+    state: State
+    found: str
+
+
+def verify(gif: Path, video: Path, ranker: Ranker, params: Params, context: Context) -> list[Check]:
+    """Check a GIF against the video it claims to come from.
+
+    The receipt is true when every check is; `unknown` means that it cannot be told here (another
+    model or other parameters). Raises `ItemError`: missing, receipt, too_large.
+    """
+    receipt, body = extract(_content(gif))
+    checks = [
+        _check("not altered since", receipt.body == digest(body), "the file without its receipt"),
+        _check("source", receipt.source == file_digest(video), f"sha256 of {video.name}"),
+    ]
+    if checks[-1].state == "false":
+        return checks
+    return [
+        *checks,
+        _rendered_again(receipt, video, context),
+        *_ranked_again(receipt, video, ranker, params, context),
+    ]
+
+
+def _content(gif: Path) -> bytes:
+    if not gif.is_file():
+        raise ItemError("missing", f"{gif}: no such file")
+    if gif.stat().st_size > _MAX_BYTES:
+        raise ItemError("too_large", f"{gif}: more than {_MAX_BYTES} bytes")
+    return gif.read_bytes()
+
+
+def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
+    """The same frames, encoded the same way, must give the same bytes."""
+    recipe = receipt.recipe
+    work = Work(
+        function="video2gif.make.render:work_again", params=asdict(recipe), libraries=LIBRARIES
+    )
+    item = Item(
+        id=f"gif:{receipt.body[:16]}",
+        inputs=(receipt.source,),
+        args={"path": str(video.resolve())},
+    )
+    what = f"span {recipe.start_s:.2f}–{recipe.end_s:.2f} s"
+    (outcome,) = compute("encode", work, [item], context)
+    try:
+        again = digest(read_rendered(payload_of(outcome, context)).content)
+    except ItemError as error:
+        return Check(what, "false", error.reason)
+    if again == receipt.body:
+        return Check(what, "true", "encoded again: the same bytes")
+    return Check(what, "false", "encoded again: other bytes (or another version of the encoder)")
+
+
+def _ranked_again(
+    receipt: Receipt, video: Path, ranker: Ranker, params: Params, context: Context
+) -> list[Check]:
+    same_params = receipt.params == params_digest(params)
+    same_model = receipt.model == ranker.digest
+    checks = [
+        Check(
+            "parameters",
+            _known(same_params),
+            "those of this project" if same_params else "others than this project's params.yaml",
+        ),
+        Check(
+            "model",
+            _known(same_model),
+            "the one used here"
+            if same_model
+            else f"another: {receipt.model[:16]}; name it with --ranker",
+        ),
+    ]
+    if not (same_params and same_model):
+        return [*checks, Check("score", "unknown", "needs the same model and parameters")]
+    return [*checks, _score(receipt, analyse(video, params, context), ranker, context)]
+
+
+def _score(receipt: Receipt, analysis: Any, ranker: Ranker, context: Context) -> Check:
+    for moment in rank(analysis, ranker, context):
+        if np.allclose((moment.start_s, moment.end_s), receipt.moment, atol=1e-6):
+            said = np.nan if receipt.score is None else receipt.score
+            same = np.allclose(moment.score, said, atol=_SCORE_TOLERANCE, equal_nan=True)
+            return _check("score", bool(same), f"{moment.score:.4f}, the receipt says {said:.4f}")
+    return Check("score", "false", "no such moment in the video")
+
+
+def _check(what: str, holds: bool, found: str) -> Check:
+    return Check(what, "true" if holds else "false", found)
+
+
+def _known(same: bool) -> State:
+    return "true" if same else "unknown"
