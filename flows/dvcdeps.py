@@ -23,9 +23,10 @@ from video2gif.stages import STAGES
 _PACKAGE = module_path("video2gif").parent
 _PYTHON = frozenset({".py", ".pyc"})
 _SECTIONS = frozenset(Params.__dataclass_fields__)
-# The runtime that every stage stands on; the manifest is named in params.yaml.
+# The runtime that every stage stands on; the manifest is named in params.yaml. Trained weights and
+# mean cubes lie in one folder, because `random:0` is no file that a dep could name.
 _ALWAYS = ("constraints.txt",)
-_EXTRA = {"download": ("${download.manifest}",)}
+_EXTRA = {"download": ("${download.manifest}",), "extract": ("weights",)}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import scipy.ndimage
 import torch
 from reference import c3d_numpy
 
-from video2gif.features.c3d import C3D, torch_network
+from video2gif.features import backends
+from video2gif.features.c3d import C3D, Dense
 from video2gif.features.preprocess import MEAN_BGR, network_input
 from video2gif.features.weights import ARCHITECTURE, Architecture, random_weights
 
@@ -119,13 +120,13 @@ def test_the_computed_input_of_fc6_fits_the_layers(clip: tuple[int, int, int]) -
 
 
 @pytest.fixture(scope="module")
-def fc6_of_pairs(network: C3D) -> tuple[np.ndarray, np.ndarray]:
+def fc6_of_pairs() -> tuple[np.ndarray, np.ndarray]:
     """fc6 of the clips (a, b) and of (c, a)."""
     clips = np.random.default_rng(2).integers(0, 256, (3, 2, 7, 7, 3), np.uint8)
     clips = clips.repeat(8, axis=1).repeat(16, axis=2).repeat(16, axis=3)
     mean = np.array(MEAN_BGR, np.float32).reshape(1, 1, 1, 3)
-    forward = torch_network(network, threads=1)
-    ab, ca = (forward(network_input(clips[pair], mean)) for pair in ([0, 1], [2, 0]))
+    forward = backends.forward("torch-fp32", "clips", random_weights(0), threads=1)
+    ab, ca = forward(network_input(clips[pair], mean) for pair in ([0, 1], [2, 0]))
     return ab, ca
 
 
@@ -144,3 +145,39 @@ def test_random_weights_tell_clips_apart(fc6_of_pairs: tuple[np.ndarray, np.ndar
     assert 0.2 < (fc6 > 0).mean() < 0.8
     assert 1 < fc6.max() < 5000
     assert (unit @ unit.T)[~np.eye(3, dtype=bool)].max() < 0.999
+
+
+# --- dense ---
+
+
+@pytest.fixture(scope="module")
+def narrow() -> C3D:
+    return C3D.with_weights(random_weights(3, NARROW), NARROW)
+
+
+def test_a_stretch_of_one_clip_has_the_clips_features(narrow: C3D) -> None:
+    x = torch.randn(2, 3, *NARROW.clip)
+    torch.testing.assert_close(Dense(narrow)(x), narrow(x))
+
+
+def test_dense_features_are_fc6_of_two_steps_of_the_shared_convolutions(narrow: C3D) -> None:
+    """Row k comes from steps k and k + 1 of the stretch's conv5b: pool5 and fc6 in numpy."""
+    x = torch.randn(1, 3, 48, *NARROW.clip[1:])
+    dense = Dense(narrow)
+    found = dense(x).numpy()
+    assert found.shape == (5, 7)
+    conv5b = dense.convolutions(x)[0].numpy()
+    weights = random_weights(3, NARROW)
+    for k in range(5):
+        pooled = c3d_numpy.pool(conv5b[:, k : k + 2].astype(np.float64), (2, 2, 2), up=True)
+        expected = np.maximum(weights["fc6.weight"] @ pooled.ravel() + weights["fc6.bias"], 0)
+        np.testing.assert_allclose(found[k], expected, atol=TOLERANCE * np.abs(expected).max())
+
+
+def test_clips_in_the_middle_of_a_stretch_do_not_depend_on_where_it_starts(narrow: C3D) -> None:
+    """Convolutions reach 30 frames: a clip 32 frames from both ends sees no padding."""
+    x = torch.randn(1, 3, 104, *NARROW.clip[1:])
+    dense = Dense(narrow)
+    whole, later = dense(x), dense(x[:, :, 8:])
+    torch.testing.assert_close(whole[5:7], later[4:6])
+    assert not torch.allclose(whole[1], later[0])

@@ -1,6 +1,6 @@
 """Extraction: clips of decoded videos, batches that do not matter, and the stage's tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,13 +11,14 @@ import pytest
 from video2gif.config import Extract, Params
 from video2gif.errors import ItemError, TooManyFailed, UserError
 from video2gif.features import extract
+from video2gif.features.backends import Forward, Mode
 from video2gif.features.extract import (
     Features,
     clip_features,
     extraction,
     mirrored,
     read_features,
-    video_clips,
+    video_pieces,
 )
 from video2gif.features.preprocess import load_mean
 from video2gif.items import Context, Counts, ItemStore, ProcessMapper, write_arrays
@@ -34,7 +35,13 @@ from video2gif.media.encode import write_video
 from video2gif.stages.extract import run
 
 CHOSEN = Extract(
-    weights="random:0", mean="channel", clip_stride=16, mirror=False, max_failed_fraction=0.5
+    weights="random:0",
+    mean="channel",
+    clip_stride=16,
+    mirror=False,
+    mode="clips",
+    backend="torch-fp32",
+    max_failed_fraction=0.5,
 )
 
 
@@ -64,29 +71,42 @@ def test_clips_hold_the_decoded_frames_at_their_starts(video: Path) -> None:
             cv2.resize(frame.to_ndarray(format="bgr24"), (171, 128))[8:120, 29:141]
             for _, frame in decoder.frames()
         ]
-    found = list(video_clips(video, [3, 11, 24]))
+    found = list(video_pieces(video, [(3, 19), (11, 27), (24, 40)]))
     assert len(found) == 3
     for start, clip in zip([3, 11, 24], found, strict=True):
         np.testing.assert_array_equal(clip, frames[start : start + 16])
 
 
 def test_without_clips_nothing_is_opened(tmp_path: Path) -> None:
-    assert list(video_clips(tmp_path / "nowhere.mp4", [])) == []
+    assert list(video_pieces(tmp_path / "nowhere.mp4", [])) == []
 
 
 def test_a_video_shorter_than_its_segments_is_an_item_error(video: Path) -> None:
     with pytest.raises(ItemError, match="40 frames decoded"):
-        list(video_clips(video, [0, 30]))
+        list(video_pieces(video, [(0, 16), (30, 46)]))
 
 
 # --- batches ---
 
 
-def fake_network(x_BCTHW: np.ndarray) -> np.ndarray:
+BATCH = 2
+
+
+def fake_fc6(x_BCTHW: np.ndarray) -> np.ndarray:
     """4096 sums over the clip, each weighted differently left to right."""
-    assert x_BCTHW.shape == (extract.BATCH, 3, 16, 112, 112)
     columns = x_BCTHW.mean(axis=(1, 2, 3)).astype(np.float64)
     return (columns @ np.random.default_rng(0).random((112, 4096))).astype(np.float32)
+
+
+def fake_network(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for x_BCTHW in batches:
+        assert x_BCTHW.shape == (BATCH, 3, 16, 112, 112)
+        yield fake_fc6(x_BCTHW)
+
+
+def eager_network(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Reads all of its input before it gives anything back, as a pipeline may."""
+    yield from list(fake_network(batches))
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +115,11 @@ def some_clips() -> list[np.ndarray]:
     return list(rng.integers(0, 256, (5, 16, 112, 112, 3), np.uint8))
 
 
-def features_of(clips: list[np.ndarray], *, mirror: bool = False) -> np.ndarray:
-    return clip_features(clips, network=fake_network, mean_THWC=load_mean("channel"), mirror=mirror)
+def features_of(
+    clips: list[np.ndarray], *, mirror: bool = False, network: Forward = fake_network
+) -> np.ndarray:
+    mean = load_mean("channel")
+    return clip_features(clips, network=network, mean_THWC=mean, mirror=mirror, batch=BATCH)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -107,6 +130,8 @@ def test_every_clip_gets_its_row_whatever_the_batches(
     together = features_of(some_clips[:count])
     assert together.dtype == np.float16
     np.testing.assert_array_equal(together, alone)
+    ahead = features_of(some_clips[:count], network=eager_network)
+    np.testing.assert_array_equal(ahead, alone)
 
 
 def test_no_clips_give_no_rows() -> None:
@@ -135,11 +160,62 @@ def test_fc6_beyond_float16_is_an_item_error(some_clips: list[np.ndarray]) -> No
         with pytest.raises(ItemError, match="float16") as caught:
             clip_features(
                 some_clips[:1],
-                network=lambda x, v=value: np.full((len(x), 4096), v, np.float32),
+                network=lambda batches, v=value: (
+                    np.full((len(x), 4096), v, np.float32) for x in batches
+                ),
                 mean_THWC=load_mean("channel"),
                 mirror=False,
+                batch=BATCH,
             )
         assert caught.value.cause == "overflow"
+
+
+# --- dense ---
+
+
+def mean_network(mode: Mode) -> Forward:
+    """Features that say which frames a clip holds: their mean, 4096 times."""
+
+    def forward(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for x in batches:
+            firsts = range(0, x.shape[2] - 15, 8) if mode == "dense" else [0]
+            rows = [x[:, :, first : first + 16].mean(axis=(1, 2, 3, 4)) for first in firsts]
+            yield np.repeat(np.concatenate(rows)[:, None], 4096, axis=1)
+
+    return forward
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("stride", [8, 16])
+def test_dense_features_stand_for_the_same_clips(
+    stride: int, mirror: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments longer than a stretch, of one clip, of none: the same rows in both modes."""
+    write_video(tmp_path / "film.mp4", film(190, seed=2), fps=10)
+    monkeypatch.setattr(extract, "_network", lambda *args: mean_network(args[-1]))
+    found = {}
+    for mode in ("clips", "dense"):
+        extract.work(
+            out=tmp_path / mode,
+            params={
+                "clip_stride": stride,
+                "mirror": mirror,
+                "mode": mode,
+                "backend": "torch-fp32",
+                "weights": "",
+                "mean": "",
+            },
+            path=str(tmp_path / "film.mp4"),
+            segments=[(0, 150), (150, 155), (155, 172), (172, 190)],
+            weights="random:0",
+            mean="channel",
+        )
+        found[mode] = read_features((tmp_path / mode).read_bytes())
+    n_clips = {8: [17, 0, 1, 1], 16: [9, 0, 1, 1]}[stride]
+    assert found["clips"].n_clips.tolist() == found["dense"].n_clips.tolist() == n_clips
+    assert len(found["dense"].fc6) == sum(n_clips)
+    np.testing.assert_allclose(found["dense"].fc6, found["clips"].fc6, rtol=2e-3)
+    assert len(np.unique(found["clips"].fc6[:, 0])) > sum(n_clips) / 2
 
 
 # --- items ---
@@ -148,10 +224,9 @@ def test_fc6_beyond_float16_is_an_item_error(some_clips: list[np.ndarray]) -> No
 def test_features_are_read_back_by_segment(tmp_path: Path) -> None:
     fc6 = np.arange(3 * 4, dtype=np.float16).reshape(3, 4)
     out = tmp_path / "item"
-    write_arrays(out, {"fc6": fc6, "n_clips": np.array([2, 0, 1], np.int32)}, {"backend": "x"})
+    write_arrays(out, {"fc6": fc6, "n_clips": np.array([2, 0, 1], np.int32)}, {})
     found = read_features(out.read_bytes())
     assert [part.tolist() for part in found.by_segment] == [fc6[:2].tolist(), [], fc6[2:].tolist()]
-    assert found.backend == "x"
     assert [len(part) for part in Features.none(2).by_segment] == [0, 0]
 
 
@@ -164,7 +239,8 @@ def test_an_items_key_follows_bytes_segments_and_params_but_not_paths(tmp_path: 
     assert key() == key(name="elsewhere")
     other_stride = Extract(**{**vars(CHOSEN), "clip_stride": 8})
     other_seed = Extract(**{**vars(CHOSEN), "weights": "random:1"})
-    keys = [key(), key(sha256="b"), key(end=17), key(other_stride), key(other_seed)]
+    dense = Extract(**{**vars(CHOSEN), "mode": "dense"})
+    keys = [key(), key(sha256="b"), key(end=17), key(other_stride), key(other_seed), key(dense)]
     assert len(set(keys)) == len(keys)
 
 
@@ -225,7 +301,9 @@ def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path) -> Non
     status = FEATURE_STATUS.read(layout.features / "status.parquet").set_index("video_id")
     assert status["status"].tolist() == ["ok", "ok", "quarantined"]
     assert status.at["wrong0", "reason"].startswith("not_media: ")
-    assert status.at["good0", "backend"] == extract.BACKEND
+    assert status["backend"].tolist() == ["torch-fp32", "torch-fp32", ""]
+    assert status["mode"].tolist() == ["clips", "clips", ""]
+    assert status["cosine"].tolist()[:2] == [1.0, 1.0]
 
     shards = ShardReader(layout.features)
     rows = [

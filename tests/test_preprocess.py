@@ -2,6 +2,7 @@
 
 import bz2
 import io
+import itertools
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,13 @@ from video2gif.features.preprocess import (
     CROP,
     MEAN_BGR,
     clip_starts,
-    clips,
+    cut,
     load_mean,
     mean_digest,
     needed,
     network_input,
     small_frame,
+    stretches,
 )
 
 
@@ -110,30 +112,52 @@ starts_strategy = st.lists(st.integers(1, 40), max_size=6).map(lambda s: np.cums
 def test_streamed_clips_equal_slices(starts: list[int], spare: int) -> None:
     n_frames = (starts[-1] + 16 if starts else 0) + spare
     video = np.arange(n_frames)
-    wanted = list(needed(starts))
+    spans = [(start, start + 16) for start in starts]
+    wanted = list(needed(spans))
     frames = (
         np.array(frame) if i < len(wanted) and wanted[i] else None for i, frame in enumerate(video)
     )
-    found = list(clips(frames, starts))
+    found = list(cut(frames, spans))
     assert [clip.tolist() for clip in found] == [video[s : s + 16].tolist() for s in starts]
 
 
 def test_a_frame_is_needed_only_inside_a_clip() -> None:
     expected = np.zeros(60, bool)
     expected[2:18] = expected[10:26] = expected[44:60] = True
-    np.testing.assert_array_equal(list(needed([2, 10, 44])), expected)
+    np.testing.assert_array_equal(list(needed([(2, 18), (10, 26), (44, 60)])), expected)
 
 
 def test_reading_stops_after_the_last_clip() -> None:
     frames = iter(np.zeros((100, 1)))
-    assert len(list(clips(frames, [0, 16]))) == 2
+    assert len(list(cut(frames, [(0, 16), (16, 32)]))) == 2
     assert len(list(frames)) == 68
 
 
 def test_a_video_that_ends_inside_a_clip_is_an_item_error() -> None:
     with pytest.raises(ItemError, match="40 frames decoded, but a clip needs 48") as caught:
-        list(clips(iter(np.zeros((40, 1))), [0, 16, 32]))
+        list(cut(iter(np.zeros((40, 1))), [(0, 16), (16, 32), (32, 48)]))
     assert caught.value.cause == "decode"
+
+
+@given(st.integers(0, 50), st.integers(0, 400))
+def test_stretches_hold_every_clip_of_stride_8_once(start: int, length: int) -> None:
+    found = stretches(start, start + length)
+    held = [first + 8 * k for first, last in found for k in range((last - first) // 8 - 1)]
+    assert held == list(clip_starts(start, start + length, stride=8))
+    for first, last in found:
+        assert (last - first) % 8 == 0
+        assert 16 <= last - first <= 96
+        assert start <= first
+        assert last <= start + length
+
+
+@given(st.lists(st.integers(0, 150), max_size=5))
+def test_streamed_stretches_equal_slices(lengths: list[int]) -> None:
+    edges = np.cumsum([0, *lengths]).tolist()
+    spans = [s for a, b in itertools.pairwise(edges) for s in stretches(a, b)]
+    video = np.arange(edges[-1])
+    found = list(cut((np.array(frame) for frame in video), spans))
+    assert [piece.tolist() for piece in found] == [video[a:b].tolist() for a, b in spans]
 
 
 # --- mean cubes ---

@@ -60,10 +60,18 @@ class Match:
 class Segment:
     """Shots, then segments of bounded length that tile the video."""
 
-    method: Literal["shots"]
+    method: Literal["shots", "transnetv2", "kts"]
+    """`shots`: PySceneDetect's detectors. `kts`: these, each shot divided where its content
+    changes (kernel temporal segmentation). `transnetv2`: a network's shots (optional extra)."""
     detector: Literal["content", "adaptive"]
     threshold: float
     """PySceneDetect's threshold of the chosen detector (content 27, adaptive 3)."""
+    gradual: bool
+    """Whether fades and dissolves end a shot as well (`shots` and `kts`)."""
+    transnetv2_threshold: float
+    """Probability from which a frame is part of a transition, in (0, 1)."""
+    kts_penalty: float
+    """Weight of the number of parts (vmax in the method's public code); more gives fewer."""
     min_shot_frames: int
     """PySceneDetect's min_scene_len, frames."""
     max_len_s: float
@@ -104,6 +112,13 @@ class Extract:
     """Frames from the start of one clip to the next inside a segment (the paper: 8)."""
     mirror: bool
     """Average each clip's fc6 with that of its mirror image."""
+    mode: Literal["clips", "dense"]
+    """`clips`: each on its own, as in the paper. `dense`: convolutions shared along a segment."""
+    backend: Literal[
+        "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16", "auto"
+    ]
+    """How C3D runs; all but the reference, torch-fp32, give slightly other features. `auto`: the
+    fastest here, so that another machine may give other bits."""
     max_failed_fraction: float
 
 
@@ -246,6 +261,8 @@ def _check_ranges(params: Params, *, where: str) -> None:
         ("match.min_confidence", fraction, "in [0, 1]"),
         ("segment.threshold", positive, "above 0"),
         ("segment.max_len_s", positive, "above 0"),
+        ("segment.transnetv2_threshold", lambda v: 0 < v < 1, "in (0, 1)"),
+        ("segment.kts_penalty", lambda v: v >= 0, "0 or more"),
         ("segment.min_shot_frames", lambda v: v >= 0, "0 or more"),
         ("segment.min_len_frames", positive, "above 0"),
         ("label.positive_overlap", lambda v: 0 < v <= 1, "in (0, 1]"),
@@ -275,6 +292,11 @@ def _check_ranges(params: Params, *, where: str) -> None:
         value = getattr(getattr(params, section), name)
         if not holds(value):
             raise UserError(f"{where}: {dotted} = {value!r} must be {domain}")
+    if params.extract.mode == "dense" and params.extract.clip_stride % 8:
+        raise UserError(
+            f"{where}: extract.clip_stride = {params.extract.clip_stride} must be a multiple of 8"
+            " in extract.mode dense: a step of its convolutions is 8 frames"
+        )
     held_out = params.label.validation_fraction + params.label.test_fraction
     if held_out >= 1:
         raise UserError(

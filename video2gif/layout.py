@@ -210,7 +210,14 @@ FEATURES = Table(
 
 FEATURE_STATUS = Table(
     "features/status",
-    _schema(video_id=_TEXT, status=_TEXT, reason=_TEXT, backend=_TEXT),
+    _schema(
+        video_id=_TEXT,
+        status=_TEXT,
+        reason=_TEXT,
+        backend=_TEXT,  # "" unless ok, as the next
+        mode=_TEXT,  # clips | dense: all rows the same, or ""
+        cosine=_REAL,  # smallest of the backend's to torch-fp32's features, on its warm-up
+    ),
     ("video_id",),
 )
 

@@ -4,7 +4,7 @@ Shapes carry a legend: B clips, C channels, T frames, H rows, W columns.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -48,15 +48,27 @@ class C3D(nn.Sequential):
         return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
-def torch_network(network: C3D, *, threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The network as a function of arrays: x_BCTHW float32 → fc6 float32 (B, 4096)."""
-    torch.set_num_threads(threads)
+class Dense(nn.Module):
+    """The same network over a stretch of frames, its convolutions shared by all clips in it.
 
-    def forward(x_BCTHW: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return network(torch.from_numpy(x_BCTHW)).numpy()
+    x_BCTHW of T frames, T a multiple of 8 → (B · (T / 8 - 1), 4096): fc6 of the clips that start at
+    frames 0, 8, 16, … pool1 to pool4 leave T / 8 steps, and pool5 takes two of them for each clip.
+    A clip inside a stretch sees its neighbours where one on its own sees the padding's zeros: these
+    are other features, except for a stretch of 16 frames.
+    """
 
-    return forward
+    def __init__(self, c3d: C3D) -> None:
+        super().__init__()
+        layers = dict(c3d.named_children())
+        last = list(layers).index("pool5")
+        self.convolutions = nn.Sequential(*list(layers.values())[:last])
+        self.pool5 = nn.MaxPool3d((2, 2, 2), stride=(1, 2, 2), ceil_mode=True)
+        self.fc6, self.relu6 = layers["fc6"], layers["relu6"]
+
+    def forward(self, x_BCTHW: torch.Tensor) -> torch.Tensor:
+        pooled_BTCHW = self.pool5(self.convolutions(x_BCTHW)).transpose(1, 2)
+        fc6: torch.Tensor = self.relu6(self.fc6(pooled_BTCHW.flatten(2)))
+        return fc6.flatten(0, 1)
 
 
 def _pool(group: int) -> nn.Module:

@@ -1,13 +1,13 @@
-"""fc6 features of one video's segments: decode once, cut clips, run C3D.
+"""fc6 features of one video's segments: decode once, cut clips or stretches, run C3D.
 
-Only the result grows with the video (8 KB a clip): 16 small frames wait for their clip, `BATCH`
-clips for the network. One thread in each worker: the result is the same whatever their number.
+Only the result grows with the video (8 KB a clip): small frames wait for their clip, clips for
+their batch. One thread in each worker: the result is the same whatever their number.
 """
 
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,42 +19,42 @@ from av.video.reformatter import VideoReformatter
 
 from video2gif.config import Extract
 from video2gif.errors import ItemError
+from video2gif.features import backends, warmup
 from video2gif.features import weights as c3d_weights
+from video2gif.features.backends import Forward, Mode
 from video2gif.features.preprocess import (
+    CLIP_FRAMES,
+    STEP,
+    Span,
     clip_starts,
-    clips,
+    cut,
     load_mean,
     located_mean,
     mean_digest,
     needed,
     network_input,
     small_frame,
+    stretches,
 )
-from video2gif.items import Item, Work, read_arrays, write_arrays
+from video2gif.features.warmup import Chosen
+from video2gif.items import Context, Item, Work, read_arrays, write_arrays
 from video2gif.media.decode import Decoder
 from video2gif.sandbox import Limits
-
-BACKEND = "torch-fp32"
-
-# Two clips at once are 1.4 × as fast as one, four no faster. The last batch is filled up, so that
-# every clip meets the same arithmetic whatever its neighbours are.
-BATCH = 2
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.
 _LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 
-Network = Callable[[np.ndarray], np.ndarray]
-"""x_BCTHW float32 (B, 3, 16, 112, 112) → fc6 float32 (B, 4096), after ReLU."""
-
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features by one choice of weights, mean and clips: the work, and its items."""
+    """Features by one choice of weights, mean, clips and backend: the work, and its items."""
 
     work: Work
     weights: str
     mean: str
+    backend: Chosen
+    mode: Mode
 
     def item(self, item_id: str, *, sha256: str, path: Path, spans: np.ndarray) -> Item:
         """A video with its segments: int (n, 2) frames [start, end), ascending."""
@@ -71,24 +71,35 @@ class Extraction:
         )
 
 
-def extraction(chosen: Extract, *, root: Path) -> Extraction:
+def extraction(chosen: Extract, *, root: Path, context: Context | None = None) -> Extraction:
     """What params.yaml's `extract` asks for; relative paths in it start at `root`.
 
-    Raises `UserError` for weights or a mean cube that cannot be used.
+    `context`: where another backend than the reference is warmed up. Raises `UserError` for
+    weights, a mean cube or a backend that cannot be used.
     """
     weights, mean = c3d_weights.located(chosen.weights, root), located_mean(chosen.mean, root)
+    digest = c3d_weights.digest(weights)
+    backend = warmup.choose(chosen, weights=weights, digest=digest, context=context)
+    library = backend.name.partition("-")[0]
     work = Work(
         function=f"{__name__}:work",
         params={
-            "weights": c3d_weights.digest(weights),
+            "weights": digest,
             "mean": mean_digest(mean),
             "clip_stride": chosen.clip_stride,
             "mirror": chosen.mirror,
+            "mode": chosen.mode,
+            "backend": backend.name,
         },
-        libraries=("av", "numpy", "opencv-python", "torch"),
-        limits=_LIMITS,
+        libraries=(
+            "av",
+            "numpy",
+            "opencv-python",
+            "openvino" if library == "openvino" else "torch",
+        ),
+        limits=warmup.LIMITS if library == "cuda" else _LIMITS,
     )
-    return Extraction(work, weights, mean)
+    return Extraction(work, weights, mean, backend, chosen.mode)
 
 
 @dataclass(frozen=True)
@@ -99,13 +110,12 @@ class Features:
     """float16 (n, 4096), the clips of the first segment first."""
     n_clips: np.ndarray
     """int64 (segments,); 0 for one shorter than a clip, which stays unscored."""
-    backend: str
 
     @classmethod
     def none(cls, n_segments: int) -> "Features":
         """Those of a video that failed."""
         n_fc6 = c3d_weights.ARCHITECTURE.n_fc6
-        return cls(np.zeros((0, n_fc6), np.float16), np.zeros(n_segments, np.int64), "")
+        return cls(np.zeros((0, n_fc6), np.float16), np.zeros(n_segments, np.int64))
 
     @property
     def by_segment(self) -> list[np.ndarray]:
@@ -115,8 +125,8 @@ class Features:
 
 def read_features(payload: bytes) -> Features:
     """The features in an item's payload."""
-    arrays, notes = read_arrays(payload)
-    return Features(arrays["fc6"], arrays["n_clips"].astype(np.int64), notes["backend"])
+    arrays, _ = read_arrays(payload)
+    return Features(arrays["fc6"], arrays["n_clips"].astype(np.int64))
 
 
 def work(
@@ -131,47 +141,98 @@ def work(
     """Write `fc6` float16 (n, 4096), clips in order of time, and `n_clips` of each segment.
 
     `segments` are [start, end) frames, ascending; one under 16 frames gets no clip. `params` has
-    clip_stride, mirror, and the digests of what `weights` and `mean` name (they make the key).
-    Raises `ItemError`: what the decoder raises; decode if the video ends before its last clip;
-    overflow if the weights drive fc6 out of float16's range.
+    clip_stride, mirror, mode, backend, and the digests of what `weights` and `mean` name (they make
+    the key). Raises `ItemError`: what the decoder raises; decode if the video ends before its last
+    clip; overflow if the weights drive fc6 out of float16's range.
     """
-    starts = [clip_starts(*segment, stride=params["clip_stride"]) for segment in segments]
-    fc6 = clip_features(
-        video_clips(Path(path), list(itertools.chain(*starts))),
-        network=_network(weights, params["weights"]),
-        mean_THWC=_mean(mean, params["mean"]),
-        mirror=params["mirror"],
-    )
-    n_clips = np.array([len(of_segment) for of_segment in starts], np.int32)
-    write_arrays(out, {"fc6": fc6, "n_clips": n_clips}, {"backend": BACKEND})
+    stride, mode = params["clip_stride"], params["mode"]
+    clips = [clip_starts(*segment, stride=stride) for segment in segments]
+    network = _network(weights, params["weights"], params["backend"], mode)
+    mean_THWC = _mean(mean, params["mean"])
+    if mode == "dense":
+        spans = [[*stretches(*segment)] for segment in segments]
+        pieces = video_pieces(Path(path), list(itertools.chain(*spans)))
+        every_8 = dense_features(
+            pieces, network=network, mean_THWC=mean_THWC, mirror=params["mirror"]
+        )
+        fc6 = every_8[_kept(segments, stride)]
+    else:
+        starts = list(itertools.chain(*clips))
+        fc6 = clip_features(
+            video_pieces(Path(path), [(start, start + CLIP_FRAMES) for start in starts]),
+            network=network,
+            mean_THWC=mean_THWC,
+            mirror=params["mirror"],
+            batch=backends.batch_size(params["backend"], mode),
+        )
+    n_clips = np.array([len(of_segment) for of_segment in clips], np.int32)
+    write_arrays(out, {"fc6": fc6, "n_clips": n_clips})
 
 
-def video_clips(path: Path, starts: Sequence[int]) -> Iterator[np.ndarray]:
-    """The clips that start at these frames, uint8 (16, 112, 112, 3), from one decode."""
-    if not starts:
+def video_pieces(path: Path, spans: Sequence[Span]) -> Iterator[np.ndarray]:
+    """These frames of a video, uint8 (end - start, 112, 112, 3) each, from one decode."""
+    if not spans:
         return
     with Decoder(path) as decoder:
-        yield from clips(_small_frames(decoder, starts), starts)
+        yield from cut(_small_frames(decoder, spans), spans)
 
 
 def clip_features(
-    clips_THWC: Iterable[np.ndarray], *, network: Network, mean_THWC: np.ndarray, mirror: bool
+    clips_THWC: Iterable[np.ndarray],
+    *,
+    network: Forward,
+    mean_THWC: np.ndarray,
+    mirror: bool,
+    batch: int,
 ) -> np.ndarray:
-    """uint8 clips (16, 112, 112, 3) → fc6 float16 (n, 4096).
+    """uint8 clips (16, 112, 112, 3) → fc6 float16 (n, 4096), `batch` at once.
 
     With `mirror`, the mean of a clip's fc6 and of its mirror image's.
     """
+    counts: list[int] = []  # Of the batches that the network has read so far.
 
-    def forward(batch: list[np.ndarray]) -> np.ndarray:
-        filled = np.stack(batch + batch[-1:] * (BATCH - len(batch)))
-        x_BCTHW = network_input(filled, mean_THWC)
-        fc6 = network(x_BCTHW)
-        if mirror:
-            fc6 = (fc6 + network(mirrored(x_BCTHW))) / 2
-        return fc6[: len(batch)]
+    def inputs() -> Iterator[np.ndarray]:
+        for clips in _batches(clips_THWC, batch):
+            counts.append(len(clips))
+            filled = np.stack(clips + clips[-1:] * (batch - len(clips)))
+            yield network_input(filled, mean_THWC)
 
-    parts = [_to_float16(forward(batch)) for batch in _batches(clips_THWC, BATCH)]
-    return np.concatenate(parts) if parts else np.zeros((0, c3d_weights.ARCHITECTURE.n_fc6), "f2")
+    found = _run(network, inputs(), mirror)
+    return _joined(fc6[: counts[number]] for number, fc6 in enumerate(found))
+
+
+def dense_features(
+    stretches_THWC: Iterable[np.ndarray], *, network: Forward, mean_THWC: np.ndarray, mirror: bool
+) -> np.ndarray:
+    """uint8 stretches (T, 112, 112, 3) → fc6 float16 of their clips at every 8th frame, (n, 4096).
+
+    A mean cube is averaged over its frames: a stretch has more of them, and no 16 are its clip's.
+    """
+    mean_HWC = mean_THWC.mean(axis=0)
+    inputs = (network_input(piece[None], mean_HWC) for piece in stretches_THWC)
+    return _joined(_run(network, inputs, mirror))
+
+
+def _run(network: Forward, inputs: Iterable[np.ndarray], mirror: bool) -> Iterator[np.ndarray]:
+    if not mirror:
+        yield from network(inputs)
+        return
+    both = network(itertools.chain.from_iterable((x, mirrored(x)) for x in inputs))
+    for fc6 in both:
+        yield (fc6 + next(both)) / 2
+
+
+def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
+    found = [_to_float16(part) for part in parts]
+    return np.concatenate(found) if found else np.zeros((0, c3d_weights.ARCHITECTURE.n_fc6), "f2")
+
+
+def _kept(segments: Iterable[Span], stride: int) -> np.ndarray:
+    """Which of the clips at every 8th frame of the segments have the stride asked for, bool."""
+    counts = [len(clip_starts(*segment, stride=STEP)) for segment in segments]
+    return np.concatenate(
+        [np.arange(n) % (stride // STEP) == 0 for n in counts] or [np.ones(0, bool)]
+    )
 
 
 def mirrored(x_BCTHW: np.ndarray) -> np.ndarray:
@@ -182,9 +243,9 @@ def mirrored(x_BCTHW: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(x_BCTHW[..., ::-1], 1, -1)).transpose(0, 4, 1, 2, 3)
 
 
-def _small_frames(decoder: Decoder, starts: Sequence[int]) -> Iterator[np.ndarray | None]:
+def _small_frames(decoder: Decoder, spans: Sequence[Span]) -> Iterator[np.ndarray | None]:
     reformatter = VideoReformatter()  # Shared: a new one for each frame rebuilds its tables.
-    for is_needed, (_, frame) in zip(needed(starts), decoder.frames(), strict=False):
+    for is_needed, (_, frame) in zip(needed(spans), decoder.frames(), strict=False):
         if is_needed:
             yield small_frame(reformatter.reformat(frame, format="bgr24").to_ndarray())
         else:
@@ -207,12 +268,10 @@ def _batches(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray
 
 # Kept for the life of a worker; the digest is part of the key so that a changed file is read anew.
 @lru_cache(maxsize=1)
-def _network(spec: str, digest: str) -> Network:
+def _network(spec: str, digest: str, backend: backends.Name, mode: Mode) -> Forward:
     del digest
-    from video2gif.features.c3d import C3D, torch_network  # torch takes a second to import.
-
     cv2.setNumThreads(1)
-    return torch_network(C3D.with_weights(c3d_weights.load(spec)), threads=1)
+    return backends.forward(backend, mode, c3d_weights.load(spec), threads=1)
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ Arrays carry a legend: T frames, H rows, W columns, C channels (always B,G,R).
 import bz2
 import hashlib
 import io
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,9 +23,14 @@ from video2gif.errors import ItemError, UserError
 
 CHANNEL = "channel"
 CLIP_FRAMES = 16
+STEP = 8  # Frames of one step of conv5b: pool2 to pool4 halve time three times.
+MAX_STRETCH = 96  # 11 clips; conv1a's output of one takes 308 MB.
 ROWS, COLUMNS = 128, 171
 CROP = (slice(8, 120), slice(29, 141))  # 112×112, as the authors' centre crop falls on 128×171.
 MEAN_BGR = (90.25, 97.66, 101.41)  # Channel means of the published Sports-1M cube.
+
+Span = tuple[int, int]
+"""Frames [start, end)."""
 
 _MEAN_TOLERANCE = 25.0  # Means of other data sets lie within 6 of MEAN_BGR; 0–1 or R,G,B do not.
 
@@ -46,37 +52,51 @@ def small_frame(bgr_HWC: np.ndarray) -> np.ndarray:
     return cv2.resize(bgr_HWC, (COLUMNS, ROWS), interpolation=cv2.INTER_LINEAR)[CROP]
 
 
-def clips(frames: Iterable[np.ndarray | None], starts: Sequence[int]) -> Iterator[np.ndarray]:
-    """Cut small frames into clips, uint8 (16, 112, 112, 3), holding 16 frames at a time.
+def stretches(start_frame: int, end_frame: int) -> list[Span]:
+    """Stretches of a segment [start, end) for dense features, at most `MAX_STRETCH` frames each.
+
+    Each is a multiple of 8 frames long and holds the clips at its frames 0, 8, 16, …; the next one
+    starts 8 frames before its end, so that together they hold the clips of stride 8, each once.
+    """
+    n_clips = len(clip_starts(start_frame, end_frame, stride=STEP))
+    most = MAX_STRETCH // STEP - 1
+    return [
+        (start_frame + STEP * first, start_frame + STEP * (min(first + most, n_clips) + 1))
+        for first in range(0, n_clips, most)
+    ]
+
+
+def cut(frames: Iterable[np.ndarray | None], spans: Sequence[Span]) -> Iterator[np.ndarray]:
+    """Cut small frames into pieces, uint8 (end - start, 112, 112, 3), holding no more than one.
 
     `frames` yields every frame of the video from 0 on (None where `needed` says nobody looks);
-    `starts` ascends. Stops reading after the last clip. Raises `ItemError` if the video ends early.
+    starts and ends of `spans` ascend. Stops reading after the last one. Raises `ItemError` if the
+    video ends early.
     """
-    window: deque[np.ndarray | None] = deque(maxlen=CLIP_FRAMES)
-    waiting = deque(starts)
+    waiting = deque(spans)
     if not waiting:
         return
+    window: deque[np.ndarray | None] = deque(maxlen=max(end - start for start, end in spans))
     n_frames = 0
     for frame in frames:
         window.append(frame)
         n_frames += 1
-        if n_frames == waiting[0] + CLIP_FRAMES:
-            waiting.popleft()
-            yield np.stack([part for part in window if part is not None])
+        while n_frames == waiting[0][1]:
+            start, end = waiting.popleft()
+            held = itertools.islice(window, len(window) - (end - start), None)
+            yield np.stack([part for part in held if part is not None])
             if not waiting:
                 return
-    raise ItemError(
-        "decode", f"{n_frames} frames decoded, but a clip needs {waiting[0] + CLIP_FRAMES}"
-    )
+    raise ItemError("decode", f"{n_frames} frames decoded, but a clip needs {waiting[0][1]}")
 
 
-def needed(starts: Sequence[int]) -> Iterator[bool]:
-    """For every frame up to the last clip's end: whether some clip holds it."""
-    end = 0
-    for start in starts:
-        yield from (False for _ in range(end, start))
-        yield from (True for _ in range(max(end, start), start + CLIP_FRAMES))
-        end = start + CLIP_FRAMES
+def needed(spans: Sequence[Span]) -> Iterator[bool]:
+    """For every frame up to the end of the last span: whether some span holds it."""
+    done = 0
+    for start, end in spans:
+        yield from (False for _ in range(done, start))
+        yield from (True for _ in range(max(done, start), end))
+        done = max(done, end)
 
 
 def network_input(clips_BTHWC: np.ndarray, mean_THWC: np.ndarray) -> np.ndarray:

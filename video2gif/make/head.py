@@ -35,6 +35,12 @@ def write_head(
             f"extract.weights = {extract.weights}: the released head was trained on C3D's Sports-1M"
             " weights; import those first (`video2gif weights import FILE`) and name them there"
         )
+    if extract.mode != "clips":
+        raise UserError(
+            f"extract.mode = {extract.mode}: the released head was trained on clips that end in"
+            " zero padding; dense convolutions see past the edges of a clip and give it other features."
+            " Set extract.mode to clips"
+        )
     found = import_head(file, sha256=sha256)
     member = Ranker(HEAD_SHAPES["h1.weight"][1], _HIDDEN, dropout=0.0)
     member.load_state_dict(

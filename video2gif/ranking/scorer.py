@@ -31,6 +31,7 @@ def feature_source(extract: Extract, root: Path) -> dict[str, Any]:
         "mean": extract.mean if extract.mean == "channel" else _identity(extract.mean, root),
         "clip_stride": extract.clip_stride,
         "mirror": extract.mirror,
+        "mode": extract.mode,
     }
 
 
@@ -81,6 +82,12 @@ class Scorer:
         Stride and mirroring only change how well a segment is sampled and may differ.
         """
         trained = self.card["features"]
+        if trained.get("mode", "clips") != source["mode"]:
+            raise UserError(
+                f"{self.path}: trained on features of extract.mode {trained.get('mode', 'clips')},"
+                f" given {source['mode']}: dense convolutions see past the edges of a clip, so the"
+                " same clip has other features; use the same mode in params.yaml, or train again"
+            )
         for key in ("weights", "mean"):
             if trained[key] != source[key]:
                 raise UserError(

@@ -34,9 +34,9 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Features of all videos that have segments, packed into shards."""
     table = SEGMENTS.read(layout.segments)
     segments = {str(video_id): rows for video_id, rows in table.groupby("video_id", sort=True)}
-    chosen = extraction(params.extract, root=layout.root)
+    chosen = extraction(params.extract, root=layout.root, context=context)
     outcomes = compute(STAGE, chosen.work, _items(layout, chosen, segments), context)
-    _pack(layout, segments, outcomes, context)
+    _pack(layout, chosen, segments, outcomes, context)
     counts = Counts.of(outcomes)
     check_failed_fraction(
         STAGE,
@@ -62,7 +62,11 @@ def _items(layout: Layout, chosen: Extraction, segments: Segments) -> list[Item]
 
 
 def _pack(
-    layout: Layout, segments: Segments, outcomes: Sequence[Outcome], context: Context
+    layout: Layout,
+    chosen: Extraction,
+    segments: Segments,
+    outcomes: Sequence[Outcome],
+    context: Context,
 ) -> None:
     clear_folder(layout.features)
     shards = ShardWriter(layout.features)
@@ -81,7 +85,9 @@ def _pack(
                 "video_id": video_id,
                 "status": "ok" if outcome.ok else "quarantined",
                 "reason": outcome.reason,
-                "backend": found.backend,
+                "backend": chosen.backend.name if outcome.ok else "",
+                "mode": chosen.mode if outcome.ok else "",
+                "cosine": chosen.backend.cosine if outcome.ok else None,
             }
         )
     shards.close()

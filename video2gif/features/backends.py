@@ -1,0 +1,224 @@
+"""The ways to run C3D, behind one small interface: batches in, fc6 out, in order.
+
+`torch-fp32` is the reference. The others give other bits (bf16 keeps eight bits of a number), so
+the backend's name is part of every item's key and stands in the index. PyTorch and OpenVINO are
+imported only where they run.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from video2gif.features.weights import ARCHITECTURE, Architecture
+
+if TYPE_CHECKING:
+    import torch
+
+Name = Literal["torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16"]
+Mode = Literal["clips", "dense"]
+
+Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+"""x_BCTHW float32 … → fc6 float32 … after ReLU, one for each, in order.
+
+Clips (B, 3, 16, 112, 112) give (B, 4096), a dense stretch (1, 3, T, 112, 112) gives
+(T / 8 - 1, 4096). It may read some inputs ahead.
+"""
+
+REFERENCE: Name = "torch-fp32"
+NAMES: tuple[Name, ...] = (
+    REFERENCE,
+    "torch-bf16",
+    "openvino-fp32",
+    "openvino-bf16",
+    "cuda-bf16",
+)
+
+REMEDY = {
+    "openvino": "install it with pip install 'video2gif[openvino]'",
+    "cuda": "it needs an NVIDIA GPU and a CUDA build of torch",
+}
+
+_AHEAD = 2
+
+T = TypeVar("T")
+
+
+def batch_size(name: Name, mode: Mode) -> int:
+    """Clips a batch, the last one filled up: every clip meets the same arithmetic.
+
+    On a CPU two at once are 1.4 × as fast as one and four no faster; a GPU wants more. Stretches
+    differ in length and go one by one.
+    """
+    if mode == "dense":
+        return 1
+    return 32 if name.startswith("cuda") else 2
+
+
+def available() -> tuple[Name, ...]:
+    """The backends that can run in this process."""
+    found = [name for name in NAMES if name.startswith("torch")]
+    if find_spec("openvino"):
+        found += [name for name in NAMES if name.startswith("openvino")]
+    import torch
+
+    if torch.cuda.is_available():
+        found.append("cuda-bf16")
+    return tuple(found)
+
+
+def forward(
+    name: Name,
+    mode: Mode,
+    weights: Mapping[str, np.ndarray],
+    *,
+    threads: int,
+    architecture: Architecture = ARCHITECTURE,
+) -> Forward:
+    """C3D with these weights, ready to run on `threads` threads."""
+    import torch
+
+    from video2gif.features.c3d import C3D, Dense
+
+    torch.set_num_threads(threads)
+    c3d = C3D.with_weights(weights, architecture)
+    network = Dense(c3d) if mode == "dense" else c3d
+    device, _, precision = name.partition("-")
+    if device == "openvino":
+        return _openvino(network, mode, precision, threads=threads)
+    if precision == "bf16":
+        network = network.to(torch.bfloat16)
+    if device == "cuda":
+        return pipelined(network.to(torch.device("cuda")), torch.device("cuda"))
+    return _torch(network)
+
+
+def _torch(network: "torch.nn.Module") -> Forward:
+    import torch
+
+    dtype = next(network.parameters()).dtype
+
+    def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for x in batches:
+            with torch.inference_mode():
+                fc6 = network(torch.from_numpy(x).to(dtype)).float().numpy()
+            yield fc6
+
+    return run
+
+
+def _openvino(network: "torch.nn.Module", mode: Mode, precision: str, *, threads: int) -> Forward:
+    """Compiled with its weights frozen into it; in dense mode for stretches of any length."""
+    import openvino
+    import torch
+
+    frames = 16 if mode == "clips" else -1
+    n_clips = batch_size("openvino-fp32", mode)
+    example = torch.zeros(n_clips, 3, 32 if mode == "dense" else 16, 112, 112)
+    with torch.inference_mode():
+        model = openvino.convert_model(
+            network,
+            example_input=example,
+            input=openvino.PartialShape([n_clips, 3, frames, 112, 112]),
+        )
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # One process a core: pinned, all of them would sit on the first one.
+        "ENABLE_CPU_PINNING": False,
+    }
+    compiled = openvino.compile_model(model, "CPU", settings)
+
+    def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for x in batches:
+            # The answer lies in the network's own memory, which the next call overwrites.
+            yield compiled(np.ascontiguousarray(x))[0].copy()
+
+    return run
+
+
+def pipelined(network: "torch.nn.Module", device: "torch.device") -> Forward:
+    """Decoding, upload, network and download at once: the GPU works while the next batch comes.
+
+    Inputs are produced by a thread of their own and pass through pinned memory; results are
+    waited for one batch late.
+    """
+    import torch
+
+    parameter = next(network.parameters())
+    on_gpu = device.type == "cuda"
+
+    def start(x: np.ndarray) -> tuple["torch.Tensor", Any]:
+        host = torch.from_numpy(x)
+        host = host.pin_memory() if on_gpu else host
+        uploaded = host.to(device, non_blocking=True)
+        fc6 = network(uploaded.to(parameter.dtype)).float()
+        if not on_gpu:
+            return fc6, None
+        pinned = torch.empty(fc6.shape, dtype=fc6.dtype, pin_memory=True)
+        pinned.copy_(fc6, non_blocking=True)
+        done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        done.record()
+        return pinned, done
+
+    def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        started: deque[tuple[torch.Tensor, Any]] = deque()
+        for x in ahead(batches):
+            with torch.inference_mode():
+                started.append(start(x))
+            if len(started) == _AHEAD:
+                yield _finished(*started.popleft())
+        while started:
+            yield _finished(*started.popleft())
+
+    return run
+
+
+def _finished(fc6: "torch.Tensor", done: Any) -> np.ndarray:
+    if done is not None:
+        done.synchronize()
+    return fc6.numpy()
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items, produced by a thread that stays at most two in front; errors pass through.
+
+    A consumer that stops early stops the thread with its next item.
+    """
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(_AHEAD)
+    closed = threading.Event()
+
+    def put(item: T | None, error: BaseException | None) -> None:
+        while not closed.is_set():
+            try:
+                return ready.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put(item, None)
+                if closed.is_set():
+                    return
+        except BaseException as error:
+            put(None, error)
+        else:
+            put(None, StopIteration())
+
+    threading.Thread(target=produce, daemon=True).start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item  # type: ignore[misc]
+    finally:
+        closed.set()

@@ -1,0 +1,159 @@
+"""Which backend to run, by measurement: a warm-up of each, kept in the item store.
+
+It asks how fast each backend is here, and how near its features are to the reference's (cosine).
+The timings stay in the store; the backend's name and its cosine go into the index.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from video2gif.config import Extract
+from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.features import backends
+from video2gif.features import weights as c3d_weights
+from video2gif.features.backends import REFERENCE, Mode, Name
+from video2gif.items import Context, Item, Work, compute, read_arrays, write_arrays
+from video2gif.sandbox import Limits
+
+MIN_COSINE = 0.9999
+"""`auto` takes no backend whose features lie further from the reference's."""
+
+# CUDA reserves address space for all of the GPU's and the machine's memory.
+LIMITS = Limits(wall_s=900, memory_bytes=1 << 44)
+
+_ROUNDS = 3
+_CPU_FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"})
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A backend, and the smallest cosine of its features to the reference's on the warm-up."""
+
+    name: Name
+    cosine: float
+
+
+def choose(chosen: Extract, *, weights: str, digest: str, context: Context | None) -> Chosen:
+    """The backend that `extract.backend` names; `auto`: the fastest here.
+
+    Anything but the reference is warmed up first (once a machine and weights). Raises `UserError`
+    for one that this machine lacks.
+    """
+    if chosen.backend == REFERENCE:
+        return Chosen(REFERENCE, 1.0)
+    found = _measured(chosen.mode, weights, digest, context or Context.default())
+    if chosen.backend == "auto":
+        near = {name: one for name, one in found.items() if one["cosine"] >= MIN_COSINE}
+        best = max(near, key=lambda name: near[name]["per_s"])
+        return Chosen(best, near[best]["cosine"])
+    if chosen.backend not in found:
+        remedy = backends.REMEDY.get(chosen.backend.partition("-")[0], "")
+        raise UserError(
+            f"extract.backend = {chosen.backend} cannot run here: {remedy}; or set auto"
+        )
+    return Chosen(chosen.backend, found[chosen.backend]["cosine"])
+
+
+def _measured(
+    mode: Mode, weights: str, digest: str, context: Context
+) -> Mapping[Name, Mapping[str, float]]:
+    work_ = Work(
+        function=f"{__name__}:work",
+        params={"weights": digest, "mode": mode, "machine": machine(), "libraries": _libraries()},
+        limits=LIMITS,
+    )
+    item = Item(id="warm-up", inputs=(digest,), args={"weights": weights})
+    (outcome,) = compute("warm-up", work_, [item], context)
+    if not outcome.ok:
+        raise EnvironmentProblem(
+            f"the warm-up of extract.backend failed: {outcome.reason}; set it to {REFERENCE}"
+        )
+    return read_arrays(context.store.read(outcome.key))[1]  # type: ignore[return-value]
+
+
+def work(*, out: Path, params: dict[str, Any], weights: str) -> None:
+    """Notes of every available backend: `per_s` (clips or, in dense mode, stretches) and `cosine`.
+
+    Timed on one thread by CPU time where the CPU computes, as the extract stage runs it.
+    """
+    mode: Mode = params["mode"]
+    tensors = c3d_weights.load(weights)
+    notes: dict[str, dict[str, float]] = {}
+    reference: np.ndarray | None = None
+    for name in backends.available():
+        x = _warm_up_input(backends.batch_size(name, mode), frames=16 if mode == "clips" else 48)
+        run = backends.forward(name, mode, tensors, threads=1)
+        clock = time.perf_counter if name.startswith("cuda") else time.process_time
+        fc6 = next(run([x]))  # Compiles, and fills the caches.
+        seconds = min(_seconds(lambda run=run, x=x: list(run([x])), clock) for _ in range(_ROUNDS))
+        reference = fc6 if reference is None else reference
+        n = min(len(fc6), len(reference))
+        notes[name] = {"per_s": len(x) / seconds, "cosine": cosine(fc6[:n], reference[:n])}
+    write_arrays(out, {}, notes)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """The smallest cosine between rows of a and b, (n, 4096); 1 where both are zero."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    dots = (a * b).sum(axis=1)
+    return float(np.divide(dots, lengths, out=np.ones_like(dots), where=lengths > 0).min())
+
+
+def machine() -> str:
+    """What decides how fast a backend is and which instructions it uses."""
+    name, flags = platform.machine(), frozenset[str]()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() in ("flags", "Features"):
+                flags = frozenset(value.split()) & _CPU_FLAGS
+                break
+    except OSError:
+        pass
+    gpu = "gpu" if os.path.exists("/proc/driver/nvidia/version") else ""
+    return " ".join((name, *sorted(flags), gpu)).strip()
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in ("torch", "openvino"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def _warm_up_input(n_clips: int, *, frames: int) -> np.ndarray:
+    """Bars of several sizes that move, mean subtracted: float32 (n, 3, frames, 112, 112).
+
+    Not noise: features of noise are all alike, and would flatter every backend.
+    """
+    at = np.arange(112)
+    clips = []
+    for clip in range(n_clips):
+        phase = np.arange(frames)[:, None] * (clip + 1)
+        rows = np.sign(np.sin((at + phase) / (3 + clip)))[:, :, None]
+        columns = np.sign(np.sin((at - 2 * phase) / (5 + clip)))[:, None, :]
+        clips.append(
+            np.stack([60 * rows * columns, 40 * rows + 0 * columns, 50 * columns + 0 * rows])
+        )
+    x_BTHWC = np.stack(clips).astype(np.float32).transpose(0, 2, 3, 4, 1)
+    return np.ascontiguousarray(x_BTHWC).transpose(0, 4, 1, 2, 3)
+
+
+def _seconds(call: Any, clock: Any) -> float:
+    start = clock()
+    call()
+    return float(clock() - start)
