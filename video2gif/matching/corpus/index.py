@@ -38,6 +38,7 @@ _BUCKET = 32  # Hashes in a bucket, about.
 _BLOCK = 1 << 22  # Rows read at once.
 _SORTED_AT_ONCE = 1 << 25  # Rows of a table put in order in memory: 400 MB.
 _HITS = 1 << 18
+_MOST_RESIDENT = 2 << 30  # Bytes of mapped files, after which a search lets go of them.
 _MOST_ROWS = 1 << 32
 
 # A frame is kept when it differs from the last one kept by more than this, or is this much later.
@@ -87,8 +88,12 @@ class Index:
         self.bits: int = meta["bits"]
         self.planes: tuple[int, ...] = tuple(meta["planes"])
         self.source: str = meta["source"]
-        self.videos = pd.read_parquet(folder / "videos.parquet")
-        """video_id, first_row, start_s (on the corpus's clock), end_s (of the video)."""
+        videos = pd.read_parquet(folder / "videos.parquet")
+        self.video_ids: list[str] = videos.video_id.to_list()
+        self.starts_s = videos.start_s.to_numpy(np.float64)
+        """float64 (videos,): when each begins on the corpus's clock."""
+        self.ends_s = videos.end_s.to_numpy(np.float64)
+        """float64 (videos,): when each ends, on its own clock."""
         self._maps: list[mmap.mmap] = []
         self.time_s = self._mapped(folder / "time_s.f64", np.float64)
         """float64 (n,): when each row's frame appears, on the corpus's clock."""
@@ -99,28 +104,25 @@ class Index:
     def __len__(self) -> int:
         return len(self.time_s)
 
-    def near(self, plane: int, queries: np.ndarray, *, radius: int) -> Hits:
-        """Most rows at most `radius` bits from a query: those that agree in a key but for a bit.
+    def near(self, plane: int, queries: np.ndarray, *, radius: int, reach: int = 1) -> Hits:
+        """Most rows at most `radius` bits from a query: those with a key at most `reach` bits off.
 
-        A pair is found once. At most some 260,000 hits a table are kept.
+        `reach` is 1 or 2. A pair is found once. At most some 260,000 hits a table are kept.
         """
-        found = [self._probed(table, queries, radius) for table in self._tables[plane]]
+        flips = _flips(self.bits, reach)
+        found = [self._probed(table, queries, radius, flips) for table in self._tables[plane]]
         query, row, distance = (np.concatenate(part) for part in zip(*found, strict=True))
         _, first = np.unique(query * len(self) + row, return_index=True)
         return Hits(query[first], row[first], distance[first])
 
-    def _probed(self, table: Table, queries: np.ndarray, radius: int) -> np.ndarray:
+    def _probed(
+        self, table: Table, queries: np.ndarray, radius: int, flips: np.ndarray
+    ) -> np.ndarray:
         hits = np.empty((3, _HITS), np.int64)
-        count = probe(
-            table.hashes,
-            table.rows,
-            table.starts,
-            self.bits,
-            table.rotation,
-            queries,
-            np.uint64(radius),
-            hits,
-        )
+        arrays = table.hashes, table.rows, table.starts
+        count = probe(*arrays, self.bits, table.rotation, queries, flips, np.uint64(radius), hits)
+        if _resident_bytes() > _MOST_RESIDENT:
+            self.release()
         return hits[:, : min(count, _HITS)].copy()
 
     def release(self) -> None:
@@ -173,8 +175,7 @@ class IndexWriter:
 
     def append(self, video_id: str, pts_s: np.ndarray, end_s: float, hashes_NP: np.ndarray) -> None:
         """Append frames as they are: times float64 (n,), hashes uint64 (n, planes)."""
-        row = {"video_id": video_id, "first_row": self._n, "start_s": self._now_s, "end_s": end_s}
-        self._videos.append(row)
+        self._videos.append({"video_id": video_id, "start_s": self._now_s, "end_s": end_s})
         (self._now_s + pts_s).astype(np.float64).tofile(self._time)
         for plane, hashes in zip(self._planes, hashes_NP.T, strict=True):
             np.ascontiguousarray(hashes, np.uint64).tofile(self._hashes[plane])
@@ -193,10 +194,26 @@ class IndexWriter:
         for plane in self._planes:
             for rotation in _ROTATIONS:
                 _write_table(self._folder, plane, rotation, bits)
-        columns = ["video_id", "first_row", "start_s", "end_s"]
+        columns = ["video_id", "start_s", "end_s"]
         pd.DataFrame(self._videos, columns=columns).to_parquet(self._folder / "videos.parquet")
         meta = {"version": _VERSION, "bits": bits, "planes": self._planes, "source": self._source}
         write_json(self._folder / "meta.json", meta | {"planes": list(self._planes)})
+
+
+def _resident_bytes() -> int:
+    """Memory that mapped files take in this process; 0 where the system does not say."""
+    try:
+        shared_pages = int(Path("/proc/self/statm").read_text().split()[2])
+    except OSError:
+        return 0
+    return shared_pages * mmap.PAGESIZE
+
+
+def _flips(bits: int, reach: int) -> np.ndarray:
+    """What to turn over in a key to get it and all keys at most `reach` (1 or 2) bits from it."""
+    one = 1 << np.arange(bits)
+    two = np.bitwise_xor.outer(one, one)[np.triu_indices(bits, 1)] if reach == 2 else one[:0]
+    return np.concatenate([[0], one, two])
 
 
 def key_bits(n: int) -> int:

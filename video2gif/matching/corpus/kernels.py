@@ -35,13 +35,13 @@ def within(hashes: np.ndarray, queries: np.ndarray, *, radius: int) -> Hits:
     padded = (
         np.pad(queries, (0, -len(queries) % _QUERIES), mode="edge") if len(queries) else queries
     )
-    found: list[Hits] = []
+    found = [Hits(*np.empty((3, 0), np.int64))]
     for start in range(0, len(hashes), _CHUNK_ROWS):
         chunk = np.asarray(hashes[start : start + _CHUNK_ROWS])
         query, row, distance = _all_hits(chunk, padded, radius)
         real = query < len(queries)
         found.append(Hits(query[real], row[real] + start, distance[real]))
-    return _joined(found)
+    return Hits(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
 def _all_hits(
@@ -56,11 +56,6 @@ def _all_hits(
             order = np.lexsort((query, row))
             return query[order], row[order], distance[order]
         room = count
-
-
-def _joined(parts: list[Hits]) -> Hits:
-    empty = np.empty(0, np.int64)
-    return Hits(*(np.concatenate([empty, *column]) for column in zip(*parts, strict=True)))
 
 
 @numba.njit(inline="always")
@@ -103,8 +98,10 @@ def _scan(hashes, queries, radius, hits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def probe(hashes, rows, starts, bits, rotation, queries, radius, hits):  # type: ignore[no-untyped-def]
-    """Search one table: the buckets of each query's key and of all keys one bit from it.
+def probe(  # type: ignore[no-untyped-def]
+    hashes, rows, starts, bits, rotation, queries, flips, radius, hits
+):
+    """Search one table, for each query in the buckets of its key XOR each of `flips`.
 
     hashes: uint64 (n,) rotated, by bucket; rows: uint32 (n,); starts: int64 (2**bits + 1,);
     queries: uint64 (k,), not rotated. Fills hits (3, room); returns how many there are.
@@ -113,9 +110,8 @@ def probe(hashes, rows, starts, bits, rotation, queries, radius, hits):  # type:
     for query in range(len(queries)):
         rotated = rotate(queries[query], rotation)
         key = np.int64(rotated >> np.uint64(64 - bits))
-        for flip in range(-1, bits):
-            bucket = key if flip < 0 else key ^ (1 << flip)
-            for i in range(starts[bucket], starts[bucket + 1]):
+        for flip in flips:
+            for i in range(starts[key ^ flip], starts[(key ^ flip) + 1]):
                 apart = popcount(hashes[i] ^ rotated)
                 if apart <= radius:
                     if count < hits.shape[1]:

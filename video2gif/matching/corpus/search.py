@@ -11,6 +11,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED
 from video2gif.matching.confidence import Match, Span, match
 from video2gif.matching.corpus.index import Index, column
-from video2gif.matching.corpus.kernels import Hits
+from video2gif.matching.corpus.kernels import Hits, within
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
 from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, mirrored
 from video2gif.matching.track import Track
@@ -27,12 +28,13 @@ RADIUS = 14
 """Frames of a GIF further than this from their video, in bits, are not found."""
 
 _FRAMES = 32  # GIF frames looked for.
-
+_LEAST_SHARE = 0.4  # Of the best line's score: lines with less are not looked at.
+_CLOSE = 10.0  # Bits: hardly any chance hit comes this close.
 _AROUND_S = 30.0  # Of the video, on either side of a candidate, looked at by `verify`.
 
 # The grids around a line: what two bins and a step of the speeds leave open, then finer.
-_WIDE = (np.arange(-6, 7) * 0.125, np.geomspace(0.89, 1.12, 9))
-_FINE = (np.arange(-4, 5) * 0.03, np.geomspace(0.975, 1.025, 7))
+_WIDE = np.meshgrid(np.arange(-6, 7) * 0.125, np.geomspace(0.89, 1.12, 9))
+_FINE = np.meshgrid(np.arange(-4, 5) * 0.03, np.geomspace(0.975, 1.025, 7))
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,32 @@ _AGREEING = (
 )
 """Columns of a GIF's hashes and the planes to look for them in, if the index has them."""
 
-Finder = Callable[[int, np.ndarray], Hits]
-"""Hits of uint64 hashes in a plane, within `RADIUS`: `Index.near`, or an exhaustive scan."""
+_Finder = Callable[[int, np.ndarray], Hits]
+"""Hits of uint64 hashes in a plane, within `RADIUS`."""
 
 
-def search_corpus(
-    gif: Track, index: Index, *, most: int = 8, find: Finder | None = None
-) -> list[Candidate]:
-    """The places whose hashes are closest to the GIF's, best first, at most `most`."""
+def search_corpus(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]:
+    """The places whose hashes are closest to the GIF's, best first, at most `most`.
+
+    Looks again, and in ten times as many buckets, when no place is close.
+    """
+    found: list[Candidate] = []
+    for reach in (1, 2):
+        found = _search(gif, index, partial(index.near, radius=RADIUS, reach=reach), most)
+        if found and found[0].distance <= _CLOSE:
+            break
+    return found
+
+
+def search_exhaustively(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]:
+    """The same by comparing every frame with every other: the oracle of `search_corpus`."""
+    return _search(gif, index, lambda p, q: within(index.hashes[p], q, radius=RADIUS), most)
+
+
+def _search(gif: Track, index: Index, find: _Finder, most: int) -> list[Candidate]:
     frames = _chosen(gif)
     if len(frames) < LEAST_FRAMES:
         return []
-    find = find or (lambda plane, hashes: index.near(plane, hashes, radius=RADIUS))
     seen = _Seen(gif.pts_s[frames] - gif.end_s / 2, gif.end_s, gif.quality[frames])
     voted = [
         (line, query)
@@ -76,7 +92,9 @@ def search_corpus(
         for line in _voted(find(query.plane, query.hashes), index, seen, most)
     ]
     voted.sort(key=lambda pair: -pair[0].score)
-    placed = [_placed(line, query, index, seen) for line, query in voted[: 2 * most]]
+    least = _LEAST_SHARE * voted[0][0].score if voted else 0.0
+    worth = [(line, query) for line, query in voted[: 2 * most] if line.score >= least]
+    placed = [_placed(line, query, index, seen) for line, query in worth]
     placed.sort(key=lambda candidate: candidate.distance)
     return _distinct(placed, most)
 
@@ -128,11 +146,10 @@ def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
     """The best start and speed around a line."""
     weights = seen.quality / seen.quality.sum()
     centre_s, speed, distance = line.centre_s, line.speed, 0.0
-    starts_s = index.videos.start_s.to_numpy()
-    video = max(int(np.searchsorted(starts_s, centre_s, side="right")) - 1, 0)
+    video = max(int(np.searchsorted(index.starts_s, centre_s, side="right")) - 1, 0)
     for offsets_s, factors in (_WIDE, _FINE):
-        centres, speeds = (g.ravel() for g in np.meshgrid(centre_s + offsets_s, speed * factors))
-        speeds = np.copysign(np.clip(np.abs(speeds), MIN_SPEED, MAX_SPEED), speed)
+        centres = centre_s + offsets_s.ravel()
+        speeds = np.copysign(np.clip(abs(speed) * factors.ravel(), MIN_SPEED, MAX_SPEED), speed)
         times = centres[:, None] + speeds[:, None] * seen.from_middle_s
         low, high = np.searchsorted(index.time_s, [times.min(), times.max()])
         low, high = max(int(low) - 1, 0), int(high) + 1
@@ -142,9 +159,9 @@ def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
         best = int(np.argmin(cost))
         centre_s, speed, distance = float(centres[best]), float(speeds[best]), float(cost[best])
     half_s = abs(speed) * seen.end_s / 2
-    start_s = centre_s - half_s - float(starts_s[video])
+    start_s = centre_s - half_s - float(index.starts_s[video])
     return Candidate(
-        str(index.videos.video_id.iloc[video]),
+        index.video_ids[video],
         start_s,
         start_s + 2 * half_s,
         speed,

@@ -6,6 +6,7 @@ of hardly any frame are dropped; in the others, at each speed of a grid, for the
 hit speaks for. A GIF frame votes once for a line, the more the closer its best hit is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +35,6 @@ class Line:
     score: float
     """The votes' weight."""
 
-    def near(self, other: "Line", gif_s: float) -> bool:
-        """Whether two lines of a GIF of so many seconds are one."""
-        apart_s = abs(self.speed - other.speed) * gif_s / 2
-        return abs(self.centre_s - other.centre_s) + apart_s <= _APART_S
-
 
 def lines(
     hits: Hits, time_s: np.ndarray, *, from_middle_s: np.ndarray, radius: int, most: int
@@ -65,17 +61,13 @@ def lines(
         np.tile(frame, 2 * len(_SPEEDS)),
         np.tile(radius + 1.0 - hits.distance[chosen], 2 * len(_SPEEDS)),
     )
-    best = np.argsort(-score, kind="stable")[: 16 * most]
-    found = [
-        Line(
-            first_s + float(place[i] % n_bins) * _BIN_S,
-            float(_SPEEDS[place[i] // n_bins]),
-            int(votes[i]),
-            float(score[i]),
-        )
-        for i in best
+    centre_s = first_s + (place % n_bins) * _BIN_S
+    speed = _SPEEDS[place // n_bins]
+    longest_s = float(np.abs(from_middle_s).max())
+    return [
+        Line(float(centre_s[i]), float(speed[i]), int(votes[i]), float(score[i]))
+        for i in _distinct(centre_s, speed * longest_s, score, most)
     ]
-    return _distinct(found, 2 * float(np.abs(from_middle_s).max()), most)
 
 
 def _in_dense_stretches(
@@ -107,11 +99,15 @@ def _counted(
     return places[enough], votes[enough], score[enough]
 
 
-def _distinct(found: list[Line], gif_s: float, most: int) -> list[Line]:
-    kept: list[Line] = []
-    for line in found:
-        if not any(line.near(other, gif_s) for other in kept):
-            kept.append(line)
-            if len(kept) == most:
-                break
-    return kept
+def _distinct(
+    centre_s: np.ndarray, half_s: np.ndarray, score: np.ndarray, most: int
+) -> Iterator[int]:
+    """The best lines by score, none within `_APART_S` of a better one in its middle and ends."""
+    score = score.copy()
+    for _ in range(most):
+        best = int(np.argmax(score)) if len(score) else 0
+        if not len(score) or score[best] == 0.0:
+            return
+        yield best
+        apart_s = np.abs(centre_s - centre_s[best]) + np.abs(half_s - half_s[best])
+        score[apart_s <= _APART_S] = 0.0
