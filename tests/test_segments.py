@@ -1,14 +1,18 @@
 """Segments tile the video, whatever the cuts and the timing."""
 
+import dataclasses
 import math
+from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.config import Segment
+from video2gif.config import Params
+from video2gif.shots.cuts import cuts_between
 from video2gif.shots.segments import nearest_frame, segment_video, segments
 
 FPS = 25.0
@@ -115,20 +119,76 @@ def test_nearest_frame_is_at_the_least_distance(times_s: list[float], time_s: fl
     assert abs(times_s[found] - time_s) == min(abs(t - time_s) for t in times_s)
 
 
-def test_a_cut_in_the_differences_becomes_a_segment_boundary() -> None:
-    pts_s, end_s = constant_rate(100)
-    content = np.zeros((100, 3))
-    content[40] = 80.0
-    params = Segment(
-        method="shots",
-        detector="content",
-        threshold=27.0,
-        min_shot_frames=8,
-        max_len_s=3.0,
-        min_len_frames=16,
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames as a fingerprint holds them."""
+
+    pts_s: np.ndarray
+    end_s: float
+    content: np.ndarray
+    phash: np.ndarray
+    thumbs: np.ndarray
+
+
+def still(n_frames: int) -> Video:
+    pts_s, end_s = constant_rate(n_frames)
+    thumbs = np.tile(np.arange(256, dtype=np.uint8).reshape(16, 16), (n_frames, 1, 1))
+    return Video(pts_s, end_s, np.zeros((n_frames, 3)), np.zeros(n_frames, np.uint64), thumbs)
+
+
+SEGMENT = Params.load(Path(__file__).parents[1] / "params.yaml").segment
+
+
+@pytest.mark.parametrize("method", ["shots", "kts"])
+def test_a_cut_in_the_differences_becomes_a_segment_boundary(method: str) -> None:
+    video = still(100)
+    video.content[40] = 80.0
+    params = dataclasses.replace(SEGMENT, method=method)
+    assert segment_video(video, params) == [(0, 40), (40, 100)]
+
+
+@pytest.mark.parametrize("method", ["shots", "transnetv2", "kts"])
+def test_every_method_tiles_the_video_within_the_limits(method: str) -> None:
+    rng = np.random.default_rng(0)
+    n_frames = 700
+    pts_s, end_s = constant_rate(n_frames)
+    video = Video(
+        pts_s,
+        end_s,
+        rng.gamma(1.5, 8, (n_frames, 3)),
+        rng.integers(0, 2**64, n_frames, np.uint64),
+        rng.integers(0, 256, (n_frames, 16, 16), np.uint8),
     )
-    found = segment_video(content, pts_s=pts_s, end_s=end_s, params=params)
-    assert found == [(0, 40), (40, 100)]
+    params = dataclasses.replace(SEGMENT, method=method)
+    found = segment_video(video, params, transitions=rng.random(n_frames))
+    assert [start for start, _ in found[1:]] == [end for _, end in found[:-1]]
+    assert (found[0][0], found[-1][1]) == (0, n_frames)
+    lengths = [end - start for start, end in found]
+    assert min(lengths) >= params.min_len_frames
+    # Half a frame at either end.
+    assert max(lengths) <= params.max_len_s * FPS + 1
+
+
+def test_the_network_is_asked_for_and_never_replaced_in_silence() -> None:
+    with pytest.raises(ValueError, match="transnetv2"):
+        segment_video(still(100), dataclasses.replace(SEGMENT, method="transnetv2"))
+
+
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        pytest.param([9], [10], id="hard-cut-marks-the-last-old-frame"),
+        pytest.param([10, 11, 12, 13], [12], id="long-transition-in-its-middle"),
+        pytest.param([0, 1, 2], [], id="fade-in-at-the-start"),
+        pytest.param([18, 19], [], id="fade-out-at-the-end"),
+        pytest.param([4, 9], [5, 10], id="two"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_probabilities_become_cuts(marked: list[int], expected: list[int]) -> None:
+    probability = np.zeros(20)
+    probability[marked] = 0.9
+    assert cuts_between(probability, threshold=0.5) == expected
 
 
 def test_a_hundred_thousand_short_shots_take_no_quadratic_time() -> None:

@@ -38,6 +38,18 @@ def cuts(
     return _far_enough(_stands_out(score, threshold), min_shot_frames)
 
 
+def cuts_between(transitions: np.ndarray, *, threshold: float) -> list[int]:
+    """Cuts from the probability (n,) that a frame is part of a transition, as TransNetV2 gives it.
+
+    A hard cut marks the last frame of the old shot: the new one starts behind it. A longer
+    transition is cut in its middle, one at either end of the video not at all.
+    """
+    inside = np.asarray(transitions) > threshold
+    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+    runs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    return [(start + end + 1) // 2 for start, end in runs if start > 0 and end < len(inside)]
+
+
 def scores(content: np.ndarray) -> np.ndarray:
     """ContentDetector's frame score (n,): the mean difference (default weights 1, 1, 1, 0)."""
     hue, sat, lum = np.asarray(content, dtype=np.float64).reshape(-1, 3).T

@@ -7,29 +7,96 @@ Every frame belongs to exactly one segment. Short shots join a neighbour, long o
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from video2gif.config import Segment
-from video2gif.shots.cuts import cuts
+from video2gif.shots.cuts import cuts, cuts_between
+from video2gif.shots.gradual import with_gradual
+from video2gif.shots.kts import change_points
 
 Span = tuple[int, int]
 """Frames [start, end)."""
 
 
+class Frames(Protocol):
+    """What a segmentation reads of a video's n frames; a `Fingerprint` has it."""
+
+    @property
+    def pts_s(self) -> np.ndarray: ...
+    @property
+    def end_s(self) -> float: ...
+    @property
+    def content(self) -> np.ndarray: ...
+    @property
+    def phash(self) -> np.ndarray: ...
+    @property
+    def thumbs(self) -> np.ndarray: ...
+
+
 def segment_video(
-    content: np.ndarray, *, pts_s: np.ndarray, end_s: float, params: Segment
+    frames: Frames, params: Segment, *, transitions: np.ndarray | None = None
 ) -> list[Span]:
-    """Segments of a fingerprinted video: `content` (n, 3) and `pts_s` (n,) by frame."""
+    """Segments of a video: its shots, bounded in length; for `kts` first divided by content.
+
+    `transitions`: see `shot_cuts`.
+    """
+    starts = shot_cuts(frames, params, transitions=transitions)
+    if params.method == "kts":
+        starts = _divided_by_content(frames, starts, params)
+    return segments(
+        starts,
+        frames.pts_s,
+        frames.end_s,
+        max_len_s=params.max_len_s,
+        min_len_frames=params.min_len_frames,
+    )
+
+
+def shot_cuts(
+    frames: Frames, params: Segment, *, transitions: np.ndarray | None = None
+) -> list[int]:
+    """Frames, ascending, above 0, at which a shot starts.
+
+    `transitions` (n,): TransNetV2's probabilities, which `segment.method: transnetv2` needs.
+    """
+    if params.method == "transnetv2":
+        if transitions is None:
+            raise ValueError("segment.method transnetv2 needs the network's probabilities")
+        return cuts_between(transitions, threshold=params.transnetv2_threshold)
     found = cuts(
-        content,
+        frames.content,
         detector=params.detector,
         threshold=params.threshold,
         min_shot_frames=params.min_shot_frames,
     )
-    return segments(
-        found, pts_s, end_s, max_len_s=params.max_len_s, min_len_frames=params.min_len_frames
+    if not params.gradual:
+        return found
+    return with_gradual(
+        found,
+        phash=frames.phash,
+        thumbs=frames.thumbs,
+        min_shot_frames=params.min_shot_frames,
     )
+
+
+def _divided_by_content(frames: Frames, starts: Sequence[int], params: Segment) -> list[int]:
+    n_frames = len(frames.pts_s)
+    times_s = np.append(frames.pts_s, frames.end_s)
+    found = list(starts)
+    for start, end in pairwise([0, *starts, n_frames]):
+        inner = change_points(
+            phash=frames.phash[start:end],
+            thumbs=frames.thumbs[start:end],
+            pts_s=frames.pts_s[start:end],
+            end_s=float(times_s[end]),
+            min_len_frames=params.min_len_frames,
+            max_len_s=params.max_len_s,
+            penalty=params.kts_penalty,
+        )
+        found += [start + cut for cut in inner]
+    return sorted(found)
 
 
 def segments(

@@ -38,12 +38,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     rows: list[dict[str, Any]] = []
     for done, video_id in enumerate(video_ids, start=1):
         fingerprint = fingerprints.get("video", video_id)
-        spans = segment_video(
-            fingerprint.content,
-            pts_s=fingerprint.pts_s,
-            end_s=fingerprint.end_s,
-            params=params.segment,
-        )
+        spans = segment_video(fingerprint, params.segment)
         rows.extend(rows_of(video_id, fingerprint, spans))
         context.progress("segment", done, len(video_ids))
     SEGMENTS.write(layout.segments, rows)
