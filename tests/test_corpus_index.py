@@ -207,7 +207,9 @@ def test_a_gif_of_unknown_source_is_matched_in_its_video(
     project: Layout, context: Context, name: str
 ) -> None:
     (best, *_) = match_corpus(project.root / f"{name}.gif", project, PARAMS, context)
-    assert (best.video_id, best.match.status) == ("b", "matched")
+    assert str(best.video) == "b"
+    assert best.match is not None
+    assert best.match.status == "matched"
     assert best.match.mirror == (name == "mirrored")
     assert best.match.span is not None
     assert best.match.span.start_s == pytest.approx(90 / 25, abs=0.1)
@@ -233,7 +235,7 @@ def test_the_index_is_made_again_only_when_the_fingerprints_changed(
     assert (layout.corpus_index / "meta.json").stat() == written
     fingerprint_videos(layout, "b", context)
     assert corpus_index(layout, Fingerprints.open(layout)).video_ids == ["b"]
-    assert match_corpus(layout.root / "cut.gif", layout, PARAMS, context)[0].video_id == "b"
+    assert match_corpus(layout.root / "cut.gif", layout, PARAMS, context)[0].video == Path("b")
 
 
 @pytest.mark.realdata

@@ -15,24 +15,26 @@ from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context
 from video2gif.layout import Layout
 from video2gif.make.analysis import fingerprint_file
+from video2gif.make.match import Found
 from video2gif.matching.corpus.index import Index, IndexWriter
-from video2gif.matching.corpus.search import Source, search_corpus, verify
+from video2gif.matching.corpus.search import search_corpus, verify
 
 
-def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) -> list[Source]:
-    """The project's videos that the GIF comes from, the surest first; empty: from none of them.
+def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) -> list[Found]:
+    """The project's videos, by their ids, that the GIF comes from, the surest first; else none.
 
     Raises `ItemError` if the GIF is bad, `EnvironmentProblem` if nothing is fingerprinted yet.
     """
     fingerprints = Fingerprints.open(layout)
     wanted = fingerprint_file(gif, "gif", params, context)[1].track
-    return verify(
+    sources = verify(
         wanted,
         search_corpus(wanted, corpus_index(layout, fingerprints)),
         lambda video_id: fingerprints.get("video", video_id).track,
         min_confidence=params.match.min_confidence,
         min_frames=params.match.min_frames,
     )
+    return [Found(Path(source.video_id), source.match) for source in sources]
 
 
 def corpus_index(layout: Layout, fingerprints: Fingerprints) -> Index:

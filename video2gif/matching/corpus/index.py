@@ -39,6 +39,7 @@ _BLOCK = 1 << 22  # Rows read at once.
 _SORTED_AT_ONCE = 1 << 25  # Rows of a table put in order in memory: 400 MB.
 _HITS = 1 << 18
 _MOST_RESIDENT = 2 << 30  # Bytes of mapped files, after which a search lets go of them.
+_PROBES_UNCHECKED = 8192  # Each maps a few pages: 0.5 GB at most.
 _MOST_ROWS = 1 << 32
 
 # A frame is kept when it differs from the last one kept by more than this, or is this much later.
@@ -95,6 +96,7 @@ class Index:
         self.ends_s = videos.end_s.to_numpy(np.float64)
         """float64 (videos,): when each ends, on its own clock."""
         self._maps: list[mmap.mmap] = []
+        self._probes = 0
         self.time_s = self._mapped(folder / "time_s.f64", np.float64)
         """float64 (n,): when each row's frame appears, on the corpus's clock."""
         self.hashes = {p: self._mapped(folder / f"{p}.hashes.u64", np.uint64) for p in self.planes}
@@ -121,8 +123,11 @@ class Index:
         hits = np.empty((3, _HITS), np.int64)
         arrays = table.hashes, table.rows, table.starts
         count = probe(*arrays, self.bits, table.rotation, queries, flips, np.uint64(radius), hits)
-        if _resident_bytes() > _MOST_RESIDENT:
-            self.release()
+        self._probes += len(queries) * len(flips)
+        if self._probes > _PROBES_UNCHECKED:
+            self._probes = 0
+            if _resident_bytes() > _MOST_RESIDENT:
+                self.release()
         return hits[:, : min(count, _HITS)].copy()
 
     def release(self) -> None:

@@ -29,11 +29,11 @@ RADIUS = 14
 
 _FRAMES = 32  # GIF frames looked for.
 _LEAST_SHARE = 0.4  # Of the best line's score: lines with less are not looked at.
-_CLOSE = 10.0  # Bits: hardly any chance hit comes this close.
+_CLOSE = 12.0  # Bits: hardly any chance hit comes this close.
 _AROUND_S = 30.0  # Of the video, on either side of a candidate, looked at by `verify`.
 
 # The grids around a line: what two bins and a step of the speeds leave open, then finer.
-_WIDE = np.meshgrid(np.arange(-6, 7) * 0.125, np.geomspace(0.89, 1.12, 9))
+_WIDE = np.meshgrid(np.arange(-8, 9) * 0.125, np.geomspace(0.8, 1.25, 13))
 _FINE = np.meshgrid(np.arange(-4, 5) * 0.03, np.geomspace(0.975, 1.025, 7))
 
 
