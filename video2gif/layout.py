@@ -35,6 +35,9 @@ class Table:
         """Write rows sorted by key, with exactly the schema's columns."""
         frame = pd.DataFrame(rows, columns=self.schema.names)
         frame = frame.sort_values(list(self.key), kind="stable", ignore_index=True)
+        # A column of lists that nobody fills is one of NaN, which arrow takes for numbers.
+        lists = [c.name for c in self.schema if pa.types.is_list(c.type)]
+        frame = frame.astype(dict.fromkeys(lists, object))
         table = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Without pandas' metadata: it repeats the schema and names library versions.
@@ -63,6 +66,7 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 
 _TEXT, _INT, _REAL = pa.string(), pa.int64(), pa.float64()
+_SPANS = pa.list_(pa.list_(pa.int64(), 2))
 
 DOWNLOADS = Table(
     "downloads",
@@ -135,6 +139,8 @@ MATCHES = Table(
         confidence=_REAL,
         status=_TEXT,  # matched | ambiguous | unmatched
         reason=_TEXT,
+        # Of an ambiguous match: other spans it may be, [start_frame, end_frame), sorted.
+        alternatives=_SPANS,
     ),
     ("gif_id", "video_id"),
 )

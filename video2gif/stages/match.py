@@ -2,7 +2,7 @@
 fingerprints; writes matches.parquet.
 
 One row for every GIF of the manifest and the video it is declared to come from, always: `matched`,
-`ambiguous` with its best span (the other spans stand in the reason), or `unmatched` with a reason.
+`ambiguous` with its best span and, in `alternatives`, the other ones, or `unmatched` with a reason.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,14 @@ def to_row(pair: Pair, match: Match) -> dict[str, Any]:
     also = ", ".join(f"{s.start_s:.2f}-{s.end_s:.2f} s" for s in match.alternatives)
     reason = f"{match.reason}: {also}" if also else match.reason
     span = asdict(match.span or _NOWHERE)
-    return {"gif_id": pair[0], "video_id": pair[1], **span, **found, "reason": reason}
+    return {
+        "gif_id": pair[0],
+        "video_id": pair[1],
+        **span,
+        **found,
+        "reason": reason,
+        "alternatives": sorted([s.start_frame, s.end_frame] for s in match.alternatives),
+    }
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
