@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flows import guard, server
-from video2gif import stages
+from video2gif import rates, stages
 from video2gif.config import Params
 from video2gif.errors import Video2GifError
 from video2gif.items import (
@@ -46,7 +46,9 @@ def run_stage(stage: str, root: Path, *, quiet: bool = False) -> Counts:
             lambda mapper: run(layout, params, Context(ItemStore.default(), mapper, progress)),
             root,
         )
-    print(f"{stage}: {counts} ({time.monotonic() - started:.1f} s)", file=sys.stderr, flush=True)
+    seconds = time.monotonic() - started
+    rates.remember(ItemStore.default().root, stage, counts, seconds)
+    print(f"{stage}: {counts} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return counts
 
 

@@ -14,11 +14,11 @@ REPO = Path(__file__).parents[1]
 ROWS = (
     {"errors"},
     {"config", "layout", "codeversion", "sandbox", "items", "datasets"},
-    {"media"},
+    {"media", "rates"},
     {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
     {"stages", "make", "summary", "doctor", "hashlabels"},
-    {"cli", "cli_dataset", "cli_weights", "web"},
+    {"cli", "cli_dataset", "cli_weights", "cli_plan", "plan", "web"},
 )
 # Rooms of one row that may look into another, and those that may look into fewer.
 ALSO = {
@@ -27,6 +27,8 @@ ALSO = {
     ("doctor", "make"),
     ("cli", "cli_dataset"),
     ("cli", "cli_weights"),
+    ("cli", "cli_plan"),
+    ("cli_plan", "plan"),
 }
 PURE = {"matching": {"media"}, "shots": {"media"}, "ranking": {"media"}, "page": set()}
 HEAVY = {"numpy", "pandas", "torch", "pyarrow", "av", "cv2"}

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from video2gif.cli_plan import plan
 from video2gif.cli_weights import weights_app
 from video2gif.config import Params, find_params
 from video2gif.errors import Exit, ItemError, UserError, Video2GifError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(weights_app, name="weights")
+app.command()(plan)
 _out = Console()
 _err = Console(stderr=True)
 
