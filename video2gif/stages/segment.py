@@ -2,15 +2,20 @@
 
 No decode and no item store: from stored differences a video takes milliseconds, so a new
 threshold re-cuts a corpus in seconds. Videos pass one by one; only their segments stay in memory.
+Only method transnetv2 reads the media too (data/media/, data/downloads.parquet): its network runs
+once for each video, as an item.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from video2gif.config import Params
+import numpy as np
+
+from video2gif.config import Params, Segment
+from video2gif.features import transnet
 from video2gif.fingerprint import Fingerprint, Fingerprints
-from video2gif.items import Context, Counts
-from video2gif.layout import SEGMENTS, Layout
+from video2gif.items import Context, Counts, Outcome, compute
+from video2gif.layout import DOWNLOADS, SEGMENTS, Layout
 from video2gif.shots.segments import segment_video
 
 
@@ -31,15 +36,46 @@ def rows_of(
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
-    """Segment every fingerprinted video."""
+    """Segment every fingerprinted video; one whose network run fails gets no segments."""
     fingerprints = Fingerprints.open(layout)
     index = fingerprints.index
     video_ids = sorted(index.loc[(index.kind == "video") & (index.status == "ok"), "id"])
+    outcomes = _network_runs(video_ids, layout, params.segment, context)
     rows: list[dict[str, Any]] = []
+    failed = 0
     for done, video_id in enumerate(video_ids, start=1):
         fingerprint = fingerprints.get("video", video_id)
-        spans = segment_video(fingerprint, params.segment)
+        outcome = outcomes.get(video_id)
+        if outcome is not None and not outcome.ok:
+            failed += 1
+            continue
+        spans = segment_video(
+            fingerprint, params.segment, transitions=_transitions(outcome, context)
+        )
         rows.extend(rows_of(video_id, fingerprint, spans))
         context.progress("segment", done, len(video_ids))
     SEGMENTS.write(layout.segments, rows)
-    return Counts(computed=len(video_ids))
+    return Counts(computed=len(video_ids) - failed, quarantined=failed)
+
+
+def _network_runs(
+    video_ids: list[str], layout: Layout, params: Segment, context: Context
+) -> dict[str, Outcome]:
+    """TransNetV2's items by video; none for the other methods."""
+    if params.method != "transnetv2":
+        return {}
+    media = DOWNLOADS.read(layout.downloads).query("kind == 'video'").set_index("id")
+    items = [
+        transnet.item(
+            f"video:{video_id}",
+            sha256=media.sha256[video_id],
+            path=layout.media_file(media.path[video_id]),
+        )
+        for video_id in video_ids
+    ]
+    outcomes = compute("segment", transnet.detection(), items, context)
+    return dict(zip(video_ids, outcomes, strict=True))
+
+
+def _transitions(outcome: Outcome | None, context: Context) -> np.ndarray | None:
+    return transnet.read_transitions(context.store.read(outcome.key)) if outcome else None
