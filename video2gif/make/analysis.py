@@ -19,8 +19,7 @@ from video2gif.fingerprint import Fingerprint, Kind, fingerprinting, read_finger
 from video2gif.items import Context, Item, Outcome, compute
 from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
-from video2gif.shots.cuts import cuts
-from video2gif.shots.segments import segment_video
+from video2gif.shots.segments import segment_video, shot_cuts
 
 
 @dataclass(frozen=True)
@@ -126,16 +125,13 @@ def file_digest(path: Path) -> str:
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
     """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
     sha256, fingerprint = fingerprint_file(path, "video", params, context)
-    chosen = params.segment
-    tiles = segment_video(
-        fingerprint.content, pts_s=fingerprint.pts_s, end_s=fingerprint.end_s, params=chosen
-    )
-    starts = cuts(
-        fingerprint.content,
-        detector=chosen.detector,
-        threshold=chosen.threshold,
-        min_shot_frames=chosen.min_shot_frames,
-    )
+    if params.segment.method == "transnetv2":
+        raise UserError(
+            "segment.method transnetv2: single videos are cut without the network;"
+            " choose shots or kts"
+        )
+    tiles = segment_video(fingerprint, params.segment)
+    starts = shot_cuts(fingerprint, params.segment)
     spans = np.array(tiles, np.int64).reshape(-1, 2)
     return Analysis(path, sha256, fingerprint, spans, tuple(starts))
 

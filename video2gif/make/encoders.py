@@ -18,14 +18,19 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.errors import EnvironmentProblem, ItemError
 from video2gif.make.fit import shown_at
-from video2gif.media.encode import delays_cs, write_avif, write_gif, write_video, write_webp
-from video2gif.media.palette import palette_of
+from video2gif.media.encode import (
+    delays_cs,
+    write_avif,
+    write_indexed_gif,
+    write_video,
+    write_webp,
+)
+from video2gif.media.palette import Colours, colours_of
 
 Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]
 
 FORMATS: tuple[Format, ...] = ("gif", "webp", "avif", "mp4")
-DITHER = "bayer:bayer_scale=5"  # A fixed pattern: it hides banding and never flickers.
 HOLD = 2
 
 
@@ -60,9 +65,9 @@ class Clip:
         return self.frames[0].shape[1]
 
     @cached_property
-    def palette(self) -> np.ndarray:
-        """One for all sizes."""
-        return palette_of(self.frames)
+    def colours(self) -> Colours:
+        """One palette for all sizes."""
+        return colours_of(self.frames)
 
     def at(self, setting: Setting) -> list[np.ndarray]:
         """The frames shown at a rate and height."""
@@ -93,7 +98,8 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
             write_gifski(path, frames, rate=setting.rate, quality=round(setting.quality))
         else:
             still = held(frames, setting.hold)
-            write_gif(path, still, delays_cs=delays, palette=clip.palette, dither=DITHER)
+            indices = [clip.colours.indices(frame) for frame in still]
+            write_indexed_gif(path, indices, colours_RGB=clip.colours.palette_RGB, delays_cs=delays)
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)

@@ -128,9 +128,14 @@ def rates(highest: float) -> list[float]:
 
 
 def shown_at(rate: float, times_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """For each output frame the source frame nearest in time, int64 (n,)."""
+    """For each output frame the source frame nearest to the middle of its time, int64 (n,).
+
+    The middle, so that what is shown is late as often as early.
+    """
     count = max(1, round(duration_s * rate))
-    wanted = np.arange(count) / rate
+    # Middle against middle: where rates are equal, every frame is its own.
+    lasts_s = duration_s / len(times_s)
+    wanted = (np.arange(count) + 0.5) / rate - lasts_s / 2
     after = np.searchsorted(times_s, wanted).clip(1, max(1, len(times_s) - 1))
     before = after - 1
     if len(times_s) == 1:

@@ -116,10 +116,36 @@ def write_gif(
     height, width, _ = first.shape
     shown = list(_quantized(_timed(frames, delays_cs), width, height, palette, dither))
     last_cs = delays_cs if isinstance(delays_cs, int) else delays_cs[len(shown) - 1]
+    _mux_gif(path, shown, last_cs=last_cs, loop=loop)
+
+
+def write_indexed_gif(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    *,
+    colours_RGB: np.ndarray,
+    delays_cs: Sequence[int],
+) -> None:
+    """Encode frames of palette indices, (height, width) uint8, as a GIF that loops for ever.
+
+    `colours_RGB`: uint8 (n ≤ 255, 3). What does not change from frame to frame is left transparent.
+    """
+    palette = np.ascontiguousarray(_padded(colours_RGB)[:, ::-1])  # ARGB, as PyAV has it
+    shown: list[VideoFrame] = []
+    pts = 0
+    for array, delay_cs in zip(frames, delays_cs, strict=True):
+        frame = VideoFrame.from_ndarray((array, palette), format="pal8")  # type: ignore[arg-type]
+        frame.pts, frame.duration, frame.time_base = pts, delay_cs, _CENTISECOND
+        shown.append(frame)
+        pts += delay_cs
+    _mux_gif(path, shown, last_cs=delays_cs[-1], loop=0)
+
+
+def _mux_gif(path: Path, shown: Sequence[VideoFrame], *, last_cs: int, loop: int) -> None:
     options = {"loop": str(loop), "final_delay": str(last_cs), "fflags": "+bitexact"}
     with av.open(str(path), "w", format="gif", options=options) as container:
         stream = container.add_stream("gif", rate=100)
-        stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
+        stream.width, stream.height, stream.pix_fmt = shown[0].width, shown[0].height, "pal8"
         stream.codec_context.time_base = _CENTISECOND
         for frame in shown:
             container.mux(stream.encode(frame))
@@ -297,10 +323,15 @@ def _web_colours() -> np.ndarray:
 
 
 def _palette_frame(colours_RGB: np.ndarray) -> VideoFrame:
-    """Colours as paletteuse wants them: 16×16 BGRA, padded with transparent black."""
+    """Colours as paletteuse wants them: 16×16 BGRA."""
+    frame = VideoFrame.from_ndarray(_padded(colours_RGB).reshape(16, 16, 4), format="bgra")
+    frame.pts, frame.time_base = 0, _CENTISECOND
+    return frame
+
+
+def _padded(colours_RGB: np.ndarray) -> np.ndarray:
+    """A palette of 256 in BGRA, uint8 (256, 4), padded with transparent black."""
     padded = np.zeros((256, 4), np.uint8)
     padded[: len(colours_RGB), :3] = colours_RGB[:, ::-1]
     padded[: len(colours_RGB), 3] = 255
-    frame = VideoFrame.from_ndarray(padded.reshape(16, 16, 4), format="bgra")
-    frame.pts, frame.time_base = 0, _CENTISECOND
-    return frame
+    return padded

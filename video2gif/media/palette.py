@@ -1,11 +1,13 @@
 """The colours of a GIF: libav's palettegen, then k-means on the colours that really occur.
 
 palettegen cuts the colour box by median; Lloyd's iterations from there move each colour to the
-mean of the pixels it stands for. The palette does not depend on the picture's size, so one is
-enough for all the sizes that a byte budget makes us try. docs/encoders.md has the gain measured.
+mean of the pixels it stands for. A table then says which colour stands for which pixel. Neither
+depends on the picture's size, so one is enough for all the sizes that a byte budget makes us try.
+docs/encoders.md has what this gains over paletteuse.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import av
 import cv2
@@ -14,19 +16,80 @@ from av.filter import Graph
 
 MAX_COLOURS = 255  # One of the 256 is kept for "as in the frame before".
 _ITERATIONS = 8
-_BITS = 6  # Colours are counted in 2^18 boxes: 4 levels wide, each with its own mean.
-_SIDE = 160  # px; sampled frames are shrunk to this height: a palette needs no detail
-_SAMPLED = 24
+_BITS = 6
+_SIDE = 120  # px; sampled frames are shrunk to this height: a palette needs no detail
+_SAMPLED = 12
+_FLOOR = 0.05  # A level that no sampled pixel has weighs this share of the mean one.
 
 
-def palette_of(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Up to 255 colours, uint8 (n, 3) RGB, for rgb24 frames of one size."""
+@dataclass(frozen=True)
+class Boxes:
+    """Colour space in 64 × 64 × 64 boxes, finer where a clip has many pixels."""
+
+    table: np.ndarray
+    """uint8 (1, 256, 3): the box of each level of each channel."""
+    centres: np.ndarray
+    """float32 (64, 3): mean level of each box of each channel."""
+
+    @classmethod
+    def of(cls, pixels_N3: np.ndarray) -> "Boxes":
+        n_boxes, levels = 1 << _BITS, np.arange(256)
+        table = np.zeros((1, 256, 3), np.uint8)
+        centres = np.zeros((n_boxes, 3), np.float32)
+        for c in range(3):
+            counts = np.bincount(pixels_N3[:, c], minlength=256)
+            weights = np.sqrt(counts)
+            weights += _FLOOR * weights.mean()
+            middle = (np.cumsum(weights) - weights / 2) / weights.sum()
+            box = np.minimum((middle * n_boxes).astype(int), n_boxes - 1)
+            total = np.bincount(box, weights, minlength=n_boxes)
+            sums = np.bincount(box, weights * levels, minlength=n_boxes)
+            # A level wider than a box leaves empty boxes: nothing is ever looked up there.
+            centres[:, c] = sums / np.where(total > 0, total, 1)
+            table[0, :, c] = box
+        return cls(table, centres)
+
+    def keys(self, frame: np.ndarray) -> np.ndarray:
+        """The box of every pixel of an rgb24 frame, int32 (h, w)."""
+        red, green, blue = cv2.split(cv2.LUT(frame, self.table))
+        return (red.astype(np.int32) << 2 * _BITS) + (green.astype(np.int32) << _BITS) + blue
+
+
+@dataclass(frozen=True)
+class Colours:
+    """A palette and, for every colour, its nearest one."""
+
+    palette_RGB: np.ndarray
+    """uint8 (n ≤ 255, 3)."""
+    boxes: Boxes
+    nearest: np.ndarray
+    """uint8 (2^18,): index into the palette by box."""
+
+    def indices(self, frame: np.ndarray) -> np.ndarray:
+        """uint8 (h, w) of an rgb24 frame."""
+        return self.nearest[self.boxes.keys(frame)]
+
+
+def colours_of(frames: Sequence[np.ndarray]) -> Colours:
+    """The colours of rgb24 frames of one size."""
     wanted = np.unique(np.linspace(0, len(frames) - 1, _SAMPLED).round().astype(int))
     small = [_shrunk(frames[i]) for i in wanted]
-    means, weights = _histogram(np.concatenate([frame.reshape(-1, 3) for frame in small]))
-    if len(means) <= MAX_COLOURS:
-        return np.rint(means).astype(np.uint8)
-    return np.rint(_lloyd(means, weights, _palettegen(small))).astype(np.uint8)
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in small])
+    boxes = Boxes.of(pixels)
+    means, weights = _histogram(pixels, boxes)
+    palette = means if len(means) <= MAX_COLOURS else _lloyd(means, weights, _palettegen(small))
+    palette_RGB = np.rint(palette).astype(np.uint8)
+    return Colours(palette_RGB, boxes, _nearest(palette_RGB, boxes))
+
+
+def _nearest(palette_RGB: np.ndarray, boxes: Boxes) -> np.ndarray:
+    colours = palette_RGB.astype(np.float32)
+    green, blue = np.meshgrid(boxes.centres[:, 1], boxes.centres[:, 2], indexing="ij")
+    # |box - colour|^2 without the box's own square; one red level, 64 × 64 × n, at a time.
+    plane = np.stack([green.ravel(), blue.ravel()], axis=1) @ (-2 * colours[:, 1:].T)
+    plane += (colours**2).sum(axis=1)
+    found = [(plane - 2 * red * colours[:, 0]).argmin(axis=1) for red in boxes.centres[:, 0]]
+    return np.concatenate(found).astype(np.uint8)
 
 
 def _shrunk(frame: np.ndarray) -> np.ndarray:
@@ -38,13 +101,12 @@ def _shrunk(frame: np.ndarray) -> np.ndarray:
     return cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
 
 
-def _histogram(pixels_N3: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _histogram(pixels_N3: np.ndarray, boxes: Boxes) -> tuple[np.ndarray, np.ndarray]:
     """Mean colour, float32 (n, 3), and count, float32 (n,), of every box that has pixels."""
-    boxes = (pixels_N3 >> (8 - _BITS)).astype(np.int64)
-    keys = boxes[:, 0] << 2 * _BITS | boxes[:, 1] << _BITS | boxes[:, 2]
-    counts = np.bincount(keys, minlength=1 << 3 * _BITS)
+    keys = boxes.keys(np.ascontiguousarray(pixels_N3[None]))[0]
+    counts = np.bincount(keys)
     used = np.flatnonzero(counts)
-    sums = [np.bincount(keys, pixels_N3[:, c], minlength=len(counts))[used] for c in range(3)]
+    sums = [np.bincount(keys, pixels_N3[:, c])[used] for c in range(3)]
     means = np.stack(sums, axis=1) / counts[used, None]
     return means.astype(np.float32), counts[used].astype(np.float32)
 
