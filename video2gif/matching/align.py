@@ -155,7 +155,7 @@ def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray
 def _best_of(cost_VB: np.ndarray, speed: float) -> list[Place]:
     """The least costs of one speed: candidates for `_distinct`."""
     flat = cost_VB.ravel()
-    count = min(8 * _PLACES, len(flat))
+    count = min(4 * _PLACES, len(flat))
     best = np.argpartition(flat, count - 1)[:count]
     variants, bins = np.unravel_index(best, cost_VB.shape)
     return [
@@ -168,25 +168,22 @@ def _distinct(
     sorted_places: Sequence[Place], gif_end_s: float, *, most: int, variants: int
 ) -> list[Place]:
     """The first `most` spans of a sorted list, each with its first few variants."""
+    start_s = np.array([place.start_s for place in sorted_places])
+    end_s = start_s + gif_end_s * np.array([place.speed for place in sorted_places])
+    left = np.ones(len(start_s), dtype=bool)
     kept: list[Place] = []
-    spans: list[tuple[float, float]] = []
-    known: list[set[int]] = []
-    for place in sorted_places:
-        span = (place.start_s, place.start_s + place.speed * gif_end_s)
-        number = next((i for i, other in enumerate(spans) if _near(span, other)), len(spans))
-        if number == len(spans):
-            if len(spans) == most:
-                continue
-            spans.append(span)
-            known.append(set())
-        if len(known[number]) < variants and place.variant not in known[number]:
-            known[number].add(place.variant)
-            kept.append(place)
+    for _ in range(most):
+        if not left.any():
+            break
+        first = int(np.argmax(left))
+        apart = np.maximum(np.abs(start_s - start_s[first]), np.abs(end_s - end_s[first]))
+        near = np.flatnonzero(left & (apart < _APART_S))
+        left[near] = False
+        best: dict[int, Place] = {}
+        for number in near:
+            best.setdefault(sorted_places[number].variant, sorted_places[number])
+        kept += list(best.values())[:variants]
     return kept
-
-
-def _near(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) < _APART_S
 
 
 def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:

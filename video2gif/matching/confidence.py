@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from video2gif.matching.align import VARIANTS, cost_at, places
+from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import refine
 from video2gif.matching.track import Track
 
@@ -58,6 +59,10 @@ class Match:
     confidence: float = 0.0
     """Probability that the span is right within `TOLERANCE_S` at both ends."""
     mirror: bool = False
+    explained: float = float("nan")
+    """Share of the GIF's movement that the video's movement at the span accounts for."""
+    margin: float = 0.0
+    """Share of the posterior over everything tried that agrees with the span."""
     alternatives: tuple[Span, ...] = ()
     """Other spans of an ambiguous match, best first."""
 
@@ -76,6 +81,18 @@ def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -
             reason=f"short: {distinct} distinct frames with a picture; match.min_frames is"
             f" {min_frames}",
         )
+    found = _match_any_way(gif, video, min_confidence=min_confidence)
+    bare_gif, bare_video = without_bars(gif), without_bars(video)
+    if found.status == "matched" and bare_gif is None:
+        return found
+    if bare_gif is None and bare_video is None:
+        return found
+    bare = _match_any_way(bare_gif or gif, bare_video or video, min_confidence=min_confidence)
+    return max(bare, found, key=lambda one: one.confidence)
+
+
+def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
+    """Forwards, there and back, or backwards."""
     found = _match_forwards(gif, video, min_confidence=min_confidence)
     if found.status == "matched":
         return found
@@ -146,7 +163,8 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
     answer = _mean(tried, weight, near)
     cost = cost_at(gif, video, start_s=answer[0], speed=answer[2])
     present = _presence(cost, float(tried.explained[best]))
-    confidence = present * float(weight[_agreeing(tried, answer[0], answer[1])].sum())
+    margin = float(weight[_agreeing(tried, answer[0], answer[1])].sum())
+    confidence = present * margin
     found = Match(
         status="matched",
         span=to_span(video, answer[0], answer[1]),
@@ -154,12 +172,16 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
         distance=cost,
         confidence=confidence,
         mirror=bool(tried.mirror[best]),
+        explained=float(tried.explained[best]),
+        margin=margin,
     )
     if confidence >= min_confidence:
         return found
     if cost > _PRESENT_COST:
         reason = f"distance: the best place is {cost:.1f} bits away"
-        return Match(status="unmatched", reason=reason, distance=cost, confidence=confidence)
+        return replace(
+            found, status="unmatched", reason=reason, span=None, speed=float("nan"), mirror=False
+        )
     others = _others(tried, weight, answer, video)
     reason = (
         f"ambiguous: confidence {confidence:.2f}, {tried.explained[best]:.0%} of the movement"

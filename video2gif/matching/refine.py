@@ -3,7 +3,8 @@
 Works on thumbnails (`Track.thumbs`, 16×16 luma), which tell much finer than 64 bits. First the
 *view*: the box of the video's picture that fills the GIF (crops stand anywhere), mirrored or not,
 and the part of the GIF without a caption, by normalised correlation over a few frames. Then every
-start and speed around the place, by the residual GIF - (gain · view + bias), split in two:
+start and speed around the place, each with its own curve of levels (bias, gain, gamma): in a fade
+brightness is time, so a curve fitted elsewhere would move the span. The residual has two parts:
 
 - *still*, the residual's mean over the GIF's frames: what is wrong all the time (a watermark, a
   box slightly off). It says whether this is the right scene.
@@ -31,6 +32,8 @@ _SIZES = (1.0, 0.95, 0.9, 0.85)
 # A GIF that letterboxes a whole 16:9 picture in 4:3 sees beyond the picture's edges; a GIF that
 # leaves out the bars of its video sees the band between them.
 _LETTERBOXED = Window(0.0, -1 / 6, 1.0, 7 / 6)
+# Pulls gain and gamma to none, per pixel, where the pictures do not tell them.
+_GAIN_RIDGE, _GAMMA_RIDGE = 1e-6, 1e-5
 _STEP = 0.05
 _FINE_STEP = 0.025
 # Squared gray levels: palette and rounding noise of an exact match; the box's own error.
@@ -78,10 +81,10 @@ def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bo
         best = int(np.argmax(wide.evidence))
         moved = abs(wide.start_s[best] - start_s) + abs(wide.speed[best] / speed - 1) * gif.end_s
         start_s, speed = float(wide.start_s[best]), float(wide.speed[best])
-        if moved < _SETTLED_S:
-            break
         again = _find_view(gif, video, start_s, speed, mirror=mirror)
         view = max(view, again, key=lambda found: found.correlation)
+        if moved < _SETTLED_S:
+            break
     fine = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_FINE))
     # Both grids count: the fine one for the answer, the wide one for how sure it is.
     wide = _tried(gif, video, view, wide.start_s, wide.speed)
@@ -168,16 +171,11 @@ def _tried(
     rows = _rows(view.part)
     ours = _pictures(gif, frames)[:, rows, :: -1 if view.mirror else 1].reshape(len(frames), -1)
     theirs = _seen(video, view, slice(first, last + 1))[:, rows].reshape(last + 1 - first, -1)
-    theirs = _levelled(ours, theirs, shown)
-    apart = _square_distances(ours, theirs)[np.arange(len(frames)), shown].sum(axis=1)
-    shares = np.zeros((len(shown), len(theirs)), np.float32)
-    np.add.at(shares, (np.arange(len(shown))[:, None], shown), np.float32(1.0 / len(frames)))
-    still = ((ours.mean(axis=0) - shares @ theirs) ** 2).sum(axis=1)
-    pixels = ours.shape[1]
-    moving = np.maximum(apart / len(frames) - still, 0.0) / pixels
+    square, still = _residuals(ours.astype(np.float64), theirs.astype(np.float64), shown)
+    moving = np.maximum(square - still, 0.0)
     evidence = -0.5 * (
         _MOVING_FREEDOM_PER_FRAME * len(frames) * np.log(moving + _MOVING_FLOOR)
-        + _STILL_FREEDOM * np.log(still / pixels + _STILL_FLOOR)
+        + _STILL_FREEDOM * np.log(still + _STILL_FLOOR)
     )
     movement = float(ours.var(axis=0).mean())
     explained = 1.0 - (moving + _MOVING_FLOOR) / (movement + _MOVING_FLOOR)
@@ -190,19 +188,35 @@ def _seen(video: Track, view: View, frames: slice) -> np.ndarray:
     return down @ _pictures(video, frames) @ across.T
 
 
-def _levelled(ours: np.ndarray, theirs: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Gain and bias that bring the video's levels to the GIF's, over all frames concerned."""
-    theirs_used = theirs[np.unique(shown)]
-    gain = np.clip(ours.std() / max(float(theirs_used.std()), 1.0), 0.5, 2.0)
-    return (theirs - theirs_used.mean()) * gain + ours.mean()
+def _residuals(
+    ours: np.ndarray, theirs: np.ndarray, shown: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean square residual, and the part of it that is there all the time; both (m,).
 
-
-def _square_distances(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """Sums of squared differences (k, n) of pictures (k, p) and (n, p)."""
-    mean = theirs.mean(axis=0)  # Centred, so that float32 keeps its digits.
-    a, b = ours - mean, theirs - mean
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)
-    return np.maximum(squares - 2.0 * a @ b.T, 0.0)
+    ours (k, p), theirs (n, p): gray levels. shown (m, k): the frame of the video that each tried
+    map shows with each frame of the GIF. Every map has its own curve of levels, by least squares:
+    bias, gain, and gamma, whose first order is x · ln x.
+    """
+    x = (np.clip(theirs, 0.0, 255.0) + 1.0) / 256.0
+    curves = np.stack([np.ones_like(x), x, x * np.log(x)])  # (3, n, p)
+    k, p = ours.shape
+    gram = np.einsum("anp,bnp->nab", curves, curves)[shown].sum(axis=1)
+    both = (curves @ ours.T)[:, shown, np.arange(k)].sum(axis=2).T
+    gram[:, 2, 2] += _GAMMA_RIDGE * k * p
+    gram[:, 1, 1] += _GAIN_RIDGE * k * p
+    gram[:, 0, 0] += _GAIN_RIDGE
+    levels = np.linalg.solve(gram, both[..., None])[..., 0]
+    # A negative is no edit of a video: better no picture at all than one upside down in levels.
+    middle = np.log(x.mean()) + 1.0
+    upside_down = levels[:, 1] + levels[:, 2] * middle < 0.0
+    levels[upside_down] = [ours.mean(), 0.0, 0.0]
+    fitted = 2.0 * both - np.einsum("mab,mb->ma", gram, levels)
+    square = ((ours**2).sum() - (levels * fitted).sum(axis=1)) / (k * p)
+    numbers = shown + np.arange(len(shown))[:, None] * len(theirs)
+    shares = np.bincount(numbers.ravel(), minlength=len(shown) * len(theirs)) / k
+    mean_AMP = shares.reshape(len(shown), -1) @ curves
+    rest = ours.mean(axis=0) - np.einsum("ma,amp->mp", levels, mean_AMP)
+    return np.maximum(square, 0.0), (rest**2).mean(axis=1)
 
 
 def _rows(part: Window) -> slice:
