@@ -38,7 +38,11 @@ def source(video_id: str, gif_id: str = "", **fields: Any) -> dict[str, Any]:
 
 
 def match(
-    video_id: str, gif_id: str, span: tuple[int, int] | None, status: str = "matched"
+    video_id: str,
+    gif_id: str,
+    span: tuple[int, int] | None,
+    status: str = "matched",
+    alternatives: tuple[tuple[int, int], ...] = (),
 ) -> dict[str, Any]:
     start, end = span or (None, None)
     return {
@@ -53,6 +57,7 @@ def match(
         "confidence": 0.99,
         "status": status,
         "reason": "" if status == "matched" else f"{status}: said the matcher",
+        "alternatives": [list(one) for one in alternatives],
     }
 
 
@@ -154,6 +159,23 @@ def test_every_segment_and_every_gif_appears_exactly_once(tmp_path: Path, contex
     assert counts.quarantined == 1
     assert labels_of(layout)[:2] == ["positive", "ignored"]
     assert set(labels_of(layout, "x")) == {"ignored"}
+
+
+def test_no_candidate_of_an_ambiguous_match_makes_negatives(
+    tmp_path: Path, context: Context
+) -> None:
+    matches = [
+        match("v", "sure", (0, 50)),
+        match("v", "doubtful", (100, 150), "ambiguous", ((210, 240), (490, 500))),
+    ]
+    sources = [source("v", "sure"), source("v", "doubtful")]
+    layout = project(tmp_path, sources, matches)
+    run(layout, PARAMS, context)
+    expected = ["negative"] * 10
+    expected[0] = "positive"
+    for number in (2, 4, 9):
+        expected[number] = "ignored"
+    assert labels_of(layout) == expected
 
 
 def test_a_declared_span_serves_where_the_gif_is_missing_or_unmatched(

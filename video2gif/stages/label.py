@@ -51,6 +51,8 @@ class Clue:
     reason: str
     frames: tuple[int, int] | None
     """The matcher's span, None when it has none."""
+    alternatives: tuple[tuple[int, int], ...]
+    """Other spans of an ambiguous match."""
     seconds: tuple[float, float] | None
     declared_s: tuple[float, float] | None
     """The manifest's span, one end NaN when it gives only the other; None without any."""
@@ -69,8 +71,8 @@ def place(clue: Clue, times_s: Callable[[], np.ndarray]) -> Placement:
     """Decide where a GIF lies: the match if it is certain, else the declared span.
 
     `times_s()` gives the (n + 1,) times of the video's frames and its end; it is called only for
-    a declared span, which is held to be true where no certain match says otherwise. The span of
-    an ambiguous match stays in `gifs` as a candidate, so that it makes no negatives.
+    a declared span, which is held to be true where no certain match says otherwise. The spans of
+    an ambiguous match stay in `gifs` as candidates, so that they make no negatives.
     """
     if clue.status == "matched" and clue.frames and clue.seconds:
         start, end = clue.frames
@@ -78,7 +80,8 @@ def place(clue: Clue, times_s: Callable[[], np.ndarray]) -> Placement:
         return Placement([Placed(clue.gif_id, start, end)], row)
     candidates = []
     if clue.status == "ambiguous" and clue.frames:
-        candidates = [Placed(clue.gif_id, *clue.frames, certain=False)]
+        spans = (clue.frames, *clue.alternatives)
+        candidates = [Placed(clue.gif_id, *span, certain=False) for span in spans]
     if clue.declared_s is None:
         status = "ambiguous" if candidates else "unplaced"
         return Placement(candidates, _row(clue, status, "", clue.reason or "no span is known"))
@@ -165,6 +168,7 @@ def _clue(key: tuple[str, str], *, source: Any, match: Any, params: Label) -> Cl
         status=match.status if match else "",
         reason=match.reason if match else "",
         frames=_frames(match.start_frame, match.end_frame) if match else None,
+        alternatives=_spans(match.alternatives) if match else (),
         seconds=_pair(match.start_s, match.end_s) if match else None,
         declared_s=_pair(source.start_s, source.end_s) if source else None,
         popularity=popularity(views, age_days, saturation_views=params.popularity_views),
@@ -173,6 +177,11 @@ def _clue(key: tuple[str, str], *, source: Any, match: Any, params: Label) -> Cl
 
 def _pair(start: float, end: float) -> tuple[float, float] | None:
     return None if math.isnan(start) and math.isnan(end) else (float(start), float(end))
+
+
+def _spans(listed: Sequence[Sequence[int]] | None) -> tuple[tuple[int, int], ...]:
+    """From a list column, which is null where nothing was written."""
+    return tuple((int(start), int(end)) for start, end in (() if listed is None else listed))
 
 
 def _frames(start: float, end: float) -> tuple[int, int] | None:
