@@ -5,8 +5,8 @@ a second, 240 px, lanczos, its default dither and bayer 5), by Pillow, and by us
 recipe's bytes as --max-bytes. Judged as a viewer sees it: every source frame of the span against
 the GIF frame shown at that time, scaled up to the source's size. `same shape` is ours at the
 recipe's own 240 px and 10 frames a second.
-budgets: 500 kB, 2 MB and 8 MB for that moment, and 8 MB for ten seconds.
-seams: last frame to first, of plain cuts and of the loops chosen, for the six best moments.
+budgets: 500 kB and 2 MB for that moment, 8 MB for ten seconds.
+seams: last frame to first, of plain cuts and of the loops chosen, for the three best moments.
 
 Reads $VIDEO2GIF_REALDATA (default ../shared/realdata). Seconds are CPU (wall in brackets): these
 machines are shared. The time of a search is that of all its encodes.
@@ -232,13 +232,13 @@ def budgets(analyses: Sequence[Analysis], context: Context) -> None:
         end_s = analysis.fingerprint.end_s
         start = min(short[0], max(0.0, end_s - 10))
         for (start_s, stop_s), budget in [
-            *((short, budget) for budget in BUDGETS),
+            *((short, budget) for budget in BUDGETS[:2]),
             ((start, min(end_s, start + 10)), BUDGETS[-1]),
         ]:
             text, state = filled(decoded(analysis, start_s, stop_s), budget)
             counts[state] += 1
             texts.append(text)
-        print(f"  {analysis.path.name:20} " + " | ".join(texts))
+        print(f"  {analysis.path.name:20} " + " | ".join(texts), flush=True)
     print(f"  {counts}")
 
 
@@ -266,7 +266,7 @@ def seams(analyses: Sequence[Analysis], context: Context) -> None:
     jumps: dict[str, list[float]] = {"plain": [], "auto": [], "cut": []}
     modes: dict[str, int] = {}
     for analysis in analyses:
-        chosen = choose(analysis, rank(analysis, Baseline(), context), Choice())
+        chosen = choose(analysis, rank(analysis, Baseline(), context), Choice(top=3))
         for one in chosen:
             for wish in ("auto", "cut"):
                 found = rendered(analysis, one, GifOptions(loop=wish, height=96), context)

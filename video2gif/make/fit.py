@@ -55,20 +55,20 @@ def solve(
     Bytes are taken as exp(slope · knob + c), rising with the knob; `snap` rounds a knob to one that
     can be had. None when even the lowest does not fit.
     """
-    knob, fits, over = snap(min(max(start, low), high)), None, None
+    knob, fits, over, last = snap(min(max(start, low), high)), None, None, None
     tried: set[float] = set()
     for _ in range(_TRIES):
         result = encode(knob)
         now = Tried(knob, result, size(result))
         tried.add(knob)
+        slope = _slope_between(last, now, slope) if last else slope
+        last = now
         if now.bytes > budget:
             over = now
         elif fits is None or now.bytes > fits.bytes:
             fits = now
         if fits is now and (now.bytes >= FILL * budget or knob >= snap(high)):
             break
-        if over and fits:
-            slope = _slope_between(fits, over, slope)
         knob = _next(now, fits, over, slope=slope, budget=budget, low=low, high=high, snap=snap)
         if knob in tried:
             break
@@ -92,10 +92,9 @@ def _next(
     return snap(min(max(wanted, low), high))
 
 
-def _slope_between(fits: Tried[T], over: Tried[T], slope: float) -> float:
-    if over.knob <= fits.knob:
-        return slope
-    measured = math.log(over.bytes / max(fits.bytes, 1)) / (over.knob - fits.knob)
+def _slope_between(a: Tried[T], b: Tried[T], slope: float) -> float:
+    """The slope measured between two tries, not trusted beyond four times the one expected."""
+    measured = math.log(max(b.bytes, 1) / max(a.bytes, 1)) / (b.knob - a.knob)
     return min(max(measured, slope / 4), slope * 4)
 
 
