@@ -187,7 +187,9 @@ def _degraded(frame: np.ndarray, recipe: Recipe, rng: Rng) -> np.ndarray:
         frame = np.clip(noisy, 0, 255).astype(np.uint8)
     if recipe.jpeg < 100:
         coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, recipe.jpeg])[1]
-        frame = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        return decoded
     return frame
 
 

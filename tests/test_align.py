@@ -90,6 +90,7 @@ EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "brighter": lambda f: np.clip(f.astype(int) + 25, 0, 255).astype(np.uint8),
     "mirror": lambda f: f[:, ::-1],
     "letterbox": letterboxed,
+    "pillarbox": lambda f: cv2.copyMakeBorder(f, 0, 0, 30, 30, cv2.BORDER_CONSTANT),
     "crop-caption-mirror": lambda f: captioned(crop(f, 0.08, 0.02, 0.9))[:, ::-1],
 }
 
@@ -132,6 +133,15 @@ def test_a_gif_that_plays_there_and_back_is_the_way_there(turn: slice) -> None:
     assert found.span is not None
     assert found.span.start_s == pytest.approx(START / FPS, abs=0.25)
     assert found.span.end_s == pytest.approx(END / FPS, abs=0.25)
+
+
+def test_gamma_does_not_move_a_gif_within_a_fade() -> None:
+    faded = [(frame * min(1.0, n / 100)).astype(np.uint8) for n, frame in enumerate(film()[:150])]
+    lighter = [(255 * (frame / 255.0) ** 0.75).astype(np.uint8) for frame in faded[25:75]]
+    found = find(track(lighter[::2], 2 / FPS), track(faded, 1 / FPS))
+    assert found.span is not None
+    assert found.span.start_s == pytest.approx(25 / FPS, abs=0.25)
+    assert found.span.end_s == pytest.approx(75 / FPS, abs=0.25)
 
 
 def test_a_gif_of_another_film_is_unmatched() -> None:

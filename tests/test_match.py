@@ -125,6 +125,12 @@ def test_reasons_say_what_is_wrong(done: Layout) -> None:
     assert reasons["plain"] == ""
 
 
+def test_the_alternatives_of_an_ambiguous_match_are_data() -> None:
+    spans = [match.Span(start_frame=n, end_frame=n + 9, start_s=0.0, end_s=1.0) for n in (5, 2)]
+    found = match.Match(status="ambiguous", span=spans[0], alternatives=tuple(spans))
+    assert match.to_row(("g", "v"), found)["alternatives"] == [[2, 11], [5, 14]]
+
+
 def test_the_index_has_one_row_for_every_downloaded_file(done: Layout) -> None:
     index = FINGERPRINTS.read(done.fingerprints / "index.parquet")
     assert list(zip(index.kind, index.id, index.status, strict=True)) == [

@@ -180,7 +180,7 @@ def _distinct(
         near = np.flatnonzero(left & (apart < _APART_S))
         left[near] = False
         best: dict[int, Place] = {}
-        for number in near:
+        for number in near.tolist():
             best.setdefault(sorted_places[number].variant, sorted_places[number])
         kept += list(best.values())[:variants]
     return kept

@@ -75,7 +75,9 @@ def _bar(thumbs: np.ndarray) -> float:
 def _thin_bar(thumbs: np.ndarray) -> float:
     """The same for a black bar of less than one row of the thumbnail."""
     share = _picture_share(thumbs, 0)
-    return (1.0 - share) / THUMB_SIDE if share < _THIN_SHARE else 0.0
+    # Next to a dark row a bar does not show, nor does it matter.
+    seen = share < _THIN_SHARE and thumbs[:, 1].mean() > 2 * _FLAT_LEVELS
+    return (1.0 - share) / THUMB_SIDE if seen else 0.0
 
 
 def _picture_share(levels: np.ndarray, row: int) -> float:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from video2gif.matching import presence
 from video2gif.matching.align import VARIANTS, cost_at, places
 from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import refine
@@ -24,11 +25,8 @@ Status = Literal["matched", "ambiguous", "unmatched"]
 TOLERANCE_S = 0.25
 """Spans whose starts and ends differ by no more than this are the same answer."""
 
-# By hand from benchmarks/match_realdata.py: at their true places the real GIFs cost at most 12.4
-# bits and explain at least 0.82 of the movement; on other films the best answers cost at least
-# 18.4 bits and explain at most 0.52.
-_PRESENT_COST, _COST_SCALE = 15.5, 1.5
-_PRESENT_EXPLAINED, _EXPLAINED_SCALE = 0.65, 1 / 12
+_FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatched, not ambiguous.
+_SURELY_EXPLAINED = 0.97  # Below this, a GIF is also tried backwards though it fits forwards.
 _MOST_ALTERNATIVES = 5
 _PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
 
@@ -94,7 +92,7 @@ def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -
 def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
     """Forwards, there and back, or backwards."""
     found = _match_forwards(gif, video, min_confidence=min_confidence)
-    if found.status == "matched":
+    if found.status == "matched" and found.explained >= _SURELY_EXPLAINED:
         return found
     there = _way_there(gif)
     if there is not None:
@@ -102,7 +100,11 @@ def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
         return max(found, half, key=lambda one: one.confidence)
     back = _match_forwards(gif.backwards(), video, min_confidence=min_confidence)
     # Backwards must convince: an unsure answer is more likely the forward one.
-    return replace(back, speed=-back.speed) if back.status == "matched" else found
+    if back.status != "matched":
+        return found
+    if found.status == "matched" and found.explained >= back.explained:
+        return found
+    return replace(back, speed=-back.speed)
 
 
 def _way_there(gif: Track) -> Track | None:
@@ -177,7 +179,7 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
     )
     if confidence >= min_confidence:
         return found
-    if cost > _PRESENT_COST:
+    if cost > _FAR_BITS:
         reason = f"distance: the best place is {cost:.1f} bits away"
         return replace(
             found, status="unmatched", reason=reason, span=None, speed=float("nan"), mirror=False
@@ -192,9 +194,7 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
 
 def _presence(cost: float, explained: float) -> float:
     """Probability that the GIF is from this video at all."""
-    score = (explained - _PRESENT_EXPLAINED) / _EXPLAINED_SCALE + (
-        _PRESENT_COST - cost
-    ) / _COST_SCALE
+    score = presence.BIAS + presence.PER_BIT * cost + presence.PER_EXPLAINED * max(explained, 0.0)
     return 1.0 / (1.0 + float(np.exp(-score)))
 
 

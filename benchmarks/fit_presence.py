@@ -1,0 +1,75 @@
+"""`python benchmarks/fit_presence.py ROWS…`: fit the presence curve of `matching.confidence`.
+
+ROWS are files of `attacks.py --rows`. The confidence is sigmoid(bias + cost + explained terms) ×
+margin; the three weights are those of the greatest likelihood (with a weak prior, since right and
+wrong may be told apart completely) on every second film of the list, and the calibration error on
+the other films is printed beside theirs. Writes `video2gif/matching/presence.py`.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import scipy.optimize
+from attacks import Row, calibration_error
+
+TARGET = Path(__file__).parents[1] / "video2gif" / "matching" / "presence.py"
+_PRIOR = 0.02  # Of the squared weights, features being of unit size.
+_UNITS = np.array([1.0, 5.0, 0.2])
+"""Sizes of the features: one, bits, share."""
+
+
+def features(rows: list[Row]) -> np.ndarray:
+    """(n, 3): 1, cost, explained. Negative shares say no more than zero."""
+    return np.array([[1.0, row.distance, max(row.explained, 0.0)] for row in rows])
+
+
+def presence(weights: np.ndarray, features_N3: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(features_N3 @ weights, -50, 50)))
+
+
+def fit(rows: list[Row]) -> np.ndarray:
+    """Weights (3,) of the greatest likelihood of what was right and what was not."""
+    scaled = features(rows) / _UNITS
+    margin = np.array([row.margin for row in rows])
+    right = np.array([row.near for row in rows])
+
+    def loss(weights: np.ndarray) -> float:
+        confidence = np.clip(presence(weights, scaled) * margin, 1e-6, 1 - 1e-6)
+        likelihood = np.where(right, np.log(confidence), np.log(1 - confidence)).sum()
+        return float(_PRIOR * (weights**2).sum() - likelihood)
+
+    return scipy.optimize.minimize(loss, np.zeros(3), method="Nelder-Mead").x / _UNITS
+
+
+def recalibrated(rows: list[Row], weights: np.ndarray) -> list[Row]:
+    """The rows with the confidence that these weights give."""
+    confidence = presence(weights, features(rows)) * [row.margin for row in rows]
+    return [replace(r, confidence=float(c)) for r, c in zip(rows, confidence, strict=True)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("rows", nargs="+", type=Path)
+    lines = [line for path in parser.parse_args().rows for line in path.read_text().splitlines()]
+    rows = [row for row in (Row(**json.loads(line)) for line in lines) if row.distance >= 0]
+    films = sorted({row.film for row in rows})
+    seen = [row for row in rows if row.film in films[::2]]
+    others = [row for row in rows if row.film in films[1::2]]
+    weights = np.round(fit(seen), 3)
+    for name, part in (("fitted on", seen), ("not seen", others)):
+        error = calibration_error(recalibrated(part, weights))
+        print(f"{name}: {len(part)} matches, calibration error {error:.4f}")
+    bias, cost, explained = weights
+    TARGET.write_text(
+        '"""How likely a GIF is from a video at all.'
+        ' Written by `benchmarks/fit_presence.py`."""\n\n'
+        f"BIAS = {bias}\nPER_BIT = {cost}\nPER_EXPLAINED = {explained}\n"
+    )
+    print(TARGET.read_text())
+
+
+if __name__ == "__main__":
+    main()
