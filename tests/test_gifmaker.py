@@ -1,5 +1,6 @@
 """The GIF maker: loops that close, budgets that are filled, receipts that can be checked."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -272,6 +273,7 @@ RECEIPT = Receipt(
     body="b" * 64,
     model="baseline",
     params="c" * 64,
+    tool="video2gif 1, av 2",
     score=0.5,
     moment=(1.0, 3.0),
     recipe=RECIPE,
@@ -322,6 +324,7 @@ def test_a_file_plays_with_its_receipt_and_is_whole_without(tmp_path: Path, kind
         pytest.param(RECEIPT.dump().replace(b'"height":120', b'"height":99999'), id="huge"),
         pytest.param(RECEIPT.dump().replace(b'"gif"', b'"../x"'), id="format"),
         pytest.param(RECEIPT.dump().replace(b"a" * 64, b"A" * 64), id="digest"),
+        pytest.param(RECEIPT.dump().replace(b"av 2", b"\\u001b[31m"), id="escape"),
         pytest.param(RECEIPT.dump().replace(b"[1.0,3.0]", b"[1.0]"), id="moment"),
         pytest.param(RECEIPT.dump().replace(b'"end_s":2.5', b'"end_s":1e8'), id="span"),
     ],
@@ -342,10 +345,8 @@ def test_a_mutated_file_gives_an_item_error_or_a_receipt(data: st.DataObject):
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(content)))
-    try:
+    with contextlib.suppress(ItemError):  # Nothing else may come out.
         extract(bytes(content[:cut]))
-    except ItemError as error:
-        assert error.cause == "receipt"
 
 
 def _marked() -> bytes:
@@ -453,8 +454,6 @@ class Skipped(list[str]):
     """Notes which videos were skipped, and why."""
 
     def __call__(self, name: str):  # type: ignore[no-untyped-def]
-        import contextlib
-
         @contextlib.contextmanager
         def skipping():  # type: ignore[no-untyped-def]
             try:
@@ -546,6 +545,7 @@ def test_a_lie_about_the_span_or_the_score_is_found(films, params, shared, tmp_p
         "span": dataclasses.replace(receipt, recipe=moved),
         "score": dataclasses.replace(receipt, score=0.123),
         "model": dataclasses.replace(receipt, model="0" * 64),
+        "parameters": dataclasses.replace(receipt, params="0" * 64),
     }
     for what, lie in lies.items():
         (tmp_path / "lie.gif").write_bytes(embed(body, lie))

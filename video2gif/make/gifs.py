@@ -15,7 +15,7 @@ from video2gif.items import Context, Item, Work, atomic_path, compute
 from video2gif.make.analysis import Analysis, Moment, Ranker, payload_of
 from video2gif.make.encoders import Encoder, Format, gifski_version
 from video2gif.make.moments import Chosen
-from video2gif.make.receipt import RESERVED_BYTES, Receipt, digest, embed
+from video2gif.make.receipt import RESERVED_BYTES, Receipt, digest, embed, this_tool
 from video2gif.make.render import Recipe, Rendered, read_rendered
 from video2gif.make.seam import Seam, Wish, shortlist
 
@@ -164,6 +164,7 @@ def _receipt(
         body=digest(rendered.content),
         model=ranker.digest,
         params=params_digest(params),
+        tool=this_tool(),
         score=None if math.isnan(moment.score) else moment.score,
         moment=(moment.start_s, moment.end_s),
         recipe=rendered.recipe,

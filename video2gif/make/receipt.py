@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from typing import Any
 
 from video2gif.errors import ItemError
@@ -38,6 +39,8 @@ class Receipt:
     """sha256 of the model's file, or `baseline`."""
     params: str
     """sha256 of the parameters that decide what the moments are and how they score."""
+    tool: str
+    """Versions of video2gif and libav: others may encode the same pictures to other bytes."""
     score: float | None
     """Of the moment; null if it could not be scored."""
     moment: tuple[float, float]
@@ -89,6 +92,11 @@ def parse(text: bytes) -> Receipt:
     return receipt
 
 
+def this_tool() -> str:
+    """What `Receipt.tool` is when made here."""
+    return f"video2gif {version('video2gif')}, av {version('av')}"
+
+
 def digest(content: bytes) -> str:
     """sha256, hex."""
     return hashlib.sha256(content).hexdigest()
@@ -121,6 +129,7 @@ def _check(receipt: Receipt) -> None:
     for name in ("source", "body", "params"):
         _require(_is_sha256(getattr(receipt, name)), f"{name} is no sha256")
     _require(receipt.model == "baseline" or _is_sha256(receipt.model), "model is no sha256")
+    _require(len(receipt.tool) <= 80 and receipt.tool.isprintable(), "tool is no short text")
     _require(receipt.score is None or _is_real(receipt.score), "score is not a number")
     _require(recipe.format in FORMATS, "unknown format")
     _require(recipe.encoder in ("libav", "gifski"), "unknown encoder")

@@ -11,7 +11,7 @@ from video2gif.errors import ItemError
 from video2gif.items import Context, Item, Work, compute
 from video2gif.make.analysis import Ranker, analyse, file_digest, payload_of, rank
 from video2gif.make.gifs import LIBRARIES, params_digest
-from video2gif.make.receipt import Receipt, digest, extract
+from video2gif.make.receipt import Receipt, digest, extract, this_tool
 from video2gif.make.render import read_rendered
 
 State = Literal["true", "false", "unknown"]
@@ -76,7 +76,9 @@ def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
         return Check(what, "false", error.reason)
     if again == receipt.body:
         return Check(what, "true", "encoded again: the same bytes")
-    return Check(what, "false", "encoded again: other bytes (or another version of the encoder)")
+    if receipt.tool != this_tool():
+        return Check(what, "unknown", f"made with {receipt.tool}: its bytes cannot be had here")
+    return Check(what, "false", "encoded again: other bytes")
 
 
 def _ranked_again(
