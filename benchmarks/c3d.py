@@ -1,36 +1,41 @@
-"""C3D forward on this machine's CPU: clips/s of each way to run it, against the measured GEMM peak.
+"""C3D on this machine: clips/s of each backend and mode, against the measured GEMM peak.
 
-    python benchmarks/c3d.py            about a minute; prints a markdown table
+    python benchmarks/c3d.py            minutes; prints a markdown table
     python benchmarks/c3d.py --busy     one thread, by CPU time: for a machine that others use too
+    python benchmarks/c3d.py --film FILM        also the whole extraction of that film's features
 
-All in one run, random weights, batches of 2 clips, the fastest call of each. "share" is of the
-GEMM peak of the same number type: 1 means as fast as torch multiplies matrices. Errors are against
-eager fp32. OpenVINO is measured if it is installed.
+All in one run, random weights, the fastest call of each. "share" is of the GEMM peak of the same
+number type: 1 means as fast as torch multiplies matrices. Errors are against eager fp32. Dense
+rows count clips of stride 8 in a stretch of 96 frames; their cosine is to the same frames' clips
+in fp32. What is not installed or not there (OpenVINO, a GPU) is left out.
 """
 
 import argparse
 import os
-import platform
+import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 from typing import Literal
 
 import numpy as np
 import torch
 
+from video2gif.features import backends, warmup
+from video2gif.features.backends import Mode, Name
 from video2gif.features.c3d import C3D
-from video2gif.features.extract import BATCH
 from video2gif.features.weights import random_weights
 
 FLOP_A_CLIP = 2 * 38.53e9  # multiply-adds of conv1a … fc6 (PAPER.md), counted as two
+BATCH = backends.batch_size(backends.REFERENCE, "clips")
+STRETCH = 96
 
 Kind = Literal["fp32", "bf16"]
-Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,21 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Result:
+class Way:
     """One way to run the network."""
 
     name: str
     kind: Kind
+    mode: Mode
+    x_BCTHW: np.ndarray
+    forward: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of it."""
+
+    way: Way
     clips_a_s: float
     fc6: np.ndarray
 
@@ -64,13 +79,13 @@ def _gemm_rate(size: int, dtype: torch.dtype, setup: Setup) -> float:
     return 2 * size**3 / min(_seconds(lambda: a @ b, setup) for _ in range(10))
 
 
-def clips_a_second(forward: Callable[[], object], setup: Setup) -> float:
-    """Rate of the fastest call, after one to warm up."""
-    forward()
+def clips_a_second(forward: Callable[[], np.ndarray], setup: Setup) -> float:
+    """Rate of the fastest call, after one to warm up; every row of fc6 is a clip."""
+    n_clips = len(forward())
     times: list[float] = []
     while sum(times) < setup.seconds or len(times) < 3:
         times.append(_seconds(forward, setup))
-    return BATCH / min(times)
+    return n_clips / min(times)
 
 
 def _seconds(call: Callable[[], object], setup: Setup) -> float:
@@ -79,42 +94,43 @@ def _seconds(call: Callable[[], object], setup: Setup) -> float:
     return setup.clock() - start
 
 
-def clips() -> torch.Tensor:
-    """x_BCTHW float32, channels innermost."""
-    x_BTHWC = np.random.default_rng(0).normal(0, 50, (BATCH, 16, 112, 112, 3)).astype(np.float32)
-    return torch.from_numpy(x_BTHWC.transpose(0, 4, 1, 2, 3))
-
-
-def ways(threads: int) -> Iterator[tuple[str, Kind, Forward]]:
-    """Name, number type and forward of each; a network lives only while it is measured."""
-    weights = random_weights(0)
+def ways(threads: int) -> Iterator[Way]:
+    """Every way in turn; a network lives only while it is measured."""
+    weights, film = random_weights(0), warmup.film(1, frames=STRETCH)
     plain = C3D.with_weights(weights).to(memory_format=torch.contiguous_format)
-    yield "torch eager, NCDHW", "fp32", lambda x: plain(x.contiguous())
-    last = C3D.with_weights(weights)
-    yield "torch eager, channels last (what `extract` runs)", "fp32", last
-    half = C3D.with_weights(weights).to(torch.bfloat16)
-    yield "torch eager, channels last", "bf16", lambda x: half(x.to(torch.bfloat16)).float()
-    if find_spec("openvino"):
-        yield "openvino", "fp32", _openvino(last, "f32", threads)
-        yield "openvino", "bf16", _openvino(last, "bf16", threads)
+    pair = batch_of(film, BATCH)
+
+    def eager(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return plain(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+
+    yield Way("torch eager, NCDHW", "fp32", "clips", pair, eager)
+    for mode in ("clips", "dense"):
+        for name in backends.available():
+            kind: Kind = "bf16" if name.endswith("bf16") else "fp32"
+            x = batch_of(film, backends.batch_size(name, mode)) if mode == "clips" else film
+            yield Way(name, kind, mode, x, _network(name, mode, weights, threads))
 
 
-def _openvino(network: C3D, precision: str, threads: int) -> Forward:
-    import openvino
+def _network(
+    name: Name, mode: Mode, weights: dict[str, np.ndarray], threads: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    run = backends.forward(name, mode, weights, threads=threads)
+    return lambda x: next(run([x]))
 
-    model = openvino.convert_model(network, example_input=clips().contiguous())
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
-    compiled = openvino.compile_model(model, "CPU", settings)
-    return lambda x: torch.from_numpy(compiled(x.contiguous().numpy())[0])
+
+def batch_of(film: np.ndarray, n_clips: int) -> np.ndarray:
+    """The first clips of stride 8 of a film (1, 3, T, 112, 112), channels innermost."""
+    starts = [8 * (k % (STRETCH // 8 - 1)) for k in range(n_clips)]
+    clips = np.concatenate([film[:, :, start : start + 16] for start in starts])
+    return np.ascontiguousarray(clips.transpose(0, 2, 3, 4, 1)).transpose(0, 4, 1, 2, 3)
 
 
 def measure(setup: Setup) -> Iterator[Result]:
     """Every way in turn."""
-    x = clips()
-    with torch.inference_mode():
-        for name, kind, forward in ways(setup.threads):
-            rate = clips_a_second(lambda forward=forward: forward(x), setup)
-            yield Result(name, kind, rate, forward(x).numpy())
+    for way in ways(setup.threads):
+        rate = clips_a_second(lambda way=way: way.forward(way.x_BCTHW), setup)
+        yield Result(way, rate, way.forward(way.x_BCTHW))
 
 
 def processes(setup: Setup) -> float:
@@ -128,58 +144,109 @@ def processes(setup: Setup) -> float:
 
 
 def _alone(together: Barrier, setup: Setup) -> float:
-    torch.set_num_threads(1)
-    network, x = C3D.with_weights(random_weights(0)), clips()
+    forward = _network(backends.REFERENCE, "clips", random_weights(0), 1)
+    x = batch_of(warmup.film(1, frames=STRETCH), BATCH)
     together.wait()
-    with torch.inference_mode():
-        return clips_a_second(lambda: network(x), setup)
+    return clips_a_second(lambda: forward(x), setup)
+
+
+def extraction(film: Path, name: Name, mode: Mode, setup: Setup) -> tuple[int, float, float]:
+    """Clips, seconds of the whole extraction of a film, and of the network alone, one thread."""
+    from video2gif.features import extract
+    from video2gif.features.preprocess import clip_starts
+    from video2gif.media.decode import Decoder
+
+    with Decoder(film) as decoder:
+        n_frames = sum(1 for _ in decoder.frames())
+    segments = [(start, min(start + 75, n_frames)) for start in range(0, n_frames, 75)]
+    n_clips = sum(len(clip_starts(*segment, stride=8)) for segment in segments)
+    alone = 0.0
+    network = extract._network("random:0", "random:0", name, mode)
+
+    def timed(batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal alone
+        for x in batches:
+            start = setup.clock()
+            (fc6,) = network([x])
+            alone += setup.clock() - start
+            yield fc6
+
+    extract._network = lambda *_: timed
+    params = {"weights": "random:0", "mean": "channel", "clip_stride": 8, "mirror": False}
+    params |= {"mode": mode, "backend": name}
+    with TemporaryDirectory() as folder:
+        start = setup.clock()
+        extract.work(
+            out=Path(folder) / "out",
+            params=params,
+            path=str(film),
+            segments=segments,
+            weights="random:0",
+            mean="channel",
+        )
+        return n_clips, setup.clock() - start, alone
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="for each way")
     parser.add_argument("--busy", action="store_true", help="one thread, by CPU time")
+    parser.add_argument("--film", type=Path, help="only the whole extraction of this film")
+    parser.add_argument("--backend", default=backends.REFERENCE, help="with --film")
+    parser.add_argument("--mode", default="clips", help="with --film")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     clock = time.process_time if args.busy else time.perf_counter
-    report(Setup(1 if args.busy else cores, args.seconds, clock))
+    setup = Setup(1 if args.busy or args.film else cores, args.seconds, clock)
+    if args.film:
+        n_clips, whole, alone = extraction(args.film, args.backend, args.mode, setup)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"| {args.film.name} | {args.backend} | {args.mode} | {n_clips} clips", end="")
+        print(f" | {n_clips / whole:.2f} clips/s | {alone / whole:.0%} network | {peak:.0f} MB |")
+        return
+    report(setup)
 
 
 def report(setup: Setup) -> None:
     torch.set_num_threads(setup.threads)
     peaks = {kind: gemm_peak(kind, setup) for kind in ("fp32", "bf16")}
     by = setup.clock.__name__
-    print(f"{_machine()}; torch {torch.__version__}, {setup.threads} threads, batch {BATCH}, {by}")
+    print(f"{warmup.machine()}; torch {torch.__version__}, {setup.threads} threads, {by}")
     print(f"GEMM peak: fp32 {peaks['fp32'] / 1e12:.3f}, bf16 {peaks['bf16'] / 1e12:.3f} TFLOP/s\n")
-    print("| | type | clips/s | ratio | share of GEMM peak | max error / max | cosine |")
+    print("| | mode | clips/s | ratio | share of GEMM peak | max error / max | cosine |")
     print("|---|---|---|---|---|---|---|")
     first: Result | None = None
+    reference: np.ndarray | None = None
     for result in measure(setup):
         first = first or result
-        print(_row(result, first, peaks[result.kind]), flush=True)
+        if reference is None:
+            reference = _clips_one_by_one(result.way)
+        print(_row(result, first, reference, peaks[result.way.kind]), flush=True)
     if first and setup.threads > 1:
         rate = processes(setup)
-        print(
-            f"| {setup.threads} processes × 1 thread, channels last | fp32 | {rate:.2f} |", end=""
-        )
-        print(f" {rate / first.clips_a_s:.2f} | {rate * FLOP_A_CLIP / peaks['fp32']:.0%} | | |")
+        print(f"| {setup.threads} processes × 1 thread, {backends.REFERENCE} | clips |", end="")
+        print(f" {rate:.2f} | {rate / first.clips_a_s:.2f} |", end="")
+        print(f" {rate * FLOP_A_CLIP / peaks['fp32']:.0%} | | |")
 
 
-def _row(result: Result, first: Result, peak: float) -> str:
-    error = np.abs(result.fc6 - first.fc6).max() / np.abs(first.fc6).max()
-    a, b = result.fc6.astype(np.float64), first.fc6.astype(np.float64)
-    cosine = ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min()
+def _clips_one_by_one(way: Way) -> np.ndarray:
+    """fp32 features of all clips of the stretch, in order."""
+    film = warmup.film(1, frames=STRETCH)
+    starts = range(0, STRETCH - 15, 8)
+    return np.concatenate([way.forward(film[:, :, s : s + 16]) for s in starts])
+
+
+def _row(result: Result, first: Result, reference: np.ndarray, peak: float) -> str:
+    way, n = result.way, min(len(result.fc6), len(reference))
+    found, expected = result.fc6[:n], reference[:n]
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    # Dense mode does less arithmetic for a clip: its share of the peak would mean nothing.
+    share = f"{result.clips_a_s * FLOP_A_CLIP / peak:.0%}" if way.mode == "clips" else ""
     return (
-        f"| {result.name} | {result.kind} | {result.clips_a_s:.2f}"
+        f"| {way.name} | {way.mode} | {result.clips_a_s:.2f}"
         f" | {result.clips_a_s / first.clips_a_s:.2f}"
-        f" | {result.clips_a_s * FLOP_A_CLIP / peak:.0%} | {error:.1e} | {cosine:.7f} |"
+        f" | {share} | {error:.1e} | {warmup.cosine(found, expected):.7f} |"
     )
-
-
-def _machine() -> str:
-    with open("/proc/cpuinfo") as info:
-        model = next((line.split(": ")[1].strip() for line in info if "model name" in line), "")
-    return model or platform.processor()
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ class Extract:
     """C3D fc6 features of 16-frame clips."""
 
     weights: str
-    """`random:SEED`, or the path of a safetensors file made by `video2gif weights import`."""
+    """`random:SEED`, or the path of a safetensors file made by `video2gif weights import`. Keep
+    it in weights/, as a mean cube: DVC sees changes there."""
     mean: str
     """`channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
     clip_stride: int

@@ -89,7 +89,7 @@ def work(*, out: Path, params: dict[str, Any], weights: str) -> None:
     notes: dict[str, dict[str, float]] = {}
     reference: np.ndarray | None = None
     for name in backends.available():
-        x = _warm_up_input(backends.batch_size(name, mode), frames=16 if mode == "clips" else 48)
+        x = film(backends.batch_size(name, mode), frames=16 if mode == "clips" else 48)
         run = backends.forward(name, mode, tensors, threads=1)
         clock = time.perf_counter if name.startswith("cuda") else time.process_time
         fc6 = next(run([x]))  # Compiles, and fills the caches.
@@ -135,7 +135,7 @@ def _libraries() -> dict[str, str]:
     return found
 
 
-def _warm_up_input(n_clips: int, *, frames: int) -> np.ndarray:
+def film(n_clips: int, *, frames: int) -> np.ndarray:
     """Bars of several sizes that move, mean subtracted: float32 (n, 3, frames, 112, 112).
 
     Not noise: features of noise are all alike, and would flatter every backend.
