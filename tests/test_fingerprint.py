@@ -1,5 +1,7 @@
 """The one decode: times, hashes and differences of real encoders' output."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -87,6 +89,69 @@ def test_the_same_file_gives_the_same_bytes(video: Path, tmp_path: Path) -> None
     for name in ("a", "b"):
         work(out=tmp_path / name, params={"max_bad_packets": 0}, path=str(video), kind="video")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_decoding_threads_change_no_byte(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    for count in (1, threads):
+        monkeypatch.setattr("video2gif.fingerprint._DECODING_THREADS", count)
+        out = tmp_path / str(count)
+        work(out=out, params={"max_bad_packets": 0}, path=str(video), kind="video")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / str(threads)).read_bytes()
+
+
+def test_decoding_threads_change_no_byte_of_a_damaged_file(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytearray(video.read_bytes())
+    start = data.index(b"mdat") + 20_000
+    data[start : start + 4000] = np.random.default_rng(0).bytes(4000)
+    (tmp_path / "v.mp4").write_bytes(data)
+    for count in (1, 3):
+        monkeypatch.setattr("video2gif.fingerprint._DECODING_THREADS", count)
+        out = tmp_path / str(count)
+        work(out=out, params={"max_bad_packets": 1.0}, path=str(tmp_path / "v.mp4"), kind="video")
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
+    assert read_fingerprint((tmp_path / "1").read_bytes()).bad_packets > 0
+
+
+def resident_bytes_of_work(path: Path, out: Path) -> int:
+    """The most memory a fresh process had while it fingerprinted a file."""
+    code = (
+        "import resource, sys; from pathlib import Path; from video2gif.fingerprint import work;"
+        "work(out=Path(sys.argv[2]), params={'max_bad_packets': 0}, path=sys.argv[1],"
+        " kind='video'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(out)], capture_output=True, check=True
+    )
+    return int(done.stdout)
+
+
+def small_video(path: Path, n: int) -> Path:
+    """n frames of 64×48 that move."""
+    world = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    write_video(path, (np.roll(world, i, axis=1) for i in range(n)), fps=10, crf=40)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("n", "most_bytes"),
+    [
+        pytest.param(2_000, 12 << 20, id="3-minutes"),
+        # 360,000 frames: ten hours at 10 fps, 177 MB of columns.
+        pytest.param(360_000, 48 << 20, id="10-hours", marks=pytest.mark.slow),
+    ],
+)
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_bytes: int) -> None:
+    short = resident_bytes_of_work(small_video(tmp_path / "s.mp4", 300), tmp_path / "s")
+    long = resident_bytes_of_work(small_video(tmp_path / "l.mp4", n), tmp_path / "l")
+    assert long < 400 << 20
+    # What grows is libav's own index of the file, some 100 bytes a frame.
+    assert long - short < most_bytes
+    assert len(read_fingerprint((tmp_path / "l").read_bytes()).pts_s) == n
 
 
 def test_a_file_cut_short_is_truncated(tmp_path: Path) -> None:

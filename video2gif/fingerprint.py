@@ -5,34 +5,43 @@ downstream but C3D works on these rows: matches and shots are re-tuned without a
 
 A frame is scaled once by libswscale (AREA, which averages like the INTER_AREA of the pHash
 literature) to 64×64 luma; the 32×32 image of the hash is its 2×2 mean. GIF and video go the same
-way, so the scaler's own bias cancels.
+way, so the scaler's own bias cancels. Decoding runs ahead in its own thread (and in those that
+libav starts for it), measuring in this one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from video2gif import config
 from video2gif.errors import ItemError
-from video2gif.items import Work, read_arrays, write_arrays
+from video2gif.items import Work, read_arrays
 from video2gif.layout import FINGERPRINTS, Layout, ShardReader
 from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.matching.track import THUMB_SIDE, Track
+from video2gif.media.ahead import Ahead
+from video2gif.media.columns import Columns
 from video2gif.media.decode import Decoder
-from video2gif.shots.content import ContentMetrics
+from video2gif.media.pictures import Colour, Luma
+from video2gif.sandbox import Limits
+from video2gif.shots.content import ContentMetrics, analysis_size
 
 Kind = Literal["video", "gif"]
 
 COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content")
 """The arrays of a fingerprint, in the item and in the shards."""
 
-_BATCH = 256  # Frames hashed at once: 1 MB of luma.
+_BLOCK = 64  # Frames hashed at once: 1 MB as floats, which stays in the cache.
+_WAITING_PIXELS = 48 << 20  # Decoded frames waiting to be measured: at most 75 MB of 4:2:0.
+_WALL_S = 6 * 3600.0  # Ten hours at 720p decode in one.
+_DECODING_THREADS = 3  # What libav takes on two cores; fixed, so that machines agree.
 # A container may count a few frames that its edit list or a lost reference drops.
 _MIN_DECODED_SHARE = 0.95
 
@@ -107,6 +116,7 @@ def fingerprinting(params: config.Fingerprint) -> Work:
         function="video2gif.fingerprint:work",
         params={"max_bad_packets": params.max_bad_packets},
         libraries=("av", "numpy", "opencv-python", "scipy"),
+        limits=Limits(wall_s=_WALL_S),
     )
 
 
@@ -124,17 +134,36 @@ def read_fingerprint(payload: bytes) -> Fingerprint:
 
 def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None:
     """Write a file's fingerprint to `out`. Raises `ItemError` when it is not worth keeping."""
-    with Decoder(Path(path)) as decoder:
-        arrays, size = _measure(decoder)
-        n_frames = len(arrays["pts_s"])
-        _check(decoder, n_frames, max_bad_packets=params["max_bad_packets"])
+    cv2.setNumThreads(1)  # Pictures are small: handing out their parts costs more than it gains.
+    with ExitStack() as files:
+        found = _decoded(Path(path), Columns(out.parent, files), threads=_DECODING_THREADS)
+        if found.decoder.bad_packets:
+            # What libav makes of damaged pictures depends on the number of its threads.
+            found = _decoded(Path(path), Columns(out.parent, files), threads=1)
+        decoder = found.decoder
+        _check(decoder, found.columns.n_rows, max_bad_packets=params["max_bad_packets"])
         notes = {
             "end_s": decoder.end_s,
-            "width": size[0],
-            "height": size[1],
+            "width": found.size[0],
+            "height": found.size[1],
             "bad_packets": decoder.bad_packets,
         }
-    write_arrays(out, arrays, notes)
+        found.columns.write(out, notes)
+
+
+class _Decoded(NamedTuple):
+    decoder: Decoder
+    """Closed; holds the counts."""
+    columns: Columns
+    size: tuple[int, int]
+
+
+def _decoded(path: Path, columns: Columns, *, threads: int) -> _Decoded:
+    with Decoder(path, threads=threads) as decoder:
+        measuring = Measuring(decoder)
+        for block in measuring.blocks():
+            columns.append(block)
+    return _Decoded(decoder, columns, measuring.size)
 
 
 def _check(decoder: Decoder, n_frames: int, *, max_bad_packets: float) -> None:
@@ -149,75 +178,66 @@ def _check(decoder: Decoder, n_frames: int, *, max_bad_packets: float) -> None:
         raise ItemError("truncated", f"{n_frames}/{declared} frames")
 
 
-def _measure(decoder: Decoder) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
-    """The arrays of `COLUMNS`, and (width, height) of the first frame as shown."""
-    hashes, content = _Hashes(), _Content()
-    pts_s: list[float] = []
-    size = (0, 0)
-    for time_s, frame in decoder.frames():
-        size = size if pts_s else (frame.width, frame.height)
-        pts_s.append(time_s)
-        hashes.push(frame)
-        content.push(frame)
-    arrays = {"pts_s": np.array(pts_s), "content": content.array(), **hashes.arrays()}
-    return arrays, size
+class Measuring:
+    """One decode of a file, measured in blocks so that memory does not grow with its length."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._luma = Luma(LUMA_SIDE)
+        self._colour = Colour()
+        self._metrics = ContentMetrics()
+        self.size = (0, 0)
+        """Width and height of the first frame as shown."""
+
+    def blocks(self) -> Iterator[dict[str, np.ndarray]]:
+        """The arrays of `COLUMNS` for some frames, then for the next ones, to the end."""
+        rows: list[_Row] = []
+        with Ahead(self._decoder.frames(), size=_pixels, most=_WAITING_PIXELS) as frames:
+            for time_s, frame in frames:
+                if self.size == (0, 0):
+                    self.size = (frame.width, frame.height)
+                rows.append(self._row(time_s, frame))
+                if len(rows) == _BLOCK:
+                    yield _block(rows)
+                    rows.clear()
+        if rows:
+            yield _block(rows)
+
+    def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
+        # The detector's own resizing, or what equals it: it decides which cuts are found.
+        picture = self._colour(frame, analysis_size(frame.width, frame.height))
+        return _Row(time_s, self._luma(frame), self._metrics.push(picture))
 
 
-class _Hashes:
-    """Frames to hashes, in batches so that memory does not grow with the file."""
+class _Row(NamedTuple):
+    pts_s: float
+    luma_6464: np.ndarray
+    content: tuple[float, float, float]
 
-    def __init__(self) -> None:
-        # One shared reformatter: VideoFrame.reformat builds a scaler for every frame.
-        self._scaler = VideoReformatter()
-        self._waiting: list[np.ndarray] = []
-        self._parts: list[tuple[np.ndarray, ...]] = []
 
-    def push(self, frame: VideoFrame) -> None:
-        luma = self._scaler.reformat(frame, LUMA_SIDE, LUMA_SIDE, "gray8", interpolation="AREA")
-        self._waiting.append(luma.to_ndarray())
-        if len(self._waiting) == _BATCH:
-            self._flush()
+def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
+    _, frame = timed_frame
+    return frame.width * frame.height
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        if self._waiting:
-            self._flush()
-        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
-        return dict(zip(("phash", "windows", "quality", "thumbs"), columns, strict=True))
 
-    def _flush(self) -> None:
-        luma_N6464 = np.stack(self._waiting)
-        luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
-        self._parts.append(
-            (
-                phash(luma_N3232),
-                window_hashes(luma_N6464),
-                quality(luma_N3232),
-                shrunk(luma_N6464, THUMB_SIDE),
-            )
-        )
-        self._waiting.clear()
+def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
+    luma_N6464 = np.stack([row.luma_6464 for row in rows])
+    luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
+    return {
+        "pts_s": np.array([row.pts_s for row in rows]),
+        "phash": phash(luma_N3232),
+        "windows": window_hashes(luma_N6464),
+        "quality": quality(luma_N3232),
+        "thumbs": shrunk(luma_N6464, THUMB_SIDE),
+        "content": np.array([row.content for row in rows]),
+    }
 
 
 def shrunk(luma_N6464: np.ndarray, side: int) -> np.ndarray:
     """The mean of square blocks, rounded half up: uint8 (n, 64, 64) → (n, side, side)."""
+    sums = luma_N6464.astype(np.uint16)
     block = LUMA_SIDE // side
-    blocks = luma_N6464.reshape(-1, side, block, side, block)
-    sums = blocks.sum(axis=(2, 4), dtype=np.uint32)
+    for _ in range(block.bit_length() - 1):  # Halve both sides: sums of 4, 16, … pixels.
+        rows = sums[:, ::2] + sums[:, 1::2]
+        sums = rows[:, :, ::2] + rows[:, :, 1::2]
     return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
-
-
-class _Content:
-    """Frames to PySceneDetect's differences."""
-
-    def __init__(self) -> None:
-        self._scaler = VideoReformatter()
-        self._metrics = ContentMetrics()
-        self._rows: list[tuple[float, float, float]] = []
-
-    def push(self, frame: VideoFrame) -> None:
-        # Full size: the detector's own resizing decides which cuts are found.
-        picture = self._scaler.reformat(frame, format="bgr24")
-        self._rows.append(self._metrics.push(picture.to_ndarray()))
-
-    def array(self) -> np.ndarray:
-        return np.array(self._rows, dtype=np.float64)

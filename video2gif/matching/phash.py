@@ -24,8 +24,9 @@ LUMA_SIDE = 64
 
 _BITS_SIDE = 8
 _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
-# Coefficients of a flat window are zero but for rounding; the largest one is 255 · 64².
-_SMALLEST_COEFFICIENT = 1e-6
+# Coefficients of a flat window are zero but for rounding (below 0.05 in float32); the largest one
+# is 4 · 255 · 32², and one bit of one pixel makes a difference of about 1.
+_SMALLEST_COEFFICIENT = 0.25
 
 
 class Window(NamedTuple):
@@ -94,19 +95,19 @@ def phash(luma_N3232: np.ndarray) -> np.ndarray:
 def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
     """Hashes uint64 (n, len(WINDOWS)) of the windows of uint8 luma images (n, 64, 64)."""
     n = len(luma_N6464)
+    across, downs, order = _window_transforms()
+    # Stacks of small products stay in the cache and in this thread: one large product would wake
+    # the threads of BLAS, which spin when they have nothing to do.
+    rows_NHC = np.matmul(luma_N6464.astype(np.float32), across)
+    low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE), dtype=np.float32)
+    done = 0
+    for number, down in enumerate(downs):
+        column = rows_NHC[:, :, number * _BITS_SIDE : (number + 1) * _BITS_SIDE]
+        np.matmul(down, column, out=low_NRF[:, done : done + len(down)])
+        done += len(down)
+    low_NRF[np.abs(low_NRF) < _SMALLEST_COEFFICIENT] = 0.0
     hashes = np.empty((n, len(WINDOWS)), dtype=np.uint64)
-    columns = sorted({(window.x0, window.x1) for window in WINDOWS})
-    across = np.concatenate([_transform(*column) for column in columns]).T
-    rows = luma_N6464.astype(np.float64).reshape(-1, LUMA_SIDE) @ across
-    # Few large products instead of many small ones: all windows of one width at once.
-    rows_CHN8 = rows.reshape(n, LUMA_SIDE, len(columns), _BITS_SIDE).transpose(2, 1, 0, 3)
-    for column, rows_HN8 in zip(columns, rows_CHN8, strict=True):
-        numbers = [i for i, w in enumerate(WINDOWS) if (w.x0, w.x1) == column]
-        down = np.concatenate([_transform(WINDOWS[i].y0, WINDOWS[i].y1) for i in numbers])
-        low = (down @ rows_HN8.reshape(LUMA_SIDE, -1)).reshape(-1, _BITS_SIDE, n, _BITS_SIDE)
-        low_WN88 = np.ascontiguousarray(low.transpose(0, 2, 1, 3))
-        low_WN88[np.abs(low_WN88) < _SMALLEST_COEFFICIENT] = 0.0
-        hashes[:, numbers] = _bits(low_WN88).reshape(len(numbers), n).T
+    hashes[:, order] = _bits(low_NRF.reshape(-1, _BITS_SIDE, _BITS_SIDE)).reshape(n, -1)
     return hashes
 
 
@@ -145,3 +146,24 @@ def _transform(start: float, stop: float) -> np.ndarray:
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     bins = np.clip(overlap, 0.0, None) / (edges[1] - edges[0])
     return scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE] @ bins
+
+
+@cache
+def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
+    """Transforms of rows, of columns, and the number of the window each result belongs to.
+
+    Windows between the same columns share the transform of their rows: `across` float32
+    (64, 8 · C) has one for each of C pairs of columns, `downs` C times (8 · windows, 64).
+    """
+    columns = sorted({(window.x0, window.x1) for window in WINDOWS})
+    across = np.concatenate([_transform(*column) for column in columns]).T
+    numbers = [[i for i, w in enumerate(WINDOWS) if (w.x0, w.x1) == column] for column in columns]
+    downs = [
+        np.concatenate([_transform(WINDOWS[i].y0, WINDOWS[i].y1) for i in group])
+        for group in numbers
+    ]
+    return (
+        np.ascontiguousarray(across, dtype=np.float32),
+        [down.astype(np.float32) for down in downs],
+        [i for group in numbers for i in group],
+    )

@@ -43,6 +43,8 @@ class ContentMetrics:
     def push(self, frame_bgr: np.ndarray) -> tuple[float, float, float]:
         """(delta_hue, delta_sat, delta_lum) of a uint8 (h, w, 3) frame; zeros for the first one.
 
+        A fourth channel is ignored.
+
         Hue counts 0–179, saturation and brightness 0–255 (OpenCV's 8-bit HSV); hue is compared
         as a number, not as an angle, as in PySceneDetect.
         """

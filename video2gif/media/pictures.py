@@ -1,0 +1,115 @@
+"""Small pictures of decoded frames, at a fraction of the cost of converting whole frames.
+
+libswscale converts in one thread: its slice threads, PyAV's default, take two to three times the
+CPU for the same pixels.
+"""
+
+from typing import cast
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+# 8-bit formats whose first plane is the luma; those of the second row use the full range.
+_LIMITED = {"yuv420p", "yuv422p", "yuv444p", "nv12"}
+_FULL = {"yuvj420p", "yuvj422p", "yuvj444p"}
+# libswscale's fast conversion of these gives BGRA the same values as BGR24.
+_FAST_BGRA = {"yuv420p", "yuvj420p"}
+_JPEG = 2  # AVCOL_RANGE_JPEG: the frame says that its luma is 0 to 255.
+_LUMA_ROWS = 256  # Rows of the source that are averaged: four for each of 64.
+
+# Studio levels, 16 to 235, to 0 to 255: what libswscale does when it makes gray of YUV.
+_EXPANDED = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+
+
+class Luma:
+    """Frames of one file to uint8 (side, side) luma, 0 to 255, each value the mean of an area.
+
+    Of a tall frame only every n-th row is read, at least 256 of them (and every column):
+    `docs/benchmarks/fingerprint.md` has what that changes.
+    """
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+        # One shared reformatter: VideoFrame.reformat builds a scaler for every frame.
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
+        name = frame.format.name
+        if name not in _LIMITED | _FULL:
+            return self._scaled(frame)
+        step = max(1, frame.height // _LUMA_ROWS)
+        rows = plane(frame, 0)[(step - 1) // 2 :: step]
+        if min(rows.shape) >= _LUMA_ROWS:
+            # Means of 2×2 by themselves take a tenth of the time of libswscale's.
+            half = (rows.shape[1] // 2, rows.shape[0] // 2)
+            even = rows[: 2 * half[1], : 2 * half[0]]
+            rows = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
+        small = self._scaled(VideoFrame.from_numpy_buffer(rows, "gray8"))
+        is_full = name in _FULL or frame.color_range == _JPEG
+        return small if is_full else _EXPANDED[small]
+
+    def _scaled(self, frame: VideoFrame) -> np.ndarray:
+        small = self._scaler.reformat(
+            frame,
+            self._side,
+            self._side,
+            "gray8",
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+        return plane(small, 0)
+
+
+class Colour:
+    """Frames of one file to BGR pictures for an analysis at a smaller size.
+
+    The picture, uint8 (h, w, 3 or 4), has the frame's own size, or already the size of analysis
+    where that takes every k-th pixel, k odd: there bilinear interpolation between pixel centres
+    (`cv2.resize`, INTER_LINEAR) picks single pixels, so other rows need not be converted.
+    """
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+        self._rows: VideoFrame | None = None
+
+    def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        """`size`: (width, height) of the analysis of such a frame."""
+        if frame.format.name not in _FAST_BGRA:
+            return self._converted(frame, "bgr24")
+        step = frame.width // size[0]
+        is_sampled = (step * size[0], step * size[1]) == (frame.width, frame.height)
+        if step == 1 or step % 2 == 0 or not is_sampled:
+            return self._converted(frame, "bgra")
+        picture = self._converted(self._sampled_rows(frame, step, size[1]), "bgra")
+        pixels = picture.view(np.uint32)[::2, step // 2 :: step, 0]
+        return np.ascontiguousarray(pixels)[..., None].view(np.uint8)
+
+    def _sampled_rows(self, frame: VideoFrame, step: int, n_rows: int) -> VideoFrame:
+        """A frame whose even rows are the sampled ones, each with its own row of chroma.
+
+        Two rows share one of chroma in these formats; the odd ones are left as they are.
+        """
+        if self._rows is None or (self._rows.width, self._rows.height) != (frame.width, 2 * n_rows):
+            self._rows = VideoFrame(frame.width, 2 * n_rows, frame.format.name)
+        rows = self._rows
+        rows.color_range, rows.colorspace = frame.color_range, frame.colorspace
+        plane(rows, 0)[::2] = plane(frame, 0)[step // 2 :: step]
+        chroma_rows = (np.arange(n_rows) * step + step // 2) // 2
+        for number in (1, 2):
+            plane(rows, number)[:] = plane(frame, number)[chroma_rows]
+        return rows
+
+    def _converted(self, frame: VideoFrame, name: str) -> np.ndarray:
+        picture = self._scaler.reformat(frame, format=name, threads=1)
+        return plane(picture, 0).reshape(frame.height, frame.width, -1)
+
+
+def plane(frame: VideoFrame, number: int) -> np.ndarray:
+    """A plane of 8-bit samples as uint8 (rows, bytes of a row): a view, padding left out."""
+    samples = frame.planes[number]
+    # PyAV does not declare that its planes are buffers.
+    rows = np.frombuffer(cast(bytes, samples), np.uint8).reshape(-1, samples.line_size)
+    n_bytes = {"bgra": 4, "bgr24": 3}.get(frame.format.name, 1) * samples.width
+    return rows[: samples.height, :n_bytes]
