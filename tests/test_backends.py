@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from video2gif.errors import UserError
 from video2gif.features import backends, warmup
 from video2gif.features.backends import Forward, Mode, Name, ahead, pipelined
 from video2gif.features.c3d import C3D, Dense
+from video2gif.features.extract import extraction
 from video2gif.features.warmup import Chosen, choose, cosine
 from video2gif.features.weights import Architecture, random_weights
 
@@ -145,7 +146,10 @@ MEASURED = {
 
 @pytest.fixture
 def choosing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Chosen]:
-    monkeypatch.setattr(warmup, "_measured", lambda *_: MEASURED)
+    def measured(names: Sequence[Name], *_: object) -> dict[str, dict[str, float]]:
+        return {name: MEASURED[name] for name in names if name in MEASURED}
+
+    monkeypatch.setattr(warmup, "_measured", measured)
     extract = Params.load(REPO / "params.yaml").extract
 
     def chosen(backend: str) -> Chosen:
@@ -183,8 +187,19 @@ def test_cosine_is_the_smallest_over_rows() -> None:
 
 
 @pytest.mark.slow
+def test_a_gpu_that_is_not_there_is_named_by_the_stage(context, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    extract = Params.load(REPO / "params.yaml").extract
+    with pytest.raises(UserError, match="cuda-bf16 cannot run here"):
+        extraction(
+            dataclasses.replace(extract, backend="cuda-bf16"), root=tmp_path, context=context
+        )
+
+
+@pytest.mark.slow
 def test_the_warm_up_measures_every_backend_of_this_machine(context) -> None:
-    found = warmup._measured("clips", "random:0", "random:0", context)
+    found = warmup._measured(backends.NAMES, "clips", "random:0", "random:0", context)
     assert set(found) == set(backends.available())
     assert found["torch-fp32"]["cosine"] == pytest.approx(1.0)
     assert all(one["cosine"] > 0.9999 and one["per_s"] > 0 for one in found.values())

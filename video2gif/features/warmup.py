@@ -7,7 +7,7 @@ The timings stay in the store; the backend's name and its cosine go into the ind
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -49,7 +49,8 @@ def choose(chosen: Extract, *, weights: str, digest: str, context: Context | Non
     """
     if chosen.backend == REFERENCE:
         return Chosen(REFERENCE, 1.0)
-    found = _measured(chosen.mode, weights, digest, context or Context.default())
+    wanted = backends.NAMES if chosen.backend == "auto" else (REFERENCE, chosen.backend)
+    found = _measured(wanted, chosen.mode, weights, digest, context or Context.default())
     if chosen.backend == "auto":
         near = {name: one for name, one in found.items() if one["cosine"] >= MIN_COSINE}
         best = max(near, key=lambda name: near[name]["per_s"])
@@ -63,11 +64,17 @@ def choose(chosen: Extract, *, weights: str, digest: str, context: Context | Non
 
 
 def _measured(
-    mode: Mode, weights: str, digest: str, context: Context
+    names: Sequence[Name], mode: Mode, weights: str, digest: str, context: Context
 ) -> Mapping[Name, Mapping[str, float]]:
+    """Those of `names` that can run here, the reference first."""
     work_ = Work(
         function=f"{__name__}:work",
-        params={"weights": digest, "mode": mode, "machine": machine(), "libraries": _libraries()},
+        params={
+            "names": list(names),
+            "mode": mode,
+            "machine": machine(),
+            "libraries": _libraries(),
+        },
         limits=LIMITS,
     )
     item = Item(id="warm-up", inputs=(digest,), args={"weights": weights})
@@ -80,7 +87,9 @@ def _measured(
 
 
 def work(*, out: Path, params: dict[str, Any], weights: str) -> None:
-    """Notes of every available backend: `per_s` (clips or, in dense mode, stretches) and `cosine`.
+    """Notes `per_s` (clips or, in dense mode, stretches) and `cosine` of the backends asked for.
+
+    Those that are not here are left out.
 
     Timed on one thread by CPU time where the CPU computes, as the extract stage runs it.
     """
@@ -88,7 +97,8 @@ def work(*, out: Path, params: dict[str, Any], weights: str) -> None:
     tensors = c3d_weights.load(weights)
     notes: dict[str, dict[str, float]] = {}
     reference: np.ndarray | None = None
-    for name in backends.available():
+    here = backends.available()
+    for name in (name for name in params["names"] if name in here):
         x = film(backends.batch_size(name, mode), frames=16 if mode == "clips" else 48)
         run = backends.forward(name, mode, tensors, threads=1)
         clock = time.perf_counter if name.startswith("cuda") else time.process_time
