@@ -1,12 +1,12 @@
 """The index of a corpus: the frames of all videos, found by hash without looking at most of them.
 
 Multi-index hashing (Norouzi, Punjani, Fleet: Fast search in Hamming space with multi-index
-hashing, CVPR 2012): a hash is cut into three keys of up to 21 bits; a table for each key holds all
-hashes in buckets of equal key. Two hashes that are close agree in one of the keys but for a bit at
-most, mostly; a GIF has many frames, so some of them do. A key gets shorter in a small corpus, so
-that a bucket holds some 32 hashes at any size, and what is found approaches all there is.
+hashing, CVPR 2012): a hash is cut into four keys of up to 16 bits; a table for each key holds all
+hashes in buckets of equal key. Two hashes that are close mostly agree in one of the keys, or but
+for a bit; a GIF has many frames, so some of them do. A key gets shorter in a small corpus, so that
+a bucket holds some thousand hashes, and what is found approaches all there is.
 
-A *plane* is one column of the videos' hashes (the whole frame, or a window of it) with its three
+A *plane* is one column of the videos' hashes (the whole frame, or a window of it) with its four
 tables. All planes share their rows: frames with a picture, without those that look like the
 one before. Files are written once and mapped, never loaded; what stands in memory is the
 system's page cache and can be dropped at any time (`Index.release`).
@@ -32,14 +32,16 @@ from video2gif.matching.track import Track
 
 _VERSION = 1
 # The hash's first bit compares its mean with its median: set in every picture, no evidence.
-_ROTATIONS = (1, 22, 43)
-_KEY_BITS = 21
-_BUCKET = 32  # Hashes in a bucket, about.
+_ROTATIONS = (1, 17, 33, 49)
+_KEY_BITS = 16
+# Hashes in a bucket, about. To map a page costs as much as to compare some thousand hashes: few
+# large buckets are searched faster than the many small ones of the textbook.
+_BUCKET = 1024
 _BLOCK = 1 << 22  # Rows read at once.
 _SORTED_AT_ONCE = 1 << 25  # Rows of a table put in order in memory: 400 MB.
 _HITS = 1 << 18
-_MOST_RESIDENT = 2 << 30  # Bytes of mapped files, after which a search lets go of them.
-_PROBES_UNCHECKED = 8192  # Each maps a few pages: 0.5 GB at most.
+_MOST_RESIDENT = 1 << 30  # Bytes of mapped files, after which a search lets go of them.
+_PROBES_UNCHECKED = 2048  # Each maps some pages: 0.3 GB at most.
 _MOST_ROWS = 1 << 32
 
 # A frame is kept when it differs from the last one kept by more than this, or is this much later.
@@ -106,10 +108,10 @@ class Index:
     def __len__(self) -> int:
         return len(self.time_s)
 
-    def near(self, plane: int, queries: np.ndarray, *, radius: int, reach: int = 1) -> Hits:
+    def near(self, plane: int, queries: np.ndarray, *, radius: int, reach: int = 0) -> Hits:
         """Most rows at most `radius` bits from a query: those with a key at most `reach` bits off.
 
-        `reach` is 1 or 2. A pair is found once. At most some 260,000 hits a table are kept.
+        `reach` is 0 or 1. A pair is found once. At most some 260,000 hits a table are kept.
         """
         flips = _flips(self.bits, reach)
         found = [self._probed(table, queries, radius, flips) for table in self._tables[plane]]
@@ -215,10 +217,8 @@ def _resident_bytes() -> int:
 
 
 def _flips(bits: int, reach: int) -> np.ndarray:
-    """What to turn over in a key to get it and all keys at most `reach` (1 or 2) bits from it."""
-    one = 1 << np.arange(bits)
-    two = np.bitwise_xor.outer(one, one)[np.triu_indices(bits, 1)] if reach == 2 else one[:0]
-    return np.concatenate([[0], one, two])
+    """What to turn over in a key to get it and all keys at most `reach` (0 or 1) bits from it."""
+    return np.append(0, 1 << np.arange(bits)) if reach else np.zeros(1, np.int64)
 
 
 def key_bits(n: int) -> int:

@@ -24,7 +24,7 @@ from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
 from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, mirrored
 from video2gif.matching.track import Track
 
-RADIUS = 14
+RADIUS = 13
 """Frames of a GIF further than this from their video, in bits, are not found."""
 
 _FRAMES = 32  # GIF frames looked for.
@@ -66,10 +66,10 @@ _Finder = Callable[[int, np.ndarray], Hits]
 def search_corpus(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]:
     """The places whose hashes are closest to the GIF's, best first, at most `most`.
 
-    Looks again, and in ten times as many buckets, when no place is close.
+    Looks again, in the buckets of similar keys as well, when no place is close.
     """
     found: list[Candidate] = []
-    for reach in (1, 2):
+    for reach in (0, 1):
         found = _search(gif, index, partial(index.near, radius=RADIUS, reach=reach), most)
         if found and found[0].distance <= _CLOSE:
             break
@@ -137,9 +137,7 @@ def _queries(gif: Track, frames: np.ndarray, planes: Sequence[int]) -> Iterator[
 
 
 def _voted(hits: Hits, index: Index, seen: _Seen, most: int) -> list[Line]:
-    return lines(
-        hits, index.time_s[hits.row], from_middle_s=seen.from_middle_s, radius=RADIUS, most=most
-    )
+    return lines(hits, index.time_s, from_middle_s=seen.from_middle_s, radius=RADIUS, most=most)
 
 
 def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
@@ -156,7 +154,9 @@ def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
         shown = np.searchsorted(index.time_s[low:high], times, side="right") - 1
         theirs = index.hashes[query.plane][low:high][np.maximum(shown, 0)]
         cost = np.minimum(np.bitwise_count(theirs ^ query.hashes), CAP) @ weights
-        best = int(np.argmin(cost))
+        # Of equals, which still pictures make many of, the one in the middle.
+        equal = np.flatnonzero(cost <= cost.min() + 1e-6)
+        best = int(equal[len(equal) // 2])
         centre_s, speed, distance = float(centres[best]), float(speeds[best]), float(cost[best])
     half_s = abs(speed) * seen.end_s / 2
     start_s = centre_s - half_s - float(index.starts_s[video])

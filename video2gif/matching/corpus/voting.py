@@ -1,7 +1,7 @@
 """Lines among hits: which places and speeds the frames of a GIF agree on.
 
 A GIF that was cut around `centre_s` has hits at `centre_s + speed · (t - middle)`. Hits are few
-and mostly chance, so they vote: first for stretches of the corpus's clock, where those with hits
+and mostly chance, so they vote: first for stretches of the index's rows, where those with hits
 of hardly any frame are dropped; in the others, at each speed of a grid, for the centre that each
 hit speaks for. A GIF frame votes once for a line, the more the closer its best hit is.
 """
@@ -20,6 +20,7 @@ _BIN_S = 0.5
 LEAST_FRAMES = 3
 """GIF frames that must agree on a line."""
 _MOST_STRETCHES = 64
+_MOST_ROWS_PER_S = 60  # Of a video: more would make a stretch shorter than the longest line.
 _APART_S = 1.0  # Lines closer than this in start and end are one.
 
 
@@ -41,16 +42,16 @@ def lines(
 ) -> list[Line]:
     """The lines of most weight, best first, distinct, at most `most`.
 
-    hits: of queries that are GIF frames, with their times (m,) on the corpus's clock;
+    hits: of queries that are GIF frames; time_s: of all rows, on the corpus's clock;
     from_middle_s: when each GIF frame appears, float64 (k,), from the GIF's middle.
     """
-    chosen = _in_dense_stretches(hits.query, time_s, from_middle_s)
+    chosen = _in_dense_stretches(hits, from_middle_s)
     # The closest first: np.unique keeps a frame's first vote for a line.
     chosen = chosen[np.argsort(hits.distance[chosen], kind="stable")]
     if not len(chosen):
         return []
     frame = hits.query[chosen]
-    centre_SH = time_s[chosen] - _SPEEDS[:, None] * from_middle_s[frame]
+    centre_SH = time_s[hits.row[chosen]] - _SPEEDS[:, None] * from_middle_s[frame]
     first_s = float(centre_SH.min())
     bin_SH = ((centre_SH - first_s) / _BIN_S).astype(np.int64)
     n_bins = int(bin_SH.max()) + 2
@@ -70,12 +71,13 @@ def lines(
     ]
 
 
-def _in_dense_stretches(
-    frame: np.ndarray, time_s: np.ndarray, from_middle_s: np.ndarray
-) -> np.ndarray:
-    """The hits in those stretches of the clock that most frames have hits in, as indices."""
+def _in_dense_stretches(hits: Hits, from_middle_s: np.ndarray) -> np.ndarray:
+    """The hits in those stretches of rows that most frames have hits in, as indices.
+
+    By rows, not by time: to look up the time of a row maps a page of the index.
+    """
     longest_s = MAX_SPEED * 2 * float(np.abs(from_middle_s).max()) + 2 * _BIN_S
-    stretch = (time_s / longest_s).astype(np.int64)
+    stretch, frame = hits.row // int(_MOST_ROWS_PER_S * longest_s), hits.query
     # A hit counts in its stretch and the one before, so that no line is cut in two.
     place, votes, _ = _counted(
         np.concatenate([stretch, stretch - 1]), np.tile(frame, 2), np.ones(2 * len(frame))
