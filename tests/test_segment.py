@@ -93,7 +93,8 @@ def test_a_thousand_videos_are_cut_anew_in_seconds(
         },
     )
     chosen = dataclasses.replace(PARAMS.segment, detector=detector, threshold=threshold)
-    started = time.perf_counter()
+    # CPU time: others may be using the machine.
+    started = time.process_time()
     run(layout, dataclasses.replace(PARAMS, segment=chosen), context)
-    # About 2 s on two cores that nobody else uses; the limit leaves room for those who do.
-    assert time.perf_counter() - started < 20
+    # About 4 s; with real pictures as long (docs/benchmarks/segment.md).
+    assert time.process_time() - started < 15

@@ -16,19 +16,19 @@ from video2gif.layout import Layout
 if TYPE_CHECKING:
     from video2gif.corpus import Corpus
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+dataset_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 _out = Console()
 _MOST_SHOWN = 20
 
 Root = Annotated[Path, typer.Option(help="The project.")]
 
 
-@app.callback()
+@dataset_app.callback()
 def _dataset() -> None:
     """Numbers of a data set; checks of a manifest; labels as hash sequences."""
 
 
-@app.command()
+@dataset_app.command()
 def stats(root: Root = Path(".")) -> None:
     """Print what the project's data set holds."""
     from video2gif.corpus import corpus
@@ -40,7 +40,7 @@ def stats(root: Root = Path(".")) -> None:
         _out.print(f"Not made yet, counted as 0: {', '.join(found.not_made)}.")
 
 
-@app.command()
+@dataset_app.command()
 def check(
     manifest: Annotated[Path, typer.Argument(help="A manifest, metadata.txt or PHD2 csv.")],
 ) -> None:
@@ -61,7 +61,7 @@ def check(
         raise typer.Exit(Exit.QUARANTINED)
 
 
-@app.command("export-hashes")
+@dataset_app.command("export-hashes")
 def export_hashes(
     output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
     root: Root = Path("."),
@@ -76,7 +76,7 @@ def export_hashes(
         raise typer.Exit(Exit.QUARANTINED)
 
 
-@app.command("import-hashes")
+@dataset_app.command("import-hashes")
 def import_hashes(
     sequences: Annotated[Path, typer.Argument(help="A file of export-hashes.")],
     output: Annotated[

