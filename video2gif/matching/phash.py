@@ -24,9 +24,9 @@ LUMA_SIDE = 64
 
 _BITS_SIDE = 8
 _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
-# Coefficients of a flat window are zero but for rounding (below 0.05 in float32); the largest one
-# is 4 · 255 · 32², and one bit of one pixel makes a difference of about 1.
-_SMALLEST_COEFFICIENT = 0.25
+# Coefficients of a flat window are zero but for float32's rounding (0.25 was the most of all
+# levels and windows); the largest coefficient is 4 · 255 · 32² = 1,044,480.
+_SMALLEST_COEFFICIENT = 1.0
 
 
 class Window(NamedTuple):
