@@ -351,11 +351,14 @@ def main() -> None:
         store.mkdir(parents=True, exist_ok=True)
         work = partial(attack, films=films, each=asked.gifs_per_edit, seed=asked.seed, store=store)
         with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
-            rows = [row for part in pool.map(work, range(len(films))) for row in part]
+            rows: list[Row] = []
+            for part in pool.map(work, range(len(films))):
+                rows += part
+                if asked.rows:
+                    # After every film: a run that is cut short has told something.
+                    asked.rows.write_text("".join(json.dumps(asdict(r)) + "\n" for r in rows))
     report(rows)
     print(f"{time.perf_counter() - started:.0f} s with {asked.workers} processes")
-    if asked.rows:
-        asked.rows.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
 
 
 if __name__ == "__main__":
