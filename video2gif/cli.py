@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from video2gif.cli_dataset import dataset_app
 from video2gif.cli_plan import plan
 from video2gif.cli_weights import weights_app
 from video2gif.config import Params, find_params
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from video2gif.make.page import Made
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
 app.command()(plan)
 _out = Console()
@@ -197,7 +199,12 @@ def rank(
 @app.command()
 def match(
     gif: Annotated[Path, typer.Argument(help="A GIF.")],
-    videos: Videos,
+    videos: Annotated[
+        list[str] | None, typer.Argument(help="Videos: files, folders, globs, URLs.")
+    ] = None,
+    corpus: Annotated[
+        bool, typer.Option("--corpus", help="Search all of the project's videos instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     root: Root = Path("."),
     quiet: Quiet = False,
@@ -206,9 +213,17 @@ def match(
     from video2gif.make.match import match_files
     from video2gif.make.sources import expand
 
+    if bool(videos) == corpus:
+        raise UserError("name the videos to search, or give --corpus for all of the project's")
     params = Params.load(find_params(root))
     with _progress(quiet or as_json) as context:
-        found = match_files(gif, [Path(video) for video in expand(videos)], params, context)
+        if corpus:
+            from video2gif.make.corpus import match_corpus  # Compiles its scan: a second or two.
+
+            found = match_corpus(gif, Layout(root.resolve()), params, context)
+        else:
+            named = [Path(video) for video in expand(videos or [])]
+            found = match_files(gif, named, params, context)
     if as_json:
         rows = [one.as_dict() for one in found]
         print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
