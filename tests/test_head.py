@@ -89,6 +89,19 @@ def test_random_c3d_weights_are_refused(
         write_head(file, tmp_path / "h.safetensors", extract=untrained, root=tmp_path)
 
 
+def test_dense_features_are_refused_with_the_reason(
+    tmp_path: Path, arrays: list[np.ndarray], extract: Extract
+) -> None:
+    file = published(tmp_path / "head.npz", arrays)
+    dense = dataclasses.replace(extract, mode="dense")
+    with pytest.raises(UserError, match="trained on clips that end in zero padding"):
+        write_head(file, tmp_path / "h.safetensors", extract=dense, root=tmp_path)
+    write_head(file, tmp_path / "h.safetensors", extract=extract, root=tmp_path)
+    scorer = Scorer.load(tmp_path / "h.safetensors", tmp_path / "h.json")
+    with pytest.raises(UserError, match="dense convolutions see past the edges"):
+        scorer.check_features(feature_source(dense, tmp_path))
+
+
 @pytest.mark.parametrize(
     ("number", "wrong", "message"),
     [

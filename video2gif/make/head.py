@@ -38,8 +38,8 @@ def write_head(
     if extract.mode != "clips":
         raise UserError(
             f"extract.mode = {extract.mode}: the released head was trained on clips that end in"
-            " zero padding; dense convolutions see past the edges of a clip and give it other features."
-            " Set extract.mode to clips"
+            " zero padding; dense convolutions see past the edges of a clip and give it other"
+            " features. Set extract.mode to clips"
         )
     found = import_head(file, sha256=sha256)
     member = Ranker(HEAD_SHAPES["h1.weight"][1], _HIDDEN, dropout=0.0)
