@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from video2gif.matching import presence
-from video2gif.matching.align import VARIANTS, cost_at, places
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, places
 from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import refine
 from video2gif.matching.track import Track
@@ -167,6 +167,9 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
     present = _presence(cost, float(tried.explained[best]))
     margin = float(weight[_agreeing(tried, answer[0], answer[1])].sum())
     confidence = present * margin
+    if not MIN_SPEED * 1.01 < answer[2] < MAX_SPEED / 1.01:
+        # At the end of the grid the true map may lie beyond it: a slide show, say.
+        confidence *= float(tried.explained[best] >= _SURELY_EXPLAINED) / 2 + 0.5
     found = Match(
         status="matched",
         span=to_span(video, answer[0], answer[1]),
