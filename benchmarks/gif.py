@@ -28,13 +28,14 @@ import numpy as np
 from PIL import Image
 
 from video2gif.config import Params
-from video2gif.items import Context, ItemStore, SerialMapper
+from video2gif.items import Context, SerialMapper
 from video2gif.make.analysis import Analysis, Baseline, analyse, rank
 from video2gif.make.gifs import GifOptions, _item, _work
 from video2gif.make.moments import Choice, choose
 from video2gif.make.render import Rendered, read_rendered, work
 from video2gif.make.ssim import ssim
 from video2gif.media.decode import Decoder
+from video2gif.store import ItemStore
 
 ROOT = Path(__file__).parents[1]
 PARAMS = Params.load(ROOT / "params.yaml")

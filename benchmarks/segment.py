@@ -31,8 +31,8 @@ from splices import SOURCES, Kind, Shot, Tally, Transition, real_shots, splice, 
 from video2gif.config import Params, Segment
 from video2gif.features import transnet
 from video2gif.fingerprint import Fingerprint, read_fingerprint, work
-from video2gif.items import read_arrays
 from video2gif.shots.segments import segment_video, shot_cuts
+from video2gif.store import read_arrays
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]

@@ -17,13 +17,13 @@ from video2gif.errors import Video2GifError
 from video2gif.items import (
     Context,
     Counts,
-    ItemStore,
     Mapper,
     Progress,
     default_mapper,
     no_progress,
 )
 from video2gif.layout import Layout
+from video2gif.store import ItemStore
 
 log = logging.getLogger("video2gif")
 

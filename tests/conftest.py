@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from video2gif.items import Context, ItemStore, SerialMapper
+from video2gif.items import Context, SerialMapper
+from video2gif.store import ItemStore
 
 
 @pytest.fixture

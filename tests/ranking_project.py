@@ -21,10 +21,10 @@ from video2gif.layout import (
     SOURCES,
     SPANS,
     Layout,
-    ShardWriter,
     clear_folder,
 )
 from video2gif.ranking.videos import N_FEATURES
+from video2gif.shards import ShardWriter
 
 REPO = Path(__file__).parents[1]
 N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from video2gif.layout import FINGERPRINTS, Layout, ShardWriter
+from video2gif.layout import FINGERPRINTS, Layout
+from video2gif.shards import ShardWriter
 
 
 def store_fingerprints(

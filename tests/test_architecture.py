@@ -13,7 +13,7 @@ REPO = Path(__file__).parents[1]
 # Lowest first. A module imports only from lower rows and from its own room.
 ROWS = (
     {"errors"},
-    {"config", "layout", "codeversion", "sandbox", "items", "datasets"},
+    {"config", "layout", "codeversion", "sandbox", "store", "items", "shards", "datasets"},
     {"media", "rates"},
     {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
@@ -24,6 +24,7 @@ ROWS = (
 ALSO = {
     ("items", "codeversion"),
     ("items", "sandbox"),
+    ("items", "store"),
     ("doctor", "make"),
     ("cli", "cli_dataset"),
     ("cli", "cli_weights"),

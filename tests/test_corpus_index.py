@@ -16,7 +16,7 @@ from moving import moving_frames
 from video2gif.config import Params
 from video2gif.errors import EnvironmentProblem, UserError
 from video2gif.fingerprint import Fingerprints
-from video2gif.items import Context, ItemStore, SerialMapper
+from video2gif.items import Context, SerialMapper
 from video2gif.layout import DOWNLOADS, Layout
 from video2gif.make.analysis import fingerprint_file
 from video2gif.make.corpus import corpus_index, match_corpus
@@ -27,6 +27,7 @@ from video2gif.matching.phash import WINDOWS
 from video2gif.matching.track import THUMB_SIDE, Track
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint
+from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 PARAMS = Params.load(REPO / "params.yaml")

@@ -9,10 +9,17 @@ import pandas as pd
 import pytest
 
 from video2gif.config import Params
-from video2gif.items import Context, Counts, ItemStore, Mapper, ProcessMapper, SerialMapper
+from video2gif.items import (
+    Context,
+    Counts,
+    Mapper,
+    ProcessMapper,
+    SerialMapper,
+)
 from video2gif.layout import DOWNLOADS, FEATURES, LABELS, SEGMENTS, Layout
 from video2gif.sample import manifest_csv
 from video2gif.stages import STAGES, load
+from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 PER_ITEM = ("download", "fingerprint", "match", "extract", "report")

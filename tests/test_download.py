@@ -24,7 +24,6 @@ from video2gif.items import (
     Chunk,
     Context,
     Counts,
-    ItemStore,
     Job,
     Outcome,
     ProcessMapper,
@@ -32,6 +31,7 @@ from video2gif.items import (
 )
 from video2gif.layout import DOWNLOADS, SOURCES, Layout
 from video2gif.stages import download
+from video2gif.store import ItemStore
 
 HEADER = "video_id,video_url,gif_id,gif_url"
 

@@ -61,7 +61,9 @@ def test_outputs_are_the_layouts_and_belong_to_one_stage_each(dvc):
     root = Path("/project")
     properties = [name for name in vars(Layout) if isinstance(vars(Layout)[name], property)]
     known = {getattr(Layout(root), name).relative_to(root).as_posix() for name in properties}
-    assert set(outs) == known - {"params.yaml", "plots"}
+    # .video2gif/ holds locks and indexes: git-ignored, rebuilt, no stage's output.
+    runtime = {name for name in known if name.startswith(".video2gif/")}
+    assert set(outs) == known - runtime - {"params.yaml", "plots"}
 
 
 @pytest.mark.parametrize("section", sorted(Params.__dataclass_fields__))

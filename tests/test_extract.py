@@ -21,18 +21,19 @@ from video2gif.features.extract import (
     video_pieces,
 )
 from video2gif.features.preprocess import load_mean
-from video2gif.items import Context, Counts, ItemStore, ProcessMapper, write_arrays
+from video2gif.items import Context, Counts, ProcessMapper
 from video2gif.layout import (
     DOWNLOADS,
     FEATURE_STATUS,
     FEATURES,
     SEGMENTS,
     Layout,
-    ShardReader,
 )
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
+from video2gif.shards import ShardReader
 from video2gif.stages.extract import run
+from video2gif.store import ItemStore, write_arrays
 
 CHOSEN = Extract(
     weights="random:0",

@@ -16,8 +16,16 @@ from flows.executors import PrefectMapper
 from flows.stages import run_stage
 from video2gif import stages
 from video2gif.errors import EnvironmentProblem, Exit, TooManyFailed
-from video2gif.items import Context, Counts, Item, ItemStore, SerialMapper, Work, compute
+from video2gif.items import (
+    Context,
+    Counts,
+    Item,
+    SerialMapper,
+    Work,
+    compute,
+)
 from video2gif.layout import Layout
+from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 ENV = os.environ | {"PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tests'}"}

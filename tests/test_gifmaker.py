@@ -22,7 +22,7 @@ from PIL import Image
 from video2gif.config import Params
 from video2gif.errors import ItemError, UserError
 from video2gif.fingerprint import Fingerprint
-from video2gif.items import Context, ItemStore, SerialMapper
+from video2gif.items import Context, SerialMapper
 from video2gif.make import seam, sources
 from video2gif.make.analysis import Analysis, Baseline, Moment
 from video2gif.make.encoders import held
@@ -36,6 +36,7 @@ from video2gif.make.ssim import ssim
 from video2gif.make.verify import verify
 from video2gif.media.encode import write_gif, write_indexed_gif, write_video
 from video2gif.media.palette import colours_of
+from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 

@@ -11,8 +11,14 @@ from video2gif.datasets import SourceRow, read_manifest
 from video2gif.errors import UserError
 from video2gif.fingerprint import Fingerprints
 from video2gif.hashlabels import Aligned, Sequence, align, export, read, write_manifest
-from video2gif.layout import FINGERPRINTS, SOURCES, SPANS, Layout, ShardWriter
+from video2gif.layout import (
+    FINGERPRINTS,
+    SOURCES,
+    SPANS,
+    Layout,
+)
 from video2gif.matching.phash import WINDOWS
+from video2gif.shards import ShardWriter
 
 FPS = 25.0
 

@@ -15,19 +15,16 @@ from video2gif.items import (
     Context,
     Counts,
     Item,
-    ItemStore,
     Mapper,
     ProcessMapper,
     SerialMapper,
     Work,
-    atomic_path,
     check_failed_fraction,
     compute,
     default_mapper,
-    read_arrays,
-    write_arrays,
 )
 from video2gif.sandbox import Limits
+from video2gif.store import ItemStore, atomic_path, read_arrays, write_arrays
 
 
 @pytest.fixture(autouse=True)

@@ -14,14 +14,12 @@ from video2gif.errors import EnvironmentProblem
 from video2gif.layout import (
     MATCHES,
     SEGMENTS,
-    ShardReader,
-    ShardWriter,
     clear_folder,
     read_json,
-    shard_of,
     write_csv,
     write_json,
 )
+from video2gif.shards import ShardReader, ShardWriter, shard_of
 
 ROWS = [
     {

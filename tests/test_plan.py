@@ -13,10 +13,11 @@ from video2gif import rates
 from video2gif.cli import app
 from video2gif.config import Params
 from video2gif.errors import EnvironmentProblem
-from video2gif.items import Counts, ItemStore
+from video2gif.items import Counts
 from video2gif.layout import DOWNLOADS, SEGMENTS, Layout
 from video2gif.plan import minutes, plan
 from video2gif.rates import Rate, known, remember
+from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from video2gif.config import Params
-from video2gif.items import ItemStore
 from video2gif.layout import Layout
+from video2gif.store import ItemStore
 
 if TYPE_CHECKING:
     from video2gif.plan import Planned

@@ -58,7 +58,7 @@ def fetch(
 ) -> None:
     """Download a published weight file (resumed where it was cut) and import it."""
     from video2gif.features.published import chosen, download
-    from video2gif.items import ItemStore
+    from video2gif.store import ItemStore
 
     one = chosen(name)
     _out.print(f"{one.what}\n{one.url}\nLicence: {one.licence}", soft_wrap=True, highlight=False)

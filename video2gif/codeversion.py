@@ -16,7 +16,10 @@ _ROOT = Path(__file__).parent
 # The ground everything stands on: how items travel and are kept, never what is in them.
 _PLUMBING = frozenset(
     f"{_PACKAGE}{suffix}"
-    for suffix in ("", ".errors", ".config", ".layout", ".items", ".sandbox", ".codeversion")
+    for suffix in (
+        *("", ".errors", ".config", ".layout", ".codeversion"),
+        *(".sandbox", ".store", ".items", ".shards"),
+    )
 )
 
 

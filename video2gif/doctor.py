@@ -10,8 +10,8 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
-from video2gif.items import ItemStore
 from video2gif.layout import Layout, read_json
+from video2gif.store import ItemStore
 
 _FREE_BYTES = 5 << 30
 

@@ -22,8 +22,8 @@ from av.video.frame import VideoFrame
 
 from video2gif import config
 from video2gif.errors import ItemError
-from video2gif.items import Work, read_arrays
-from video2gif.layout import FINGERPRINTS, Layout, ShardReader
+from video2gif.items import Work
+from video2gif.layout import FINGERPRINTS, Layout
 from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.matching.track import THUMB_SIDE, Track
 from video2gif.media.ahead import Ahead
@@ -31,7 +31,9 @@ from video2gif.media.columns import Columns
 from video2gif.media.decode import Decoder
 from video2gif.media.pictures import Colour, Luma
 from video2gif.sandbox import Limits
+from video2gif.shards import ShardReader
 from video2gif.shots.content import ContentMetrics, analysis_size
+from video2gif.store import read_arrays
 
 Kind = Literal["video", "gif"]
 

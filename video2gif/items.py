@@ -1,4 +1,4 @@
-"""The item store, and the loop that every per-item stage runs.
+"""The loop that every per-item stage runs.
 
 An *item* is one unit of a stage's work: one video to decode, one GIF to align. Its result is a
 file in the `ItemStore` under a key made of everything that could change it: the work's code, the
@@ -12,153 +12,23 @@ and Ray in flows/executors.py); `process_chunk` is what runs there, and every jo
 killable child (`video2gif.sandbox`).
 """
 
-import glob
 import hashlib
 import json
 import os
-import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import safetensors.numpy
-
 from video2gif.codeversion import code_version
 from video2gif.errors import EnvironmentProblem, ItemError, TooManyFailed
 from video2gif.sandbox import Limits, Worker
-
-_MAGIC = b"V2GITEM1"
-_FOOTER_BYTES = len(_MAGIC) + 32
-_BLOCK = 1 << 20
+from video2gif.store import ItemStore
 
 Status = Literal["computed", "reused", "quarantined"]
-
-
-class ItemStore:
-    """Results by key: `<root>/<key[:2]>/<key>`, each file ending in its own sha256.
-
-    Written to a temporary file, fsynced, renamed, folder fsynced: a reader sees a whole item or
-    none. A file that does not match its footer is dropped, to be computed again by the next run.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    @classmethod
-    def default(cls) -> "ItemStore":
-        """`$VIDEO2GIF_CACHE`, or `~/.cache/video2gif`."""
-        chosen = os.environ.get("VIDEO2GIF_CACHE")
-        return cls(Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "video2gif")
-
-    def path(self, key: str) -> Path:
-        """Where the item with this key is, or would be."""
-        return self.root / key[:2] / key
-
-    def has(self, key: str) -> bool:
-        """Whether a complete item is there (cheap: size and magic; `read` checks the digest)."""
-        try:
-            with self.path(key).open("rb") as file:
-                if file.seek(0, os.SEEK_END) < _FOOTER_BYTES:
-                    return False
-                file.seek(-_FOOTER_BYTES, os.SEEK_END)
-                return file.read(len(_MAGIC)) == _MAGIC
-        except OSError:
-            return False
-
-    def read(self, key: str) -> bytes:
-        """The payload, digest checked. Raises `EnvironmentProblem` when the file is damaged."""
-        return b"".join(self._payload(key))
-
-    def copy_to(self, key: str, target: Path) -> None:
-        """Write the payload to `target` (in blocks, digest checked, temporary then rename)."""
-        with atomic_path(target) as partial_file, partial_file.open("wb") as file:
-            for block in self._payload(key):
-                file.write(block)
-
-    @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
-        """A temporary path to write the payload to; a clean exit seals and publishes it."""
-        final = self.path(key)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(final) as temporary:
-            yield temporary
-            with temporary.open("rb+") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-                file.seek(0, os.SEEK_END)
-                file.write(_MAGIC + digest)
-
-    def drop(self, key: str) -> None:
-        """Forget an item (used for damaged ones)."""
-        self.path(key).unlink(missing_ok=True)
-
-    def _payload(self, key: str) -> Iterator[bytes]:
-        path = self.path(key)
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            left = file.seek(0, os.SEEK_END) - _FOOTER_BYTES
-            file.seek(0)
-            while left > 0:
-                block = file.read(min(_BLOCK, left))
-                digest.update(block)
-                left -= len(block)
-                yield block
-            if file.read() != _MAGIC + digest.digest():
-                self.drop(key)
-                raise EnvironmentProblem(
-                    f"{path}: stored item was damaged and has been removed; run again to"
-                    " compute it anew"
-                )
-
-
-def write_arrays(
-    out: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any] | None = None
-) -> None:
-    """An item's payload: named arrays and JSON notes, as safetensors (stable bytes, no pickle)."""
-    metadata = {"notes": json.dumps(notes or {}, sort_keys=True)}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    out.write_bytes(safetensors.numpy.save(contiguous, metadata=metadata))
-
-
-def read_arrays(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and notes that `write_arrays` wrote."""
-    header_bytes = int.from_bytes(payload[:8], "little")
-    header = json.loads(payload[8 : 8 + header_bytes])
-    return safetensors.numpy.load(payload), json.loads(header["__metadata__"]["notes"])
-
-
-@contextmanager
-def atomic_path(final: Path) -> Iterator[Path]:
-    """A temporary sibling of `final`, renamed to it after fsync when the block ends cleanly."""
-    _sweep(final)
-    owner = f"{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
-    temporary = final.with_name(f".{final.name}.{owner}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, final)
-        folder = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sweep(final: Path) -> None:
-    """Remove what killed writers of this file on this machine have left."""
-    for leftover in final.parent.glob(f".{glob.escape(final.name)}.{socket.gethostname()}.*.tmp"):
-        pid = int(leftover.name.split(".")[-3])
-        if pid != os.getpid() and not Path(f"/proc/{pid}").exists():
-            leftover.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,11 @@ import yaml
 from video2gif.config import Params
 from video2gif.datasets import read_manifest
 from video2gif.errors import EnvironmentProblem, Video2GifError
-from video2gif.items import Chunk, Context, ItemStore
+from video2gif.items import Chunk, Context
 from video2gif.layout import DOWNLOADS, Layout
 from video2gif.rates import Rate, known
 from video2gif.stages import STAGES, load
+from video2gif.store import ItemStore
 
 PER_ITEM = ("fingerprint", "match", "extract")
 """Stages that ask for their items before they touch an output."""

@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from video2gif.items import Counts, atomic_path
+from video2gif.items import Counts
+from video2gif.store import atomic_path
 
 _NEWEST = 0.5  # Weight of the last run: machines and corpora change.
 

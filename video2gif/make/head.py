@@ -13,10 +13,10 @@ from video2gif.config import Extract
 from video2gif.errors import UserError
 from video2gif.features import weights as c3d_weights
 from video2gif.features.importers import HEAD_SHAPES, import_head
-from video2gif.items import atomic_path
 from video2gif.layout import write_json
 from video2gif.ranking.model import Ensemble, Ranker, Standardise
 from video2gif.ranking.scorer import feature_source
+from video2gif.store import atomic_path
 
 _HIDDEN = (512, 128)
 _LAYERS = {"h1": "layers.0", "h2": "layers.3", "score": "layers.6"}  # Dropout and ReLU between.

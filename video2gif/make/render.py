@@ -16,11 +16,11 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.errors import ItemError
-from video2gif.items import read_arrays, write_arrays
 from video2gif.make.budget import DEFAULT_HEIGHT, fitted
 from video2gif.make.encoders import Clip, Encoder, Format, Setting, encode
 from video2gif.make.seam import Loop, Mode, Seam, Span, close_loop, joined
 from video2gif.media.decode import Decoder
+from video2gif.store import read_arrays, write_arrays
 
 _MAX_HEIGHT = 720  # px; under a byte budget, unless asked for more
 _MAX_BYTES_IN_MEMORY = 700_000_000

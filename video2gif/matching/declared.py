@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from video2gif.items import read_arrays, write_arrays
-from video2gif.layout import ShardReader
 from video2gif.matching.confidence import Match, Span, match
 from video2gif.matching.track import Track
+from video2gif.shards import ShardReader
+from video2gif.store import read_arrays, write_arrays
 
 
 def work(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.layout import ShardReader
 from video2gif.matching.phash import WINDOWS
+from video2gif.shards import ShardReader
 
 THUMB_SIDE = 16
 """Side of the thumbnails, pixels."""

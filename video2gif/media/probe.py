@@ -15,10 +15,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from video2gif.errors import ItemError
-from video2gif.items import write_arrays
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
+from video2gif.store import write_arrays
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound

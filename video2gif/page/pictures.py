@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from video2gif.errors import ItemError
-from video2gif.items import read_arrays, write_arrays
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_clip
+from video2gif.store import read_arrays, write_arrays
 
 _TRIES = 8
 _MIN_HEIGHT = 32  # px; below it nobody sees what happens

@@ -18,9 +18,9 @@ from video2gif.layout import (
     SOURCES,
     SPANS,
     Layout,
-    ShardReader,
 )
 from video2gif.ranking.metrics import Span
+from video2gif.shards import ShardReader
 
 N_FEATURES = 4096
 """Width of fc6."""

@@ -31,10 +31,10 @@ from video2gif.items import (
     Work,
     check_failed_fraction,
     compute,
-    read_arrays,
 )
 from video2gif.layout import DOWNLOADS, SOURCES, Layout, clear_folder
 from video2gif.sandbox import Limits
+from video2gif.store import read_arrays
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20

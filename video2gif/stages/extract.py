@@ -20,9 +20,9 @@ from video2gif.layout import (
     FEATURES,
     SEGMENTS,
     Layout,
-    ShardWriter,
     clear_folder,
 )
+from video2gif.shards import ShardWriter
 
 STAGE = "extract"
 

@@ -19,7 +19,13 @@ from video2gif.items import (
     check_failed_fraction,
     compute,
 )
-from video2gif.layout import DOWNLOADS, FINGERPRINTS, Layout, ShardWriter, clear_folder
+from video2gif.layout import (
+    DOWNLOADS,
+    FINGERPRINTS,
+    Layout,
+    clear_folder,
+)
+from video2gif.shards import ShardWriter
 
 STAGE = "fingerprint"
 

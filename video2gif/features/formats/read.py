@@ -14,7 +14,7 @@ import numpy as np
 
 from video2gif.errors import ItemError
 from video2gif.features.formats import caffe, pickles
-from video2gif.items import write_arrays
+from video2gif.store import write_arrays
 
 CONVOLUTIONS = ("conv1a", "conv2a", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b")
 HEAD = ("h1", "h2", "score")
