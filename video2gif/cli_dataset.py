@@ -120,30 +120,9 @@ def _reasons(counted: Mapping[str, int]) -> None:
 
 
 def _tables(found: "Corpus") -> list[Table]:
-    median = found.gif_length_median_s
-    facts = {
-        "videos": f"{found.videos}",
-        "of them decoded": f"{found.videos_usable}",
-        "hours": f"{found.hours:.2f}",
-        "near-duplicates": f"{found.near_duplicates}",
-        "GIFs": f"{found.gifs}",
-        "of them decoded ": f"{found.gifs_usable}",
-        "median length of a GIF": "–" if median != median else f"{median:.2f} s",
-    }
-    counted = {
-        "videos by category": found.categories,
-        "GIFs by match": found.matches,
-        "GIFs placed by": found.placed_by,
-        "GIFs by length, s": found.gif_length_s.bars,
-        "touched segments by overlap": found.overlap.bars,
-        "segments by label": found.labels,
-        "videos by split": found.video_splits,
-        "pairs by split": found.pair_splits,
-    }
-    return [_table("data set", facts)] + [
+    return [_table("Data set", found.facts)] + [
         _table(title, {name: f"{count:.0f}" for name, count in counts.items()})
-        for title, counts in counted.items()
-        if counts
+        for title, counts in found.distributions.items()
     ]
 
 

@@ -3,6 +3,7 @@
 Reads the tables that are there; a project that has only been downloaded has numbers too.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,35 @@ class Corpus:
     pair_splits: Mapping[str, int]
     not_made: tuple[str, ...]
     """Tables that no stage has written yet; their numbers are 0."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Single numbers by name, as a person reads them."""
+        median = self.gif_length_median_s
+        return {
+            "videos": f"{self.videos}",
+            "videos decoded": f"{self.videos_usable}",
+            "hours of video": f"{self.hours:.2f}",
+            "near-duplicate videos": f"{self.near_duplicates}",
+            "GIFs": f"{self.gifs}",
+            "GIFs decoded": f"{self.gifs_usable}",
+            "median length of a GIF": "–" if math.isnan(median) else f"{median:.2f} s",
+        }
+
+    @property
+    def distributions(self) -> dict[str, Mapping[str, float]]:
+        """Counts by title; empty ones are left out."""
+        counted: dict[str, Mapping[str, float]] = {
+            "Videos by category": self.categories,
+            "Videos by split": self.video_splits,
+            "GIFs by match": self.matches,
+            "GIFs placed by": self.placed_by,
+            "GIFs by length, seconds": self.gif_length_s.bars,
+            "Touched segments by overlap": self.overlap.bars,
+            "Segments by label": self.labels,
+            "Pairs by split": self.pair_splits,
+        }
+        return {title: counts for title, counts in counted.items() if counts}
 
 
 def corpus(layout: Layout) -> Corpus:

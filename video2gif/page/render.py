@@ -87,9 +87,8 @@ class ReportPage:
     loss_by_epoch: Markup
     nmsd_by_epoch: Markup
     loss_functions: Markup
-    categories: Markup
-    match_statuses: Markup
-    segment_labels: Markup
+    distributions: Mapping[str, Markup]
+    """What the data set holds: drawings by title."""
     statistics: Mapping[str, str]
     quarantine: Sequence[Quarantined] = field(default_factory=tuple)
 

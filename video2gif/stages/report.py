@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from video2gif.config import Params
+from video2gif.corpus import corpus
 from video2gif.items import Context, Counts, Item, Outcome, Work, compute
 from video2gif.layout import (
     DOWNLOADS,
@@ -19,7 +20,6 @@ from video2gif.layout import (
     FINGERPRINTS,
     LABELS,
     MATCHES,
-    PAIRS,
     PREDICTIONS,
     SOURCES,
     Layout,
@@ -56,10 +56,10 @@ class _Data:
         self.fingerprints = FINGERPRINTS.read(layout.fingerprints / "index.parquet")
         self.matches = MATCHES.read(layout.matches)
         self.labels = LABELS.read(layout.labels)
-        self.pairs = PAIRS.read(layout.pairs)
         self.features = FEATURES.read(layout.features / "index.parquet")
         self.feature_status = FEATURE_STATUS.read(layout.features / "status.parquet")
         self.predictions = PREDICTIONS.read(layout.predictions)
+        self.corpus = corpus(layout)
         self.metrics = read_json(layout.eval_metrics)
         self.card = read_json(layout.model_card)
         self.train_plot = pd.read_csv(layout.train_plot)
@@ -270,12 +270,10 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
             y_label="loss",
             label="Loss functions",
         ),
-        categories=charts.bars(
-            _counts(data.sources.drop_duplicates("video_id")["category"].replace("", "none")),
-            label="Videos by category",
-        ),
-        match_statuses=charts.bars(_counts(data.matches["status"]), label="GIFs by match"),
-        segment_labels=charts.bars(_counts(data.labels["label"]), label="Segments by label"),
+        distributions={
+            title: charts.bars(counts, label=title)
+            for title, counts in data.corpus.distributions.items()
+        },
         statistics=_statistics(data),
         quarantine=_quarantine(data),
     )
@@ -323,22 +321,12 @@ def _series(frame: pd.DataFrame, x: str, y: str) -> dict[str, list[tuple[float, 
     }
 
 
-def _counts(values: "pd.Series[str]") -> dict[str, float]:
-    return {str(k): float(v) for k, v in values.value_counts().sort_index().items()}
-
-
 def _statistics(data: _Data) -> dict[str, str]:
-    videos = data.fingerprints.query("kind == 'video' and status == 'ok'")
-    lengths = data.matches.query("status == 'matched'").eval("end_s - start_s")
     unscored = int((data.features["n_clips"] == 0).sum())
     return {
-        "videos": f"{len(videos)}",
-        "hours of video": f"{videos['duration_s'].sum() / 3600:.2f}",
-        "GIFs": f"{(data.sources['gif_id'] != '').sum()}",
-        "median GIF length": f"{lengths.median():.1f} s" if len(lengths) else "–",
+        **data.corpus.facts,
         "segments": f"{len(data.labels)}",
         "segments too short to score": f"{unscored}",
-        "training pairs": f"{(data.pairs['split'] == 'train').sum()}",
     }
 
 
