@@ -98,7 +98,7 @@ def test_bins_are_half_open_and_the_last_takes_all_beyond() -> None:
 def test_stats_prints_the_numbers(layout: Layout) -> None:
     done = CliRunner().invoke(dataset_app, ["stats", "--root", str(layout.root)])
     assert done.exit_code == 0
-    assert "near-duplicates" in done.output
+    assert "near-duplicate videos" in done.output
     assert "Sports" in done.output
     assert "downloads" in done.output
 
