@@ -3,10 +3,17 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from video2gif.items import Context, SerialMapper
 from video2gif.store import ItemStore
+
+# The same examples every time, however slow the machine: what CI refuses, anyone can repeat.
+# `HYPOTHESIS_PROFILE=search` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture
