@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from video2gif.errors import EnvironmentProblem, TooManyFailed
 from video2gif.items import (
+    LASTING,
     Context,
     Counts,
     Item,
@@ -61,13 +62,46 @@ def test_equal_inputs_are_computed_once(context: Context):
     assert len(list(context.store.root.rglob("??/*"))) == 1
 
 
-def test_a_bad_item_is_quarantined_and_tried_again(context: Context):
-    work = Work(function="work:refuse")
-    items = [Item(id="bad", inputs=("x",), args={"cause": "empty"})]
-    for _ in range(2):
+def bad(cause: str, *, repeatable: bool = True) -> tuple[Work, list[Item]]:
+    work = Work(function="work:refuse_once", limits=Limits(wall_s=30), repeatable=repeatable)
+    return work, [Item(id="bad", inputs=(cause,), args={"cause": cause})]
+
+
+@pytest.mark.parametrize("cause", sorted(LASTING))
+def test_a_bad_input_is_quarantined_once_and_never_tried_again(context: Context, cause: str):
+    work, items = bad(cause)
+    for tries in (1, 1):
         (outcome,) = compute("refuse", work, items, context)
-        assert (outcome.status, outcome.reason) == ("quarantined", "empty: as told")
-    assert not list(context.store.root.rglob("??/*"))
+        assert (outcome.status, outcome.reason) == ("quarantined", f"{cause}: as told")
+        assert Counts.of([outcome]) == Counts(quarantined=1)
+        assert context.store.path("tries").stat().st_size == tries
+    assert not context.store.has(outcome.key)
+
+
+@pytest.mark.parametrize("cause", ["oom", "timeout", "crash", "http", "missing", "refused"])
+def test_bad_luck_is_tried_again(context: Context, cause: str):
+    work, items = bad(cause)
+    for tries in (1, 2):
+        (outcome,) = compute("refuse", work, items, context)
+        assert outcome.reason == f"{cause}: as told"
+        assert context.store.path("tries").stat().st_size == tries
+
+
+def test_what_a_server_decides_is_tried_again(context: Context):
+    work, items = bad("too_large", repeatable=False)
+    for tries in (1, 2):
+        compute("refuse", work, items, context)
+        assert context.store.path("tries").stat().st_size == tries
+
+
+def test_a_damaged_failure_is_tried_again(context: Context):
+    work, items = bad("empty")
+    (outcome,) = compute("refuse", work, items, context)
+    path = context.store.path(outcome.key)
+    path.write_bytes(b"E" + path.read_bytes()[1:])
+    compute("refuse", work, items, context)
+    assert context.store.path("tries").stat().st_size == 2
+    assert context.store.failure(outcome.key) == "empty: as told"
 
 
 def test_every_item_has_one_outcome_in_the_order_given(context: Context):

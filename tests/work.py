@@ -30,6 +30,15 @@ def refuse(*, out: Path, params: dict, cause: str) -> None:
     raise ItemError(cause, "as told")
 
 
+def refuse_once(*, out: Path, params: dict, cause: str) -> None:
+    """Refuse, and add a byte to <store>/tr/tries for each time it was tried."""
+    tries = out.parents[1] / "tr" / "tries"
+    tries.parent.mkdir(exist_ok=True)
+    with tries.open("ab") as file:
+        file.write(b".")
+    raise ItemError(cause, "as told")
+
+
 def loop(*, out: Path, params: dict) -> None:
     time.sleep(3600)
 

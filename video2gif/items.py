@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,6 +29,15 @@ from video2gif.sandbox import Limits, Worker
 from video2gif.store import ItemStore
 
 Status = Literal["computed", "reused", "quarantined"]
+
+# What lies in the input itself: the same bytes fail the same way, so they are not tried again
+# until code, libraries or parameters change. Memory, time, crashes and the network are luck.
+LASTING = frozenset(
+    {
+        *("empty", "not_media", "truncated", "no_frames", "no_video", "codec"),
+        *("too_large", "decode", "overflow", "label"),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +53,24 @@ class Work:
     libraries: tuple[str, ...] = ()
     """Distributions whose version is part of the key, as `av`."""
     limits: Limits = field(default_factory=Limits)
+    repeatable: bool = True
+    """Whether the inputs alone decide if it fails: not so where a server has a say."""
 
     def key(self, inputs: Sequence[str]) -> str:
         """sha256 over code, libraries, parameters and the digests of the inputs."""
         identity = {
             "function": self.function,
             "code": code_version(self.function.partition(":")[0]),
-            "libraries": {name: version(name) for name in self.libraries},
+            "libraries": {name: _version(name) for name in self.libraries},
             "params": self.params,
             "inputs": list(inputs),
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _version(distribution: str) -> str:
+    return version(distribution)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +133,8 @@ def _process(job: Job, *, work: Work, store: ItemStore, worker: Worker) -> Outco
         with store.writing(job.key) as out:
             worker.run(work.function, {**job.args, "params": work.params}, out)
     except ItemError as error:
+        if work.repeatable and error.cause in LASTING:
+            store.remember(job.key, error)
         return Outcome(job.id, job.key, "quarantined", error.reason)
     return Outcome(job.id, job.key, "computed")
 
@@ -258,25 +276,33 @@ _CHUNK_ITEMS = 50
 def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> list[Outcome]:
     """Have every item computed or reused; the outcomes stand in the order of `items`.
 
-    Items with equal keys (two ids, same bytes) are computed once.
+    Items with equal keys (two ids, same bytes) are computed once. What failed before and would
+    fail again is quarantined with the reason it had, without trying.
     """
     keys = [work.key(item.inputs) for item in items]
-    present = {key for key in set(keys) if context.store.has(key)}
+    found = _in_store(context.store, set(keys))
     todo: dict[str, Item] = {}
     for key, item in zip(keys, items, strict=True):
-        if key not in present:
+        if key not in found:
             todo.setdefault(key, item)
-    done: dict[str, Outcome] = {}
+    done = 0
     context.progress(stage, len(items) - len(todo), len(items))
     for outcomes in context.mapper.run(_chunks(work, todo, context)):
-        done |= {outcome.key: outcome for outcome in outcomes}
-        context.progress(stage, len(items) - len(todo) + len(done), len(items))
-    return [
-        Outcome(item.id, key, done[key].status, done[key].reason)
-        if key in done
-        else Outcome(item.id, key, "reused")
-        for key, item in zip(keys, items, strict=True)
-    ]
+        found |= {one.key: (one.status, one.reason) for one in outcomes}
+        done += len(outcomes)
+        context.progress(stage, len(items) - len(todo) + done, len(items))
+    return [Outcome(item.id, key, *found[key]) for key, item in zip(keys, items, strict=True)]
+
+
+def _in_store(store: ItemStore, keys: Iterable[str]) -> dict[str, tuple[Status, str]]:
+    """Status and reason of the keys whose outcome is known."""
+    found: dict[str, tuple[Status, str]] = {}
+    for key in keys:
+        if store.has(key):
+            found[key] = "reused", ""
+        elif (reason := store.failure(key)) is not None:
+            found[key] = "quarantined", reason
+    return found
 
 
 def _chunks(work: Work, todo: Mapping[str, Item], context: Context) -> list[Chunk]:

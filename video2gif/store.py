@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from video2gif.errors import EnvironmentProblem
+from video2gif.errors import EnvironmentProblem, ItemError
 
 _MAGIC = b"V2GITEM1"
+_FAILED = b"V2GFAIL1"
 _FOOTER_BYTES = len(_MAGIC) + 32
 _BLOCK = 1 << 20
 
@@ -30,6 +31,7 @@ class ItemStore:
 
     Written to a temporary file, fsynced, renamed, folder fsynced: a reader sees a whole item or
     none. A file that does not match its footer is dropped, to be computed again by the next run.
+    In an item's place may stand why it fails each time; its footer has another magic.
     """
 
     def __init__(self, root: Path) -> None:
@@ -47,14 +49,22 @@ class ItemStore:
 
     def has(self, key: str) -> bool:
         """Whether a complete item is there (cheap: size and magic; `read` checks the digest)."""
-        try:
-            with self.path(key).open("rb") as file:
-                if file.seek(0, os.SEEK_END) < _FOOTER_BYTES:
-                    return False
-                file.seek(-_FOOTER_BYTES, os.SEEK_END)
-                return file.read(len(_MAGIC)) == _MAGIC
-        except OSError:
-            return False
+        return self._magic(key) == _MAGIC
+
+    def failure(self, key: str) -> str | None:
+        """The reason that `remember` wrote, or None."""
+        if self._magic(key) != _FAILED:
+            return None
+        payload, footer = _split(self.path(key).read_bytes())
+        return payload.decode() if footer == _footer(_FAILED, payload) else None
+
+    def remember(self, key: str, error: ItemError) -> None:
+        """Keep why this item fails: the same input will fail the same way."""
+        final = self.path(key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        payload = error.reason.encode(errors="replace")
+        with atomic_path(final) as temporary:
+            temporary.write_bytes(payload + _footer(_FAILED, payload))
 
     def read(self, key: str) -> bytes:
         """The payload, digest checked. Raises `EnvironmentProblem` when the file is damaged."""
@@ -82,6 +92,16 @@ class ItemStore:
         """Forget an item (used for damaged ones)."""
         self.path(key).unlink(missing_ok=True)
 
+    def _magic(self, key: str) -> bytes:
+        try:
+            with self.path(key).open("rb") as file:
+                if file.seek(0, os.SEEK_END) < _FOOTER_BYTES:
+                    return b""
+                file.seek(-_FOOTER_BYTES, os.SEEK_END)
+                return file.read(len(_MAGIC))
+        except OSError:
+            return b""
+
     def _payload(self, key: str) -> Iterator[bytes]:
         path = self.path(key)
         digest = hashlib.sha256()
@@ -99,6 +119,14 @@ class ItemStore:
                     f"{path}: stored item was damaged and has been removed; run again to"
                     " compute it anew"
                 )
+
+
+def _split(content: bytes) -> tuple[bytes, bytes]:
+    return content[:-_FOOTER_BYTES], content[-_FOOTER_BYTES:]
+
+
+def _footer(magic: bytes, payload: bytes) -> bytes:
+    return magic + hashlib.sha256(payload).digest()
 
 
 def write_arrays(

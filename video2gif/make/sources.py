@@ -50,6 +50,7 @@ def local(source: str, params: Params, context: Context) -> Path:
         function="video2gif.media.fetch:work",
         params={"allow_private": limits.allow_private},
         limits=Limits(wall_s=limits.timeout_s + _GRACE_S),
+        repeatable=False,
     )
     item = Item(
         id=f"url:{digest[:16]}",

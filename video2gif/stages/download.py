@@ -241,6 +241,7 @@ class _Collector:
             function="video2gif.media.fetch:work",
             params={"allow_private": self._params.allow_private},
             limits=Limits(wall_s=self._params.timeout_s + _GRACE_S),
+            repeatable=False,
         )
 
     def _take_stored(self, source: Source, outcome: Outcome) -> Staged:
