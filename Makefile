@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test test-all lint dvc-deps clean
+.PHONY: repro test test-all reliability fuzz lint dvc-deps clean
 
 repro: $(STAMP)
 	$(BIN)/python -m flows pipeline
@@ -16,6 +16,12 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+reliability: $(STAMP)  # every numbered case, slow ones too, into the table of docs/reliability.md
+	$(BIN)/python -m pytest -n 2 --cases docs/reliability.md
+
+fuzz: $(STAMP)  # 10,000 hostile files of each kind, new ones each day: see tests/fuzz.py
+	$(BIN)/python tests/fuzz.py --first $$(date +%Y%m%d)0000
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

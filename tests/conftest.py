@@ -9,6 +9,8 @@ import pytest
 from video2gif.items import Context, SerialMapper
 from video2gif.store import ItemStore
 
+pytest_plugins = ["cases"]
+
 # The same examples every time, however slow the machine: what CI refuses, anyone can repeat.
 # `HYPOTHESIS_PROFILE=search` looks for new ones.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)

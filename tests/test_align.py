@@ -172,7 +172,7 @@ def test_a_scene_shown_twice_is_ambiguous() -> None:
     assert starts[-1] == pytest.approx(220 / FPS, abs=0.25)
 
 
-def test_a_still_or_flat_gif_is_unmatched_and_says_so() -> None:
+def test_A24_a_still_or_flat_gif_is_unmatched_and_says_so() -> None:
     one = find(track(cut()[:1], 0.1))
     assert (one.status, one.reason) == ("unmatched", "short: the GIF has one frame")
     black = find(track([np.zeros((90, 160, 3), np.uint8)] * 20, 0.1))

@@ -71,7 +71,7 @@ def test_every_backend_gives_the_references_features(
     assert cosine(found, expected) > 0.999
 
 
-def test_one_and_two_threads_give_the_same_features(weights: dict[str, np.ndarray]) -> None:
+def test_E4_one_and_two_threads_give_the_same_features(weights: dict[str, np.ndarray]) -> None:
     x = inputs("clips", 2)
     one, two = (
         run(backends.forward("torch-fp32", "clips", weights, threads=n, architecture=NARROW), x)

@@ -95,7 +95,7 @@ def test_match_says_where_a_gif_comes_from(home):
     assert found["speed"] == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_file_in_the_working_folder_cannot_pose_as_a_module(home):
+def test_D32_a_file_in_the_working_folder_cannot_pose_as_a_module(home):
     trap = home / "inspect.py"
     trap.write_text("raise SystemExit('hijacked')")
     try:

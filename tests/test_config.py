@@ -61,7 +61,7 @@ def test_a_mistake_is_named(tmp_path: Path, change: Callable[[dict], Any], says:
         pytest.param(b"!!python/object/apply:os.system ['touch canary']", id="python-tag"),
     ],
 )
-def test_a_file_that_is_no_params_file_is_refused(tmp_path: Path, content: bytes, monkeypatch):
+def test_D20_a_file_that_is_no_params_file_is_refused(tmp_path: Path, content: bytes, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(UserError, match=r"params\.yaml"):

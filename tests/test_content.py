@@ -208,7 +208,7 @@ def test_adaptive_cuts_equal_those_of_replayed_scores(
 
 @pytest.mark.parametrize("name", ["content", "adaptive"])
 @pytest.mark.parametrize("n_frames", [0, 1, 2, 5])
-def test_a_still_or_empty_video_is_one_shot(name: Detector, n_frames: int) -> None:
+def test_A23_a_still_or_empty_video_is_one_shot(name: Detector, n_frames: int) -> None:
     content = measured([np.full((4, 6, 3), 9, np.uint8)] * n_frames)
     assert cuts(content, detector=name, threshold=3.0, min_shot_frames=8) == []
 

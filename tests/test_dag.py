@@ -105,7 +105,7 @@ def test_report_says_that_the_weights_are_random_and_shows_gifs(four):
     assert len(html.encode()) < 200_000
 
 
-def test_a_second_run_computes_no_item_and_gives_the_same_bytes(four, params):
+def test_C4_a_second_run_computes_no_item_and_gives_the_same_bytes(four, params):
     layout, store, first = four
     before = _digests(layout)
     counts = _run(layout, params, store, ProcessMapper(2))
@@ -129,7 +129,7 @@ def test_one_new_video_computes_its_own_items_only(four, params, tmp_path):
     assert counts["extract"].computed == 1
 
 
-def test_other_folder_and_executor_give_the_same_bytes(four, params, tmp_path):
+def test_E3_other_folder_and_executor_give_the_same_bytes(four, params, tmp_path):
     layout, _, _ = four
     other = _project(tmp_path / "elsewhere", videos=4)
     _run(other, params, ItemStore(tmp_path / "store"), SerialMapper())

@@ -50,7 +50,7 @@ AWKWARD_IDS = [
 @pytest.mark.parametrize(
     "id_", [*AWKWARD_IDS, "a b", " a", "🎬", "é", "e\u0301", "a:b", "a.b", "x" * 200]
 )
-def test_ids_come_out_exactly_as_written(tmp_path: Path, id_: str) -> None:
+def test_A31_ids_come_out_exactly_as_written(tmp_path: Path, id_: str) -> None:
     row = only(manifest(tmp_path, f"{id_},v.mp4,{id_},g.gif"))
     assert (row.video_id, row.gif_id) == (id_, id_)
 
@@ -59,7 +59,7 @@ def test_ids_come_out_exactly_as_written(tmp_path: Path, id_: str) -> None:
     "id_",
     ["../../x", "/etc/x", "a/b", "a\\b", ".", "..", "a\0b", "a\x1b[31mb", "x" * 201, "x" * 5000],
 )
-def test_an_id_that_is_a_path_or_unprintable_is_bad(tmp_path: Path, id_: str) -> None:
+def test_D6_an_id_that_is_a_path_or_unprintable_is_bad(tmp_path: Path, id_: str) -> None:
     bad = only_bad(manifest(tmp_path, "v1,v.mp4,,", f"{id_},v.mp4,,"))
     assert bad.key == ("row", "line:3")
     assert bad.reason.startswith("bad_id: video_id")
@@ -68,7 +68,7 @@ def test_an_id_that_is_a_path_or_unprintable_is_bad(tmp_path: Path, id_: str) ->
     assert len(bad.reason) < 200
 
 
-def test_an_id_with_a_line_break_is_bad(tmp_path: Path) -> None:
+def test_D8_an_id_with_a_line_break_is_bad(tmp_path: Path) -> None:
     found = manifest(tmp_path, '"a', 'b",v.mp4,,', "c,w.mp4,,")
     assert only_bad(found).reason.startswith("bad_id")
     assert [(row.line, row.video_id) for row in found.rows] == [(4, "c")]
@@ -93,7 +93,7 @@ def test_a_bad_gif_id_leaves_its_video(tmp_path: Path) -> None:
         pytest.param("v1,v.mp4,,g.gif", "without gif_id", id="gif-url-only"),
     ],
 )
-def test_a_broken_line_is_bad_and_only_it(tmp_path: Path, line: str, word: str) -> None:
+def test_A34_a_broken_line_is_bad_and_only_it(tmp_path: Path, line: str, word: str) -> None:
     found = manifest(tmp_path, "v0,v.mp4,g0,g.gif", line, "v2,v.mp4,g2,g.gif")
     bad = only_bad(found)
     assert bad.key == ("row", "line:3")
@@ -101,7 +101,7 @@ def test_a_broken_line_is_bad_and_only_it(tmp_path: Path, line: str, word: str) 
     assert {"v0", "v2"} <= {row.video_id for row in found.rows}
 
 
-def test_forgotten_quotes_cost_their_own_lines_only(tmp_path: Path) -> None:
+def test_A34_forgotten_quotes_cost_their_own_lines_only(tmp_path: Path) -> None:
     lines = [f"v{n},v.mp4,,,{'' if n % 5 else chr(34)}title" for n in range(50)]
     found = manifest(tmp_path, *lines, header=f"{HEADER},title")
     assert [bad.line for bad in found.bad] == [2 + n for n in range(0, 50, 5)]
@@ -123,7 +123,7 @@ def test_quoted_cells_are_read(tmp_path: Path) -> None:
         pytest.param(lambda text: text.rstrip("\n").encode(), id="no-last-line-end"),
     ],
 )
-def test_encodings_and_line_ends_do_not_matter(tmp_path: Path, encode) -> None:
+def test_A34_encodings_and_line_ends_do_not_matter(tmp_path: Path, encode) -> None:
     path = tmp_path / "manifest.csv"
     path.write_bytes(encode(f"{HEADER},title\nv1,v.mp4,g1,g.gif,café\n"))
     row = only(read_manifest(path))
@@ -139,14 +139,14 @@ def test_views_are_read(tmp_path: Path, text: str, value: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", '"12,345"', "-1", "1e30", "inf", "1_000", "many"])
-def test_views_that_are_no_count_are_unknown_and_noted(tmp_path: Path, text: str) -> None:
+def test_A35_views_that_are_no_count_are_unknown_and_noted(tmp_path: Path, text: str) -> None:
     row = only(manifest(tmp_path, f"v1,v.mp4,g1,g.gif,{text}", header=f"{HEADER},views"))
     assert row.views is None
     assert "views" in row.notes[0]
 
 
 @pytest.mark.parametrize("span", ["5,3", "3,3", "-1,3", "nan,3", "1,inf", "1,", ",2", "a,b"])
-def test_an_impossible_span_spoils_the_gif_not_the_video(tmp_path: Path, span: str) -> None:
+def test_A15_an_impossible_span_spoils_the_gif_not_the_video(tmp_path: Path, span: str) -> None:
     header = f"{HEADER},start_s,end_s"
     found = manifest(tmp_path, f"v1,v.mp4,g1,g.gif,{span}", header=header)
     assert only_bad(found).key == ("gif", "g1")
@@ -164,7 +164,7 @@ def test_a_split_of_no_known_name_is_bad(tmp_path: Path) -> None:
     assert "'dev'" in only_bad(found).reason
 
 
-def test_equal_rows_are_merged(tmp_path: Path) -> None:
+def test_A33_equal_rows_are_merged(tmp_path: Path) -> None:
     row = only(manifest(tmp_path, *["v1,v.mp4,g1,g.gif"] * 3, "v1,v.mp4,,"))
     assert row.line == 2
 
@@ -178,7 +178,7 @@ def test_equal_rows_are_merged(tmp_path: Path) -> None:
     ],
     ids=["video-url", "gif-url", "gif-of-two-videos"],
 )
-def test_contradicting_rows_are_a_conflict(
+def test_A33_contradicting_rows_are_a_conflict(
     tmp_path: Path, second: str, key: tuple[str, str]
 ) -> None:
     found = manifest(tmp_path, "v1,v.mp4,g1,g.gif", second)
@@ -209,7 +209,7 @@ def test_a_video_without_url_is_bad(tmp_path: Path) -> None:
     ],
     ids=["missing", "renamed", "misspelt", "capital", "twice", "empty"],
 )
-def test_a_wrong_header_is_a_usage_error(tmp_path: Path, header: str, named: str) -> None:
+def test_A36_a_wrong_header_is_a_usage_error(tmp_path: Path, header: str, named: str) -> None:
     with pytest.raises(UserError, match=named) as caught:
         manifest(tmp_path, header=header)
     assert caught.value.exit_code == Exit.USAGE

@@ -64,7 +64,7 @@ def resembles(frame: np.ndarray, picture: np.ndarray) -> bool:
     return frame.shape == picture.shape and np.abs(frame.astype(int) - picture).mean() < 12
 
 
-def test_variable_frame_rate_keeps_its_own_times(tmp_path: Path) -> None:
+def test_A10_variable_frame_rate_keeps_its_own_times(tmp_path: Path) -> None:
     pts_ms = np.cumsum([0, *[33, 100, 20] * 9]).tolist()
     write(tmp_path / "a.mp4", pts_ms=pts_ms)
     times, frames, decoder = decoded(tmp_path / "a.mp4")
@@ -74,12 +74,12 @@ def test_variable_frame_rate_keeps_its_own_times(tmp_path: Path) -> None:
     assert decoder.end_s > times[-1]
 
 
-def test_time_begins_at_the_first_frame_and_gaps_stay(tmp_path: Path) -> None:
+def test_A11_time_begins_at_the_first_frame_and_gaps_stay(tmp_path: Path) -> None:
     write(tmp_path / "a.mkv", pts_ms=[500, 540, 580, 5000, 5040])
     assert decoded(tmp_path / "a.mkv")[0] == pytest.approx([0, 0.04, 0.08, 4.5, 4.54])
 
 
-def test_23_976_does_not_drift_in_an_hour(tmp_path: Path) -> None:
+def test_A13_23_976_does_not_drift_in_an_hour(tmp_path: Path) -> None:
     tick = Fraction(1001, 24000)
     path = tmp_path / "a.mp4"
     pts = [0, 24 * 1800, 24 * 3600]
@@ -90,7 +90,7 @@ def test_23_976_does_not_drift_in_an_hour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [2, 4])
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
-def test_threads_change_nothing(tmp_path: Path, threads: int, extension: str) -> None:
+def test_E7_threads_change_nothing(tmp_path: Path, threads: int, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     write(path, options={"bf": "3", "g": "250"})
     one, many = decoded(path), decoded(path, threads=threads)
@@ -99,7 +99,7 @@ def test_threads_change_nothing(tmp_path: Path, threads: int, extension: str) ->
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv", "ts"])
-def test_beginning_later_gives_the_same_frames(tmp_path: Path, extension: str) -> None:
+def test_A12_beginning_later_gives_the_same_frames(tmp_path: Path, extension: str) -> None:
     """A12: B-frames and long groups of pictures; the sequential decode is the oracle."""
     path = tmp_path / f"a.{extension}"
     write(path, pts_ms=range(0, 4000, 40), options={"bf": "3", "g": "30", "sc_threshold": "0"})
@@ -114,7 +114,7 @@ def test_beginning_later_gives_the_same_frames(tmp_path: Path, extension: str) -
             assert decoder.packets <= 35 + n, "key frames are not used"
 
 
-def test_one_damaged_packet_costs_at_most_itself(tmp_path: Path) -> None:
+def test_A6_one_damaged_packet_costs_at_most_itself(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     write(path, codec="mpeg4", options={"g": "1"})
     content = bytearray(path.read_bytes())
@@ -137,7 +137,7 @@ def test_a_cut_file_gives_its_frames_and_a_bad_packet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["mkv", "webm", "flv", "ts"])
-def test_a_header_alone_has_no_frames(tmp_path: Path, extension: str) -> None:
+def test_A7_a_header_alone_has_no_frames(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"a.{extension}"
     write(path, codec="libvpx" if extension == "webm" else "libx264")
     path.write_bytes(path.read_bytes()[:600])
@@ -147,7 +147,7 @@ def test_a_header_alone_has_no_frames(tmp_path: Path, extension: str) -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-20, 20)), min_size=1, max_size=12))
-def test_times_strictly_increase_whatever_the_steps(steps: list[int | None]) -> None:
+def test_A11_times_strictly_increase_whatever_the_steps(steps: list[int | None]) -> None:
     """A11: missing, repeated and backward PTS (steps of 10 ms, from frame to frame)."""
     from video2gif.media.decode import _Clock
 
@@ -173,7 +173,7 @@ def test_times_strictly_increase_whatever_the_steps(steps: list[int | None]) -> 
     assert clock.end_s > times[-1]
 
 
-def test_a_long_jump_back_is_an_error() -> None:
+def test_A11_a_long_jump_back_is_an_error() -> None:
     from video2gif.media.decode import _Clock
 
     class Stream:
@@ -193,7 +193,7 @@ def test_a_long_jump_back_is_an_error() -> None:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_rotation_is_applied(tmp_path: Path, degrees: int, mirrored: bool) -> None:
+def test_A16_rotation_is_applied(tmp_path: Path, degrees: int, mirrored: bool) -> None:
     """A16. Oracle: numpy's quarter turns, counterclockwise as libav counts them, then mirrored."""
     write(tmp_path / "a.mp4", pts_ms=[0, 40], rotate=(degrees, mirrored))
     turned = np.rot90(PICTURE, degrees // 90)
@@ -203,7 +203,7 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int, mirrored: bool) -> No
 @pytest.mark.parametrize(
     ("height", "width"), [(2, 2), (97, 129), (16, 3840)], ids=["tiny", "odd", "7680-wide-kind"]
 )
-def test_odd_sizes_work(tmp_path: Path, height: int, width: int) -> None:
+def test_A17_odd_sizes_work(tmp_path: Path, height: int, width: int) -> None:
     picture = np.resize(PICTURE, (height, width, 3))
     write(tmp_path / "a.mp4", pts_ms=[0, 40], pix_fmt="yuv444p", picture=picture)
     assert decoded(tmp_path / "a.mp4")[1][0].shape == (height, width, 3)
@@ -218,7 +218,7 @@ def test_odd_sizes_work(tmp_path: Path, height: int, width: int) -> None:
         pytest.param("libx264", "yuv444p", id="444"),
     ],
 )
-def test_pixel_formats_become_8_bit_rgb(tmp_path: Path, codec: str, pix_fmt: str) -> None:
+def test_A20_pixel_formats_become_8_bit_rgb(tmp_path: Path, codec: str, pix_fmt: str) -> None:
     write(tmp_path / "a.mov", pts_ms=[0, 40], codec=codec, pix_fmt=pix_fmt)
     frame = decoded(tmp_path / "a.mov")[1][0]
     expected = PICTURE
@@ -228,14 +228,14 @@ def test_pixel_formats_become_8_bit_rgb(tmp_path: Path, codec: str, pix_fmt: str
     assert resembles(frame, expected)
 
 
-def test_interlaced_frames_come_whole(tmp_path: Path) -> None:
+def test_A19_interlaced_frames_come_whole(tmp_path: Path) -> None:
     write(tmp_path / "a.mkv", pts_ms=[0, 40, 80], options={"flags": "+ildct+ilme"})
     times, frames, _ = decoded(tmp_path / "a.mkv")
     assert len(times) == 3
     assert resembles(frames[0], PICTURE)
 
 
-def test_a_resolution_change_in_mid_stream_goes_on(tmp_path: Path) -> None:
+def test_A18_a_resolution_change_in_mid_stream_goes_on(tmp_path: Path) -> None:
     """A18. Transport streams may be joined end to end; times go on where libav says."""
     write(tmp_path / "a.ts", pts_ms=[0, 40, 80])
     write(tmp_path / "b.ts", pts_ms=[120, 160, 200], picture=np.resize(PICTURE, (64, 96, 3)))
@@ -272,7 +272,7 @@ def gif_frame(
     return control + descriptor + b"\x02" + bytes([len(data)]) + data + b"\0"
 
 
-def test_a_gif_delay_of_0_counts_as_10_cs_and_others_as_they_are(tmp_path: Path) -> None:
+def test_A25_a_gif_delay_of_0_counts_as_10_cs_and_others_as_they_are(tmp_path: Path) -> None:
     """A25: what libav 62's reader does (browsers also take 1 cs as 10 cs)."""
     delays = [0, 1, 2, 3, 65535]
     path = tmp_path / "a.gif"
@@ -290,7 +290,7 @@ def test_a_gif_delay_of_0_counts_as_10_cs_and_others_as_they_are(tmp_path: Path)
         pytest.param(3, 1, id="restore-to-previous"),
     ],
 )
-def test_gif_frames_are_composited(tmp_path: Path, disposal: int, left: int) -> None:
+def test_A26_gif_frames_are_composited(tmp_path: Path, disposal: int, left: int) -> None:
     """A26. Red canvas; a green 2 × 2 patch with `disposal`; then a blue pixel and transparency."""
     path = tmp_path / "a.gif"
     patch = gif_frame([2] * 4, box=(0, 0, 2, 2), disposal=disposal)
@@ -316,19 +316,19 @@ def test_a_gif_of_one_frame_is_one_frame(tmp_path: Path) -> None:
     assert (times, len(frames), decoder.end_s) == ([0.0], 1, 0.1)
 
 
-def test_a_gif_without_trailer_gives_its_complete_frames(tmp_path: Path) -> None:
+def test_A27_a_gif_without_trailer_gives_its_complete_frames(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(gif(gif_frame([1] * 16) * 3, trailer=b""))
     assert len(decoded(tmp_path / "a.gif")[0]) == 3
 
 
-def test_a_gif_frame_outside_its_canvas_harms_nothing(tmp_path: Path) -> None:
+def test_A28_a_gif_frame_outside_its_canvas_harms_nothing(tmp_path: Path) -> None:
     outside = gif_frame([2] * 16, box=(3, 3, 4, 4))
     (tmp_path / "a.gif").write_bytes(gif(gif_frame([1] * 16) + outside))
     frames = decoded(tmp_path / "a.gif")[1]
     assert all(frame.shape == (4, 4, 3) for frame in frames)
 
 
-def test_a_gif_of_too_many_pixels_in_all_stops(
+def test_D3_a_gif_of_too_many_pixels_in_all_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_gif(tmp_path / "a.gif", [PICTURE, PICTURE[::-1], PICTURE[:, ::-1]], delays_cs=10)

@@ -150,7 +150,9 @@ def test_a_good_file_is_there_as_its_row_says(project: Project) -> None:
     assert project.rows.loc["gif:g1", "n_frames"] == 12
 
 
-def test_five_bad_inputs_become_five_rows_with_reasons(project: Project, context: Context) -> None:
+def test_A1_A4_A29_D6_five_bad_inputs_become_five_rows_with_reasons(
+    project: Project, context: Context
+) -> None:
     project.context = context  # real children
     (project.inputs / "empty.mp4").touch()
     (project.inputs / "page.gif").write_text("<!doctype html><html><body>gone</body></html>")
@@ -209,7 +211,7 @@ def test_no_file_of_an_earlier_run_survives(project: Project) -> None:
 AWKWARD = ["-x", "_x", "0123456", "NA", "1e5", "a b", "🎬", "é", "e\u0301", "a:b", "a.b", "a~b"]
 
 
-def test_awkward_ids_round_trip_and_get_a_file_each(project: Project) -> None:
+def test_A31_A32_D8_awkward_ids_round_trip_and_get_a_file_each(project: Project) -> None:
     ids = [*AWKWARD, "--exec=touch pwned", "$(touch pwned)", "x" * 200, "x" * 199, "é" * 200]
     project.run(*(f"{id_},v.mp4,," for id_ in ids))
     assert set(project.rows["id"]) == set(ids)
@@ -231,7 +233,7 @@ def test_safe_names_are_plain_short_and_one_for_each_id(one: str, other: str) ->
 
 
 @pytest.mark.parametrize("id_", ["../../x", "/etc/x", "a\0b", "x" * 5000])
-def test_hostile_ids_leave_no_file(project: Project, id_: str) -> None:
+def test_D6_hostile_ids_leave_no_file(project: Project, id_: str) -> None:
     before = set(project.layout.root.parent.rglob("*"))
     project.run(f"{id_},v.mp4,,")
     made = {path for path in set(project.layout.root.parent.rglob("*")) - before if path.is_file()}
@@ -244,7 +246,7 @@ def test_hostile_ids_leave_no_file(project: Project, id_: str) -> None:
     "url",
     ["../secret.mp4", "sub/../../secret.mp4", "link.mp4", "{absolute}", ".", "folder"],
 )
-def test_a_path_out_of_the_manifests_folder_is_refused(project: Project, url: str) -> None:
+def test_D26_a_path_out_of_the_manifests_folder_is_refused(project: Project, url: str) -> None:
     secret = make_clip(project.inputs.parent / "secret.mp4")
     (project.inputs / "link.mp4").symlink_to(secret)
     (project.inputs / "folder").mkdir()
@@ -255,19 +257,19 @@ def test_a_path_out_of_the_manifests_folder_is_refused(project: Project, url: st
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "ftp://a/b", "data:video/mp4;base64", "gopher://a/", "FILE:/x"]
 )
-def test_other_schemes_are_refused(project: Project, url: str) -> None:
+def test_D11_other_schemes_are_refused(project: Project, url: str) -> None:
     project.run(f"v1,{url},,")
     assert project.reason("video:v1").startswith("refused: scheme")
 
 
-def test_a_file_name_may_hold_a_colon(project: Project) -> None:
+def test_A32_a_file_name_may_hold_a_colon(project: Project) -> None:
     make_clip(project.inputs / "a:b.mp4")
     make_clip(project.inputs / "été: 🎬 1.mp4")
     project.run("v1,a:b.mp4,,", "v2,./été: 🎬 1.mp4,,")
     assert set(project.rows["status"]) == {"ok"}
 
 
-def test_the_extension_follows_the_content(project: Project) -> None:
+def test_A30_D25_the_extension_follows_the_content(project: Project) -> None:
     (project.inputs / "v.desktop").write_bytes((project.inputs / "v.mp4").read_bytes())
     (project.inputs / "really-mp4.gif").write_bytes((project.inputs / "v.mp4").read_bytes())
     project.run("v1,v.desktop,g1,really-mp4.gif")
@@ -285,7 +287,7 @@ def test_a_url_is_fetched_once(project: Project, served: str) -> None:
     assert project.rows.loc["video:v1", "path"] == "videos/v1.mp4"
 
 
-def test_private_addresses_are_refused_even_if_fetched_before(
+def test_D12_private_addresses_are_refused_even_if_fetched_before(
     project: Project, served: str
 ) -> None:
     line = f"v1,{served}/v.mp4?token=hunter2,,"
@@ -299,14 +301,14 @@ def test_private_addresses_are_refused_even_if_fetched_before(
     assert project.run(line) == Counts(quarantined=1)
 
 
-def test_a_page_named_gif_from_a_server_is_not_media(project: Project, served: str) -> None:
+def test_A29_a_page_named_gif_from_a_server_is_not_media(project: Project, served: str) -> None:
     (project.inputs / "page.html").write_text("<html>")
     project.set(allow_private=True)
     project.run(f"v1,v.mp4,g1,{served}/page.html")
     assert project.reason("gif:g1").startswith("not_media")
 
 
-def test_files_above_the_limit_are_refused(project: Project, served: str) -> None:
+def test_D15_files_above_the_limit_are_refused(project: Project, served: str) -> None:
     project.set(allow_private=True)
     project.run("v1,v.mp4,,", f"v2,{served}/v.mp4,,")
     project.set(max_bytes=1000)
@@ -315,7 +317,7 @@ def test_files_above_the_limit_are_refused(project: Project, served: str) -> Non
     assert project.reason("video:v2").startswith("too_large")
 
 
-def test_gifs_without_a_usable_file_are_accounted_for(project: Project) -> None:
+def test_A33_gifs_without_a_usable_file_are_accounted_for(project: Project) -> None:
     make_clip(project.inputs / "h.gif", n_frames=5)
     counts = project.run(
         "v1,v.mp4,g1,g.gif,,",
@@ -360,7 +362,7 @@ def test_too_many_failures_end_the_stage_after_its_tables(project: Project) -> N
     assert len(project.rows) == 2
 
 
-def test_a_media_folder_that_is_a_link_is_refused(project: Project, tmp_path: Path) -> None:
+def test_D7_a_media_folder_that_is_a_link_is_refused(project: Project, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "mine").touch()
@@ -382,7 +384,7 @@ def test_a_sample_that_is_not_there_is_missing(project: Project, name: str) -> N
     assert project.rows.loc["video:v1", "status"] == "missing"
 
 
-def test_two_workers_give_the_same_tables(project: Project, tmp_path: Path) -> None:
+def test_E3_two_workers_give_the_same_tables(project: Project, tmp_path: Path) -> None:
     lines = [f"{id_},v.mp4,," for id_ in AWKWARD]
     project.run(*lines)
     first = project.layout.downloads.read_bytes()

@@ -101,7 +101,7 @@ def test_the_same_files_each_time(layout: Layout, context: Context) -> None:
     assert (layout.eval_metrics.read_bytes(), layout.predictions.read_bytes()) == before
 
 
-def test_unplaced_gifs_are_skipped_and_counted(layout: Layout, context: Context) -> None:
+def test_A37_unplaced_gifs_are_skipped_and_counted(layout: Layout, context: Context) -> None:
     spans = SPANS.read(layout.spans)
     spans.loc[spans["video_id"] == "v004", "status"] = "ambiguous"  # of the test split
     spans.loc[spans["video_id"] == "v000", "status"] = "unplaced"  # of another
@@ -113,7 +113,7 @@ def test_unplaced_gifs_are_skipped_and_counted(layout: Layout, context: Context)
     assert metrics["n_without_video"] == 1
 
 
-def test_segments_without_features_are_counted_and_rank_last(
+def test_A22_segments_without_features_are_counted_and_rank_last(
     tmp_path: Path, context: Context
 ) -> None:
     layout = write_project(tmp_path, empty_segment=0)

@@ -138,7 +138,7 @@ def test_a_file_comes_whole_and_leaves_no_partial(server: Server, fetched: Fetch
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_waited_for(server: Server, fetched: Fetched, status: int) -> None:
+def test_B22_retry_after_is_waited_for(server: Server, fetched: Fetched, status: int) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, BODY) if n else send(handler, status, retry_after=1)
 
@@ -148,20 +148,22 @@ def test_retry_after_is_waited_for(server: Server, fetched: Fetched, status: int
     assert time.monotonic() - started >= 1
 
 
-def test_retry_after_past_the_time_limit_fails_at_once(server: Server, fetched: Fetched) -> None:
+def test_B22_retry_after_past_the_time_limit_fails_at_once(
+    server: Server, fetched: Fetched
+) -> None:
     server.answer = lambda handler, _: send(handler, 429, retry_after=3600)
     started = time.monotonic()
     assert fetched.failure(server.url).cause == "timeout"
     assert time.monotonic() - started < 2
 
 
-def test_server_errors_are_tried_again(server: Server, fetched: Fetched) -> None:
+def test_B23_server_errors_are_tried_again(server: Server, fetched: Fetched) -> None:
     server.answer = lambda handler, n: send(handler, 500) if n < 3 else send(handler, 200, BODY)
     assert fetched(server.url) == BODY
     assert len(server.requests) == 4
 
 
-def test_lasting_server_errors_end(server: Server, fetched: Fetched) -> None:
+def test_B23_lasting_server_errors_end(server: Server, fetched: Fetched) -> None:
     server.answer = lambda handler, _: send(handler, 502)
     error = fetched.failure(server.url)
     assert (error.cause, len(server.requests)) == ("http", 5)
@@ -169,14 +171,14 @@ def test_lasting_server_errors_end(server: Server, fetched: Fetched) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_refusals_are_not_tried_again(server: Server, fetched: Fetched, status: int) -> None:
+def test_B24_refusals_are_not_tried_again(server: Server, fetched: Fetched, status: int) -> None:
     server.answer = lambda handler, _: send(handler, status)
     error = fetched.failure(server.url)
     assert (error.cause, len(server.requests)) == ("http", 1)
     assert str(status) in str(error)
 
 
-def test_a_body_shorter_than_announced_is_resumed(server: Server, fetched: Fetched) -> None:
+def test_B25_a_body_shorter_than_announced_is_resumed(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         if n == 0:
             send(handler, 200, BODY[:100_000], content_length=len(BODY), etag='"v1"')
@@ -206,7 +208,7 @@ def test_last_modified_serves_as_validator_if_older_than_the_answer(
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"v1"'], ids=["no-etag", "weak-etag"])
-def test_nothing_is_resumed_without_a_strong_validator(
+def test_B27_nothing_is_resumed_without_a_strong_validator(
     server: Server, fetched: Fetched, etag: str | None
 ) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
@@ -217,7 +219,7 @@ def test_nothing_is_resumed_without_a_strong_validator(
     assert "range" not in server.requests[1]
 
 
-def test_resets_are_resumed_as_long_as_bytes_come(server: Server, fetched: Fetched) -> None:
+def test_B31_resets_are_resumed_as_long_as_bytes_come(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         start = int(handler.headers.get("Range", "bytes=0-")[6:-1])
         if start + 30_000 >= len(BODY):
@@ -233,7 +235,7 @@ def test_resets_are_resumed_as_long_as_bytes_come(server: Server, fetched: Fetch
     assert len(server.requests) > 5  # more than the tries allowed without progress
 
 
-def test_a_killed_fetch_is_resumed_by_the_next(server: Server, fetched: Fetched) -> None:
+def test_B35_a_killed_fetch_is_resumed_by_the_next(server: Server, fetched: Fetched) -> None:
     def cut(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, BODY[:50_000], content_length=len(BODY), etag='"v1"')
 
@@ -244,7 +246,7 @@ def test_a_killed_fetch_is_resumed_by_the_next(server: Server, fetched: Fetched)
     assert server.requests[-1]["range"] == "bytes=50000-"
 
 
-def test_a_cut_chunked_body_is_never_accepted(server: Server, fetched: Fetched) -> None:
+def test_B26_a_cut_chunked_body_is_never_accepted(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, content_length=None, transfer_encoding="chunked")
         handler.wfile.write(b"400\r\n" + BODY[:1024] + b"\r\n")
@@ -291,7 +293,7 @@ OTHER = BODY[::-1]
         ),
     ],
 )
-def test_two_versions_are_never_spliced(
+def test_B27_two_versions_are_never_spliced(
     server: Server, fetched: Fetched, second: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
@@ -304,7 +306,7 @@ def test_two_versions_are_never_spliced(
     assert fetched(server.url) == OTHER
 
 
-def test_a_trickle_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
+def test_B28_a_trickle_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, content_length=100_000)
         for _ in range(200):
@@ -317,7 +319,9 @@ def test_a_trickle_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
     assert time.monotonic() - started < 3
 
 
-def test_a_body_that_outlasts_the_limit_ends_in_a_timeout(server: Server, fetched: Fetched) -> None:
+def test_B28_a_body_that_outlasts_the_limit_ends_in_a_timeout(
+    server: Server, fetched: Fetched
+) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, content_length=100_000_000)
         for _ in range(200):
@@ -328,7 +332,7 @@ def test_a_body_that_outlasts_the_limit_ends_in_a_timeout(server: Server, fetche
     assert fetched.failure(server.url, timeout_s=0.5, max_bytes=1 << 30).cause == "timeout"
 
 
-def test_stalled_headers_end(server: Server, fetched: Fetched) -> None:
+def test_B28_stalled_headers_end(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-")
         handler.wfile.flush()
@@ -340,7 +344,7 @@ def test_stalled_headers_end(server: Server, fetched: Fetched) -> None:
     assert time.monotonic() - started < 3
 
 
-def test_headers_that_trickle_end_by_the_deadline(server: Server, fetched: Fetched) -> None:
+def test_B28_headers_that_trickle_end_by_the_deadline(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         for _ in range(100):
@@ -361,7 +365,7 @@ def test_headers_that_trickle_end_by_the_deadline(server: Server, fetched: Fetch
     assert caught.value.cause == "timeout"
 
 
-def test_five_redirects_are_followed_and_no_more(server: Server, fetched: Fetched) -> None:
+def test_B29_five_redirects_are_followed_and_no_more(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         left = int(handler.path.strip("/"))
         send(handler, 302, location=f"/{left - 1}") if left else send(handler, 200, BODY)
@@ -373,7 +377,7 @@ def test_five_redirects_are_followed_and_no_more(server: Server, fetched: Fetche
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://a/b", "data:,x", "gopher://a/"])
-def test_a_redirect_to_another_scheme_is_refused(
+def test_D11_a_redirect_to_another_scheme_is_refused(
     server: Server, fetched: Fetched, target: str
 ) -> None:
     server.answer = lambda handler, _: send(handler, 302, location=target)
@@ -403,7 +407,7 @@ def test_a_redirect_to_another_scheme_is_refused(
         "017700000001",
     ],
 )
-def test_private_addresses_are_refused(server: Server, fetched: Fetched, host: str) -> None:
+def test_D12_private_addresses_are_refused(server: Server, fetched: Fetched, host: str) -> None:
     error = fetched.failure(f"http://{host}:{server.port}/", allow_private=False)
     assert error.cause == "refused"
     assert not server.requests
@@ -441,7 +445,7 @@ def connect_to(monkeypatch: pytest.MonkeyPatch, server: Server) -> list[str]:
     return meant
 
 
-def test_the_checked_address_is_the_connected_one(
+def test_D14_the_checked_address_is_the_connected_one(
     server: Server, fetched: Fetched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DNS rebinding: the second answer, a private one, is never asked for."""
@@ -454,7 +458,7 @@ def test_the_checked_address_is_the_connected_one(
 
 
 @pytest.mark.parametrize(("host", "trusted"), [("films.example", True), ("other.example", False)])
-def test_tls_is_checked_against_the_name_not_the_pinned_address(
+def test_D27_tls_is_checked_against_the_name_not_the_pinned_address(
     server: Server,
     fetched: Fetched,
     monkeypatch: pytest.MonkeyPatch,
@@ -502,7 +506,7 @@ def certify(name: str, folder: Path) -> Path:
     return path
 
 
-def test_a_redirect_to_a_private_address_is_refused(
+def test_D13_a_redirect_to_a_private_address_is_refused(
     server: Server, fetched: Fetched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_names(monkeypatch, {"films.example": ["93.184.216.34"]})
@@ -512,7 +516,7 @@ def test_a_redirect_to_a_private_address_is_refused(
     assert (error.cause, len(server.requests)) == ("refused", 1)
 
 
-def test_an_endless_body_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
+def test_D15_an_endless_body_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
     def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
         send(handler, 200, content_length=None, transfer_encoding="chunked")
         while True:
@@ -523,14 +527,14 @@ def test_an_endless_body_ends_at_the_cap(server: Server, fetched: Fetched) -> No
     assert not fetched.partial.exists()
 
 
-def test_an_announced_size_above_the_cap_is_refused_unread(
+def test_D15_an_announced_size_above_the_cap_is_refused_unread(
     server: Server, fetched: Fetched
 ) -> None:
     server.answer = lambda handler, _: send(handler, 200, content_length=10**12)
     assert fetched.failure(server.url).cause == "too_large"
 
 
-def test_a_gzip_bomb_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
+def test_D15_a_gzip_bomb_ends_at_the_cap(server: Server, fetched: Fetched) -> None:
     bomb = gzip.compress(bytes(20_000_000))
     server.answer = lambda handler, _: send(handler, 200, bomb, content_encoding="gzip")
     assert fetched.failure(server.url, max_bytes=5_000_000).cause == "too_large"
@@ -548,14 +552,14 @@ def test_an_encoding_nobody_asked_for_is_refused(server: Server, fetched: Fetche
 
 
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json"])
-def test_a_web_page_is_not_media(server: Server, fetched: Fetched, kind: str) -> None:
+def test_A29_a_web_page_is_not_media(server: Server, fetched: Fetched, kind: str) -> None:
     server.answer = lambda handler, _: send(handler, 200, b"<html>", content_type=kind)
     error = fetched.failure(f"{server.url}/a.gif")
     assert error.cause == "not_media"
     assert kind.partition(";")[0] in str(error)
 
 
-def test_no_secret_of_a_url_reaches_a_message(server: Server, fetched: Fetched) -> None:
+def test_D23_no_secret_of_a_url_reaches_a_message(server: Server, fetched: Fetched) -> None:
     server.answer = lambda handler, _: send(handler, 404)
     url = f"http://user:hunter2@127.0.0.1:{server.port}/a.gif?token=hunter2#hunter2"
     assert "hunter2" not in fetched.failure(url).reason
@@ -581,7 +585,7 @@ def test_an_invalid_url_is_refused(fetched: Fetched, url: str) -> None:
     assert fetched.failure(url).cause in ("refused", "http")
 
 
-def test_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
+def test_B30_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
     options = pages.options(tmp_path, pages.Limits(max_bytes=5, allow_private=False))
     assert options["skip_unavailable_fragments"] is False
     assert options["allowed_extractors"] == ["default", "-generic"]
@@ -591,7 +595,7 @@ def test_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
         options["progress_hooks"][0]({"downloaded_bytes": 6})
 
 
-def test_yt_dlp_connects_to_public_addresses_only_and_says_no_url(
+def test_D28_yt_dlp_connects_to_public_addresses_only_and_says_no_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     fake_names(monkeypatch, {"vimeo.com": ["127.0.0.1"], "player.vimeo.com": ["127.0.0.1"]})
@@ -612,7 +616,7 @@ def test_only_pages_of_video_sites_go_to_yt_dlp() -> None:
     assert not pages.has_extractor("https://films.example/watch.html")
 
 
-def test_guarded_sockets_refuse_private_names() -> None:
+def test_D28_guarded_sockets_refuse_private_names() -> None:
     with (
         egress.guarded_sockets(allow_private=False),
         pytest.raises(ItemError, match="not a public address"),

@@ -93,7 +93,7 @@ def test_the_same_file_gives_the_same_bytes(video: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_decoding_threads_change_no_byte(
+def test_E7_decoding_threads_change_no_byte(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     for count in (1, threads):
@@ -103,7 +103,7 @@ def test_decoding_threads_change_no_byte(
     assert (tmp_path / "1").read_bytes() == (tmp_path / str(threads)).read_bytes()
 
 
-def test_decoding_threads_change_no_byte_of_a_damaged_file(
+def test_E7_decoding_threads_change_no_byte_of_a_damaged_file(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bytearray(video.read_bytes())
@@ -146,7 +146,7 @@ def small_video(path: Path, n: int) -> Path:
         pytest.param(360_000, 48 << 20, id="10-hours", marks=pytest.mark.slow),
     ],
 )
-def test_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_bytes: int) -> None:
+def test_C1_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_bytes: int) -> None:
     short = resident_bytes_of_work(small_video(tmp_path / "s.mp4", 300), tmp_path / "s")
     long = resident_bytes_of_work(small_video(tmp_path / "l.mp4", n), tmp_path / "l")
     assert long < 400 << 20
@@ -155,7 +155,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_bytes
     assert len(read_fingerprint((tmp_path / "l").read_bytes()).pts_s) == n
 
 
-def test_a_file_cut_short_is_truncated(tmp_path: Path) -> None:
+def test_A3_a_file_cut_short_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     write_video(path, moving_frames(120, seed=8), fps=30)  # faststart: the index comes first
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
@@ -165,7 +165,7 @@ def test_a_file_cut_short_is_truncated(tmp_path: Path) -> None:
     assert "/120 frames" in str(caught.value)
 
 
-def test_too_many_bad_packets_are_refused(video: Path, tmp_path: Path) -> None:
+def test_A6_too_many_bad_packets_are_refused(video: Path, tmp_path: Path) -> None:
     data = bytearray(video.read_bytes())
     start = data.index(b"mdat") + 3000
     rng = np.random.default_rng(0)

@@ -101,7 +101,7 @@ def test_an_error_of_the_stage_keeps_its_code_and_has_no_traceback(
     assert "Traceback" not in err
 
 
-def test_without_a_server_the_stage_runs_unobserved(
+def test_B18_without_a_server_the_stage_runs_unobserved(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
@@ -115,7 +115,7 @@ def test_without_a_server_the_stage_runs_unobserved(
     assert "unobserved" in capfd.readouterr().err
 
 
-def test_a_second_run_names_the_first(tmp_path: Path):
+def test_B16_a_second_run_names_the_first(tmp_path: Path):
     lock = tmp_path / "stage.lock"
     holder = subprocess.Popen(
         [
@@ -156,7 +156,7 @@ guard.guarded(body)
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["term", "int"]
 )
-def test_a_signal_ends_the_stage_and_its_children_at_once(number: signal.Signals, code: int):
+def test_B3_a_signal_ends_the_stage_and_its_children_at_once(number: signal.Signals, code: int):
     stage = subprocess.Popen([sys.executable, "-c", SLEEPER], env=ENV, stdout=subprocess.PIPE)
     assert stage.stdout is not None
     child = int(stage.stdout.readline())
@@ -165,7 +165,7 @@ def test_a_signal_ends_the_stage_and_its_children_at_once(number: signal.Signals
     assert _ends(child)
 
 
-def test_a_stage_dies_with_a_killed_parent():
+def test_B2_a_stage_dies_with_a_killed_parent():
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
     dvc = subprocess.Popen([sys.executable, "-c", code], env=ENV, stdout=subprocess.PIPE)
     assert dvc.stdout is not None

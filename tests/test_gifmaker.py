@@ -330,7 +330,7 @@ def test_a_file_plays_with_its_receipt_and_is_whole_without(tmp_path: Path, kind
         pytest.param(RECEIPT.dump().replace(b'"end_s":2.5', b'"end_s":1e8'), id="span"),
     ],
 )
-def test_a_hostile_receipt_is_refused(text: bytes):
+def test_D31_a_hostile_receipt_is_refused(text: bytes):
     with pytest.raises(ItemError) as caught:
         parse(text)
     assert caught.value.cause == "receipt"

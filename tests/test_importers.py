@@ -140,7 +140,7 @@ def _hostile_files(folder: Path, canary: Path) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
-def test_a_pickle_that_runs_code_is_refused_and_the_canary_untouched(tmp_path: Path) -> None:
+def test_D16_a_pickle_that_runs_code_is_refused_and_the_canary_untouched(tmp_path: Path) -> None:
     folder, canary = tmp_path / "files", tmp_path / "canary"
     folder.mkdir()
     for name, path in _hostile_files(folder, canary).items():
@@ -194,7 +194,7 @@ def _with(name: str, array: np.ndarray) -> Callable[[Tensors], Tensors]:
         ),
     ],
 )
-def test_wrong_tensors_are_refused_and_nothing_is_written(
+def test_D18_wrong_tensors_are_refused_and_nothing_is_written(
     damage: Callable[[Tensors], Tensors],
     message: str,
     tmp_path: Path,
@@ -207,7 +207,7 @@ def test_wrong_tensors_are_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["c3d.pth"]
 
 
-def test_another_sha256_is_refused_before_the_file_is_read(
+def test_D17_another_sha256_is_refused_before_the_file_is_read(
     tmp_path: Path, tensors: dict[str, np.ndarray]
 ) -> None:
     file = tmp_path / "c3d.pth"
@@ -221,7 +221,7 @@ def test_another_sha256_is_refused_before_the_file_is_read(
         import_narrow(file, sha256=digest[:7])
 
 
-def test_tensors_that_reach_beside_their_storage_are_refused() -> None:
+def test_D30_tensors_that_reach_beside_their_storage_are_refused() -> None:
     storage = pickles._Storage("<f4", "0")
     data = {"0": np.arange(6, dtype="<f4").tobytes()}
 
@@ -237,7 +237,7 @@ def test_tensors_that_reach_beside_their_storage_are_refused() -> None:
         tensor(0, (1 << 40,), (0,))
 
 
-def test_a_zip_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+def test_D29_a_zip_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bomb.npz"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("arr_0.npy", b"")

@@ -68,7 +68,7 @@ def bad(cause: str, *, repeatable: bool = True) -> tuple[Work, list[Item]]:
 
 
 @pytest.mark.parametrize("cause", sorted(LASTING))
-def test_a_bad_input_is_quarantined_once_and_never_tried_again(context: Context, cause: str):
+def test_B33_a_bad_input_is_quarantined_once_and_never_tried_again(context: Context, cause: str):
     work, items = bad(cause)
     for tries in (1, 1):
         (outcome,) = compute("refuse", work, items, context)
@@ -79,7 +79,7 @@ def test_a_bad_input_is_quarantined_once_and_never_tried_again(context: Context,
 
 
 @pytest.mark.parametrize("cause", ["oom", "timeout", "crash", "http", "missing", "refused"])
-def test_bad_luck_is_tried_again(context: Context, cause: str):
+def test_B34_bad_luck_is_tried_again(context: Context, cause: str):
     work, items = bad(cause)
     for tries in (1, 2):
         (outcome,) = compute("refuse", work, items, context)
@@ -140,7 +140,7 @@ def test_the_key_holds_all_that_decides_a_result(other: Work):
 
 
 @pytest.mark.parametrize("kept", [0, 1, 39, -1], ids=["empty", "byte", "footer", "cut"])
-def test_a_cut_item_is_absent(store: ItemStore, kept: int):
+def test_B9_a_cut_item_is_absent(store: ItemStore, kept: int):
     with store.writing("k" * 64) as out:
         out.write_bytes(b"payload" * 10)
     path = store.path("k" * 64)
@@ -148,7 +148,7 @@ def test_a_cut_item_is_absent(store: ItemStore, kept: int):
     assert not store.has("k" * 64)
 
 
-def test_a_flipped_bit_is_found_and_the_item_removed(store: ItemStore):
+def test_B32_a_flipped_bit_is_found_and_the_item_removed(store: ItemStore):
     with store.writing("k" * 64) as out:
         out.write_bytes(b"payload")
     path = store.path("k" * 64)
@@ -171,7 +171,7 @@ def test_a_failing_writer_leaves_nothing(store: ItemStore):
     assert not [path for path in store.root.rglob("*") if path.is_file()]
 
 
-def test_what_a_killed_writer_left_is_swept(store: ItemStore):
+def test_B10_what_a_killed_writer_left_is_swept(store: ItemStore):
     child = os.fork()
     if child == 0:
         with store.writing("k" * 64) as out:

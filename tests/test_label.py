@@ -234,7 +234,7 @@ def test_declared_seconds_become_the_nearest_frames(
     assert declared_frames(declared, np.arange(501) / FPS) == expected
 
 
-def test_declared_seconds_follow_the_frames_own_times() -> None:
+def test_A10_declared_seconds_follow_the_frames_own_times() -> None:
     # A10: 33, 100, 20 ms; the middle of the video is not the middle of the frames.
     times = np.concatenate([[0.0], np.cumsum(np.tile([0.033, 0.1, 0.02], 100))])
     for start, end in [(0, 10), (7, 100), (151, 299)]:
@@ -246,7 +246,7 @@ def test_declared_seconds_follow_the_frames_own_times() -> None:
     [(3.0, 3.0), (3.0, 2.0), (-1.0, 2.0), (1.0, 20.6), (20.0, 20.2), (1.0, math.nan)],
     ids=lambda span: "{}-{}".format(*span),
 )
-def test_an_impossible_declared_span_is_a_label_fault(declared: tuple[float, float]) -> None:
+def test_A15_an_impossible_declared_span_is_a_label_fault(declared: tuple[float, float]) -> None:
     with pytest.raises(ItemError) as caught:
         declared_frames(declared, np.arange(501) / FPS)
     assert caught.value.cause == "label"

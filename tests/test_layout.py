@@ -35,7 +35,7 @@ ROWS = [
 ]
 
 
-def test_a_tables_bytes_do_not_depend_on_the_order_of_rows(tmp_path: Path):
+def test_E3_a_tables_bytes_do_not_depend_on_the_order_of_rows(tmp_path: Path):
     shuffled = random.Random(0).sample(ROWS, len(ROWS))
     SEGMENTS.write(tmp_path / "a.parquet", ROWS)
     SEGMENTS.write(tmp_path / "b.parquet", shuffled)

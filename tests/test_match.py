@@ -118,7 +118,7 @@ def test_every_gif_has_its_row_and_the_true_ones_match(done: Layout) -> None:
     assert times[plain.end_frame] == plain.end_s
 
 
-def test_reasons_say_what_is_wrong(done: Layout) -> None:
+def test_A24_reasons_say_what_is_wrong(done: Layout) -> None:
     reasons = matches(done).reason
     assert reasons["still"] == "short: the GIF has one frame"
     assert reasons["bad"].endswith("(gif bad)")

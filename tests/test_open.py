@@ -58,7 +58,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     assert cause(tmp_path / "none.mp4") == "missing"
 
 
-def test_an_empty_file_is_empty(tmp_path: Path) -> None:
+def test_A1_an_empty_file_is_empty(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     assert cause(tmp_path / "a.mp4") == "empty"
 
@@ -73,7 +73,7 @@ def test_an_empty_file_is_empty(tmp_path: Path) -> None:
         pytest.param(os.urandom(4096), "", id="noise"),
     ],
 )
-def test_what_is_no_media_is_named_by_its_content(
+def test_A29_what_is_no_media_is_named_by_its_content(
     tmp_path: Path, content: bytes, kind: str
 ) -> None:
     path = tmp_path / "a.gif"
@@ -84,7 +84,7 @@ def test_what_is_no_media_is_named_by_its_content(
     assert caught.value.cause == "not_media"
 
 
-def test_playlists_that_name_other_files_are_refused(tmp_path: Path, clip: Path) -> None:
+def test_D9_playlists_that_name_other_files_are_refused(tmp_path: Path, clip: Path) -> None:
     lists = {
         "concat.mp4": f"ffconcat version 1.0\nfile {clip.name}\n",
         "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip.name}\n#EXT-X-ENDLIST\n",
@@ -102,20 +102,20 @@ def test_playlists_would_open_without_the_whitelist(tmp_path: Path, clip: Path) 
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "http:x.mp4", "ü 😀 .mp4", "-x.mp4", "%03d.mp4"])
-def test_names_are_only_names(tmp_path: Path, clip: Path, name: str) -> None:
+def test_A32_names_are_only_names(tmp_path: Path, clip: Path, name: str) -> None:
     clip.rename(tmp_path / name)
     with open_container(tmp_path / name) as container:
         assert video_stream(container).frames == 12
 
 
-def test_a_gif_canvas_is_checked_before_libav_sees_the_file(tmp_path: Path) -> None:
+def test_D3_a_gif_canvas_is_checked_before_libav_sees_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(gif_header(65535, 65535))
     assert cause(tmp_path / "a.gif") == "too_large"
     (tmp_path / "b.gif").write_bytes(gif_header(13000, 13000) + bytes(80))
     assert cause(tmp_path / "b.gif") == "too_large"
 
 
-def test_a_video_frame_above_the_cap_is_refused(
+def test_D4_a_video_frame_above_the_cap_is_refused(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("video2gif.media.open.MAX_VIDEO_FRAME_PIXELS", 64 * 48)
@@ -125,7 +125,7 @@ def test_a_video_frame_above_the_cap_is_refused(
     assert cause(clip) == "too_large"
 
 
-def test_a_header_of_16384_squared_allocates_nothing(tmp_path: Path) -> None:
+def test_D4_a_header_of_16384_squared_allocates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     write(path, codec="mjpeg", pix_fmt="yuvj420p")
     in_jpeg = b"\x08" + struct.pack(">HH", 48, 64)
@@ -140,7 +140,7 @@ def test_a_header_of_16384_squared_allocates_nothing(tmp_path: Path) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
-def test_audio_alone_is_no_video(tmp_path: Path) -> None:
+def test_A8_audio_alone_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=44100)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
@@ -150,7 +150,7 @@ def test_audio_alone_is_no_video(tmp_path: Path) -> None:
     assert cause(tmp_path / "a.mp4") == "no_video"
 
 
-def test_cover_art_is_not_the_video(tmp_path: Path, clip: Path) -> None:
+def test_A9_cover_art_is_not_the_video(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "with_art.mp4"
     with av.open(str(clip)) as source, av.open(str(path), "w") as target:
         art = target.add_stream("mjpeg", rate=1)
@@ -168,7 +168,7 @@ def test_cover_art_is_not_the_video(tmp_path: Path, clip: Path) -> None:
         assert video_stream(container).codec_context.name == "h264"
 
 
-def test_an_unknown_codec_is_named(tmp_path: Path, clip: Path) -> None:
+def test_A21_an_unknown_codec_is_named(tmp_path: Path, clip: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
     with pytest.raises(ItemError, match="zzzz") as caught, open_container(path):
@@ -176,7 +176,7 @@ def test_an_unknown_codec_is_named(tmp_path: Path, clip: Path) -> None:
     assert caught.value.cause == "codec"
 
 
-def test_external_data_references_are_not_followed(tmp_path: Path) -> None:
+def test_D10_external_data_references_are_not_followed(tmp_path: Path) -> None:
     """D10: a mov whose samples lie in another file gives none of that file's frames."""
     secret, path = tmp_path / "secret.mov", tmp_path / "a.mov"
     write(secret, codec="libx264")
@@ -211,7 +211,7 @@ def _replaced_in_boxes(content: bytes, at: int, length: int, new: bytes) -> byte
     return bytes(out[:at]) + new + bytes(out[at + length :])
 
 
-def test_a_thousand_opens_leave_no_descriptor_open(clip: Path) -> None:
+def test_C6_a_thousand_opens_leave_no_descriptor_open(clip: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(1000):
         with open_container(clip):
@@ -219,7 +219,7 @@ def test_a_thousand_opens_leave_no_descriptor_open(clip: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_cut_gifs_are_found_and_a_missing_trailer_is_forgiven(tmp_path: Path) -> None:
+def test_A27_cut_gifs_are_found_and_a_missing_trailer_is_forgiven(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     write_gif(path, pictures(4), delays_cs=10)
     whole = path.read_bytes()

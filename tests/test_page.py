@@ -18,7 +18,7 @@ def _page(title: str = "a video") -> str:
     return render(GifsPage(title="GIFs", ranker="a test", warnings=["mind"], videos=[card]))
 
 
-def test_page_escapes_what_comes_from_outside():
+def test_D21_page_escapes_what_comes_from_outside():
     html = _page("<script>alert(1)</script>")
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(1)" in html

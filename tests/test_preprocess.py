@@ -224,7 +224,7 @@ class _Canary:
         return Path.touch, (self.path,)
 
 
-def test_a_pickle_in_a_mean_file_is_not_run(tmp_path: Path) -> None:
+def test_D16_a_pickle_in_a_mean_file_is_not_run(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     objects = io.BytesIO()
     np.save(objects, np.array([_Canary(canary)], object), allow_pickle=True)

@@ -70,7 +70,7 @@ def test_a_whole_file_is_accepted(
 
 
 @pytest.mark.parametrize(("name", "codec", "options"), CONTAINERS)
-def test_a_file_cut_at_70_percent_is_truncated(
+def test_A2_A3_A4_a_file_cut_at_70_percent_is_truncated(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     """A2–A4: most of these decode without an error."""
@@ -83,7 +83,7 @@ def test_a_file_cut_at_70_percent_is_truncated(
 @pytest.mark.parametrize(
     ("name", "codec", "options"), [c for c in CONTAINERS if c.id not in ("faststart",)]
 )
-def test_a_file_whose_second_half_is_zero_is_truncated(
+def test_A5_a_file_whose_second_half_is_zero_is_truncated(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     """A5. (In a faststart mp4 every packet is still there: only decoding finds them bad.)"""
@@ -94,7 +94,7 @@ def test_a_file_whose_second_half_is_zero_is_truncated(
     assert cause(tmp_path / name) == "truncated"
 
 
-def test_the_reason_counts_frames(tmp_path: Path) -> None:
+def test_A3_the_reason_counts_frames(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", options={"movflags": "+faststart"})
     content = (tmp_path / "a.mp4").read_bytes()
     (tmp_path / "a.mp4").write_bytes(content[: len(content) * 7 // 10])
@@ -102,7 +102,7 @@ def test_the_reason_counts_frames(tmp_path: Path) -> None:
         notes(tmp_path / "a.mp4")
 
 
-def test_a_short_tail_of_another_track_is_no_truncation(tmp_path: Path) -> None:
+def test_A38_a_short_tail_of_another_track_is_no_truncation(tmp_path: Path) -> None:
     """The video may end before the sound: the file is as long as its longest track."""
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
@@ -123,7 +123,7 @@ def test_a_short_tail_of_another_track_is_no_truncation(tmp_path: Path) -> None:
     assert (found["n_frames"], found["duration_s"]) == (10, pytest.approx(1.0, abs=0.01))
 
 
-def test_a_film_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
+def test_A39_a_film_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
     """As phones trim: all packets are there, the edit list shows only the first half."""
     path = tmp_path / "a.mp4"
     write(path)
@@ -137,7 +137,7 @@ def test_a_film_trimmed_by_its_edit_list_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><p>gone", b'{"error": "gone"}', b"gone"])
-def test_a_page_named_gif_is_not_a_gif(tmp_path: Path, content: bytes) -> None:
+def test_A29_a_page_named_gif_is_not_a_gif(tmp_path: Path, content: bytes) -> None:
     """A29."""
     (tmp_path / "a.gif").write_bytes(content)
     with pytest.raises(ItemError, match=r"not a GIF: (text|application)/") as caught:
@@ -145,7 +145,7 @@ def test_a_page_named_gif_is_not_a_gif(tmp_path: Path, content: bytes) -> None:
     assert caught.value.cause == "not_media"
 
 
-def test_a_film_named_gif_is_taken_by_content_and_flagged(tmp_path: Path) -> None:
+def test_A30_a_film_named_gif_is_taken_by_content_and_flagged(tmp_path: Path) -> None:
     """A30."""
     path = tmp_path / "a.gif"
     write_video(path, FRAMES[:10], fps=10)
@@ -166,7 +166,7 @@ def test_a_gif_has_its_frames_times_and_size(tmp_path: Path) -> None:
     assert (found["width"], found["height"], found["codec"]) == (64, 48, "gif")
 
 
-def test_a_cut_gif_is_truncated_and_a_missing_trailer_forgiven(tmp_path: Path) -> None:
+def test_A27_a_cut_gif_is_truncated_and_a_missing_trailer_forgiven(tmp_path: Path) -> None:
     """A27."""
     path = tmp_path / "a.gif"
     write_gif(path, FRAMES[:5], delays_cs=10)
@@ -177,7 +177,7 @@ def test_a_cut_gif_is_truncated_and_a_missing_trailer_forgiven(tmp_path: Path) -
     assert notes(path, "gif")["n_frames"] == 5
 
 
-def test_a_gif_of_too_many_pixels_is_refused(
+def test_D3_a_gif_of_too_many_pixels_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_gif(tmp_path / "a.gif", FRAMES[:5], delays_cs=10)
@@ -194,7 +194,7 @@ def test_equal_files_under_other_names_give_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_mutated_files_give_only_typed_errors(tmp_path: Path, seed: int) -> None:
+def test_D1_D2_mutated_files_give_only_typed_errors(tmp_path: Path, seed: int) -> None:
     """D1, D2 in small; 2,500 of each kind were run by hand."""
     rng = np.random.default_rng(seed)
     write_gif(tmp_path / "seed.gif", FRAMES[:4], delays_cs=10)

@@ -58,7 +58,7 @@ def one() -> Iterator[published.Published]:
     server.server_close()
 
 
-def test_a_cut_transfer_is_resumed_and_the_digest_checked(
+def test_B25_a_cut_transfer_is_resumed_and_the_digest_checked(
     one: published.Published, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"without sending complete.*weights import FILE"):
@@ -71,7 +71,9 @@ def test_a_cut_transfer_is_resumed_and_the_digest_checked(
     assert len(Handler.asked) == 2
 
 
-def test_a_file_with_another_digest_is_removed(one: published.Published, tmp_path: Path) -> None:
+def test_D17_a_file_with_another_digest_is_removed(
+    one: published.Published, tmp_path: Path
+) -> None:
     wrong = dataclasses.replace(one, sha256="00000000")
     with pytest.raises(UserError, match="without sending complete"):
         download(wrong, tmp_path, policy=POLICY)

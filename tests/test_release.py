@@ -32,7 +32,7 @@ def test_a_row_of_the_release_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_line_is_reported_and_costs_no_other(
+def test_A34_a_broken_line_is_reported_and_costs_no_other(
     tmp_path: Path, broken: Callable[[dict[str, str]], bytes]
 ) -> None:
     before, after = line(row("v0", "g0")), line(row("v2", "g2"))
@@ -50,14 +50,14 @@ def test_an_awkward_line_is_read(tmp_path: Path, kept: Callable[[dict[str, str]]
     assert [gif.gif_id for gif in found.rows] == ["g1"]
 
 
-def test_a_wrong_span_leaves_its_video(tmp_path: Path) -> None:
+def test_A14_a_wrong_span_leaves_its_video(tmp_path: Path) -> None:
     found = metadata(tmp_path, line(row("v1", "g1", gif_start_frame="264")))
     assert [(one.video_id, one.gif_id) for one in found.rows] == [("v1", "")]
     assert found.bad[0].key == ("gif", "g1")
     assert found.bad[0].reason == "label: frame 264 is at 10.56 s, the row says 10 s"
 
 
-def test_a_line_of_ten_megabytes_is_reported(tmp_path: Path) -> None:
+def test_C5_a_line_of_ten_megabytes_is_reported(tmp_path: Path) -> None:
     long = line(row("v1", "g1", video_description="x" * 10_000_000))
     found = metadata(tmp_path, long, line(row("v2", "g2")))
     assert [bad.line for bad in found.bad] == [2]
@@ -66,7 +66,7 @@ def test_a_line_of_ten_megabytes_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gif_start_sec", "video_category"])
 @pytest.mark.parametrize("renamed", ["", "something"])
-def test_a_missing_or_renamed_column_is_a_usage_error(
+def test_A36_a_missing_or_renamed_column_is_a_usage_error(
     tmp_path: Path, name: str, renamed: str
 ) -> None:
     columns = tuple(renamed if one == name else one for one in COLUMNS)
@@ -111,7 +111,7 @@ print(json.dumps({{
 
 
 @pytest.mark.parametrize("n_rows", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_exactly_the_broken_rows_are_reported_and_memory_is_bounded(
+def test_C5_exactly_the_broken_rows_are_reported_and_memory_is_bounded(
     tmp_path: Path, n_rows: int
 ) -> None:
     path = tmp_path / "metadata.txt"

@@ -50,7 +50,7 @@ def test_what_libraries_print_does_not_break_the_protocol(worker: Worker, tmp_pa
         pytest.param("missing", {}, "crash", id="no-such-function"),
     ],
 )
-def test_a_bad_job_is_named_and_the_next_one_runs(
+def test_B13_B15_a_bad_job_is_named_and_the_next_one_runs(
     worker: Worker, tmp_path: Path, work: str, args: dict, cause: str
 ):
     with pytest.raises(ItemError) as caught:
@@ -59,7 +59,7 @@ def test_a_bad_job_is_named_and_the_next_one_runs(
     worker.run("work:echo", {"params": {}, "text": "alive"}, tmp_path / "out")
 
 
-def test_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_B14_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     started = time.monotonic()
     with Worker(Limits(wall_s=1)) as worker, pytest.raises(ItemError, match="limit of 1 s") as e:
@@ -68,9 +68,17 @@ def test_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: pyte
     assert time.monotonic() - started < 10
 
 
-def test_a_full_disk_is_no_items_fault(worker: Worker, tmp_path: Path):
+def test_B11_a_full_disk_is_no_items_fault(worker: Worker, tmp_path: Path):
     with pytest.raises(EnvironmentProblem, match="No space left"):
         worker.run("work:full_disk", {"params": {}}, tmp_path / "out")
+
+
+def test_D34_what_a_job_leaves_behind_does_not_pile_up(worker: Worker, tmp_path: Path):
+    resident = []
+    for _ in range(8):
+        worker.run("work:cycle", {"params": {}}, tmp_path / "out")
+        resident.append(int((tmp_path / "out").read_text()))
+    assert max(resident) - resident[0] < 60_000_000
 
 
 @pytest.mark.parametrize(
@@ -82,7 +90,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(line: bytes):
     assert sandbox._understood(line)[0] == "garbled"
 
 
-def test_a_child_dies_with_its_parent(tmp_path: Path):
+def test_B2_a_child_dies_with_its_parent(tmp_path: Path):
     code = f"""
 from pathlib import Path
 from video2gif.sandbox import Limits, Worker

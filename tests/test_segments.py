@@ -97,7 +97,7 @@ def test_a_short_shot_joins_its_shorter_neighbour(
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 15])
-def test_a_video_under_sixteen_frames_is_one_segment(n_frames: int) -> None:
+def test_A22_a_video_under_sixteen_frames_is_one_segment(n_frames: int) -> None:
     pts_s, end_s = constant_rate(n_frames)
     cuts = [1] if n_frames > 1 else []
     assert segments(cuts, pts_s, end_s, max_len_s=0.01, min_len_frames=16) == [(0, n_frames)]

@@ -56,7 +56,7 @@ def test_metrics_and_plots_hold_every_member_and_epoch(layout: Layout) -> None:
     assert "adaptive_huber_p1" in pd.read_csv(layout.loss_plot)
 
 
-def test_training_again_writes_the_same_files(layout: Layout, context: Context) -> None:
+def test_E5_training_again_writes_the_same_files(layout: Layout, context: Context) -> None:
     def contents() -> dict[str, bytes]:
         folders = ("models", "metrics", "plots")
         files = [path for folder in folders for path in (layout.root / folder).iterdir()]
@@ -93,7 +93,7 @@ def test_the_scorer_ranks_the_planted_segment_first(layout: Layout) -> None:
         assert (tuple(best),) == video.gifs
 
 
-def test_a_segment_without_clips_has_no_score(layout: Layout) -> None:
+def test_A22_a_segment_without_clips_has_no_score(layout: Layout) -> None:
     scores = Scorer.load(layout.model, layout.model_card).score(
         [np.zeros((2, 4096), np.float16), np.zeros((0, 4096), np.float16)],
         category="Never seen",
@@ -105,7 +105,7 @@ def test_a_segment_without_clips_has_no_score(layout: Layout) -> None:
     assert np.isnan(scores[1])
 
 
-def test_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
+def test_A22_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
     scorer = Scorer.load(layout.model, layout.model_card)
     spans_s = np.array([[0.0, 1.0]])
     empty = [np.zeros((0, 4096), np.float16)]

@@ -46,7 +46,7 @@ def test_every_loss_falls(videos: list[Video], loss: str) -> None:
     assert history[-1].loss < 0.5 * history[0].loss
 
 
-def test_training_again_gives_the_same_bytes(videos: list[Video], tmp_path: Path) -> None:
+def test_E5_training_again_gives_the_same_bytes(videos: list[Video], tmp_path: Path) -> None:
     params = small_params(epochs=3).train
     for run in range(5):
         # Random numbers drawn elsewhere in the process must not matter.
@@ -174,13 +174,13 @@ def test_a_saved_model_scores_as_before_and_averages_its_members(tmp_path: Path)
     np.testing.assert_allclose(expected, (alone[0] + alone[1]) / 2, rtol=1e-5)
 
 
-def test_a_model_of_other_shapes_is_refused(tmp_path: Path) -> None:
+def test_D18_a_model_of_other_shapes_is_refused(tmp_path: Path) -> None:
     saved(tmp_path / "m")
     with pytest.raises(EnvironmentProblem, match=r"layers.0.weight is \(4, 8\).*\(4, 9\)"):
         load(tmp_path / "m", context_size=3)
 
 
-def test_a_model_with_nan_is_refused(tmp_path: Path) -> None:
+def test_D18_a_model_with_nan_is_refused(tmp_path: Path) -> None:
     saved(tmp_path / "m")
     tensors = load_file(tmp_path / "m")
     tensors["member.1.layers.0.bias"][2] = float("nan")

@@ -111,7 +111,7 @@ def _with(name: str, tensor: np.ndarray) -> Callable[[Tensors], Tensors]:
         ),
     ],
 )
-def test_wrong_tensors_are_refused_with_their_name(
+def test_D18_wrong_tensors_are_refused_with_their_name(
     damage: Callable[[Tensors], Tensors], message: str, tmp_path: Path, tensors: Tensors
 ) -> None:
     path = tmp_path / "w.safetensors"
@@ -146,7 +146,7 @@ def _entry(dtype: str, shape: list[int], end: int) -> dict[str, object]:
         pytest.param(b"\x80\x04cos\nsystem\n(S'touch canary'\ntR.", id="pickle"),
     ],
 )
-def test_a_file_with_a_lying_header_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_D19_a_file_with_a_lying_header_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"w\.safetensors: not") as caught:

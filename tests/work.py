@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import json
 import os
 import signal
 import sys
@@ -26,6 +27,11 @@ def noisy(*, out: Path, params: dict) -> None:
     out.write_text("fine")
 
 
+def _status_bytes(name: str) -> int:
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index(name) + 1]) * 1024
+
+
 def refuse(*, out: Path, params: dict, cause: str) -> None:
     raise ItemError(cause, "as told")
 
@@ -37,6 +43,27 @@ def refuse_once(*, out: Path, params: dict, cause: str) -> None:
     with tries.open("ab") as file:
         file.write(b".")
     raise ItemError(cause, "as told")
+
+
+def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
+    """Probe and fingerprint a file as the stages do; write cause, CPU seconds and bytes taken."""
+    from video2gif import fingerprint
+    from video2gif.media import probe
+
+    Path("/proc/self/clear_refs").write_text("5")  # The peak so far is that of another file.
+    base_bytes = _status_bytes("VmRSS:")
+    started, cause = time.process_time(), "ok"
+    scratch = out.with_suffix(".item")
+    try:
+        probe.work(out=scratch, params={}, path=path, kind=kind)  # type: ignore[arg-type]
+        fingerprint.work(out=scratch, params={"max_bad_packets": 0.05}, path=path, kind=kind)
+    except ItemError as error:
+        cause = error.cause
+    finally:
+        scratch.unlink(missing_ok=True)
+    cpu_s = time.process_time() - started
+    peak_bytes = _status_bytes("VmHWM:") - base_bytes
+    out.write_text(json.dumps({"cause": cause, "cpu_s": cpu_s, "peak_bytes": peak_bytes}))
 
 
 def loop(*, out: Path, params: dict) -> None:
@@ -53,6 +80,13 @@ def fall(*, out: Path, params: dict) -> None:
 
 def full_disk(*, out: Path, params: dict) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def cycle(*, out: Path, params: dict) -> None:
+    """Leave 50 MB in a cycle and write how much is resident."""
+    kept: list = [b"x" * 50_000_000]
+    kept.append(kept)
+    out.write_text(str(_status_bytes("VmRSS:")))
 
 
 def killed(*, out: Path, params: dict) -> None:

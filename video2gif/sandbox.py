@@ -12,6 +12,7 @@ A child dies with its parent: PR_SET_PDEATHSIG, and end of file on its standard 
 import contextlib
 import ctypes
 import errno
+import gc
 import importlib
 import json
 import os
@@ -164,24 +165,38 @@ def _answer(request: bytes) -> dict[str, Any]:
     try:
         getattr(importlib.import_module(module), function)(out=Path(job["out"]), **job["args"])
     except ItemError as error:
-        return {"ok": False, "cause": error.cause, "message": str(error)}
+        return _failed(error.cause, str(error))
     except MemoryError as error:
-        return {"ok": False, "cause": "oom", "message": f"out of memory: {error}"}
+        return _failed("oom", f"out of memory: {_said(error)}")
     except OSError as error:
         cause = "disk" if error.errno in _DISK else "crash"
         cause = "oom" if error.errno == errno.ENOMEM else cause
-        return {"ok": False, "cause": cause, "message": f"{type(error).__name__}: {error}"}
+        return _failed(cause, f"{type(error).__name__}: {_said(error)}")
     except Exception as error:
         if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):
-            return {"ok": False, "cause": "oom", "message": str(error)}
-        return {"ok": False, "cause": "crash", "message": f"{type(error).__name__}: {error}"}
+            return _failed("oom", _said(error))
+        return _failed("crash", f"{type(error).__name__}: {_said(error)}")
     return {"ok": True}
 
 
+def _failed(cause: str, message: str) -> dict[str, Any]:
+    return {"ok": False, "cause": cause, "message": message}
+
+
+def _said(error: Exception) -> str:
+    """What an error says, without the path: it differs between clones, and stands in tables."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    for request in requests:
+    for number, request in enumerate(requests):
         answers.write(json.dumps(_answer(request)).encode() + b"\n")
         answers.flush()
+        # A few objects in a cycle can hold hundreds of megabytes of frames, and so few wake no
+        # collector. What the first job imported stays: looking through it each time takes longer.
+        gc.collect()
+        if not number:
+            gc.freeze()
 
 
 def main() -> None:

@@ -32,11 +32,17 @@ def work(*, out: Path, path: str, head: bool) -> None:
 
     `head`: the Video2GIF npz (h1, h2, score) instead of C3D. Raises `ItemError`.
     """
-    with Path(path).open("rb") as file:
-        kind, content = _read(file, head=head)
-    arrays, left_out = _head(content) if head else _c3d(kind, content)
-    with np.errstate(over="ignore"):  # What overflows becomes infinite, which the parent refuses.
-        single = {name: np.asarray(a, np.float32) for name, a in arrays.items()}
+    try:
+        with Path(path).open("rb") as file:
+            kind, content = _read(file, head=head)
+        arrays, left_out = _head(content) if head else _c3d(kind, content)
+        with np.errstate(over="ignore"):  # What overflows becomes infinite: the parent refuses it.
+            single = {name: np.asarray(a, np.float32) for name, a in arrays.items()}
+    except (ItemError, MemoryError):
+        raise
+    # Damaged sizes, offsets and names raise nearly anything in zipfile, mmap and numpy.
+    except Exception as error:
+        raise ItemError("not_media", f"damaged: {error}") from None
     write_arrays(out, single, {"format": kind, "left_out": sorted(left_out)})
 
 
