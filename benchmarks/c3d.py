@@ -6,8 +6,9 @@
 
 All in one run, random weights, the fastest call of each. "share" is of the GEMM peak of the same
 number type: 1 means as fast as torch multiplies matrices. Errors are against eager fp32. Dense
-rows count clips of stride 8 in a stretch of 96 frames; their cosine is to the same frames' clips
-in fp32. What is not installed or not there (OpenVINO, a GPU) is left out.
+rows count clips of stride 8, in a stretch of 72 frames (a segment of 3 s at 25 frames/s) and in one
+of the longest kind; their cosine is to the same frames' clips in fp32. What is not installed or not
+there (OpenVINO, a GPU) is left out.
 """
 
 import argparse
@@ -29,11 +30,12 @@ import torch
 from video2gif.features import backends, warmup
 from video2gif.features.backends import Mode, Name
 from video2gif.features.c3d import C3D
+from video2gif.features.preprocess import MAX_STRETCH
 from video2gif.features.weights import random_weights
 
 FLOP_A_CLIP = 2 * 38.53e9  # multiply-adds of conv1a … fc6 (PAPER.md), counted as two
 BATCH = backends.batch_size(backends.REFERENCE, "clips")
-STRETCH = 96
+STRETCHES = (72, MAX_STRETCH)
 
 Kind = Literal["fp32", "bf16"]
 
@@ -96,7 +98,7 @@ def _seconds(call: Callable[[], object], setup: Setup) -> float:
 
 def ways(threads: int) -> Iterator[Way]:
     """Every way in turn; a network lives only while it is measured."""
-    weights, film = random_weights(0), warmup.film(1, frames=STRETCH)
+    weights, film = random_weights(0), warmup.film(1, frames=MAX_STRETCH)
     plain = C3D.with_weights(weights).to(memory_format=torch.contiguous_format)
     pair = batch_of(film, BATCH)
 
@@ -108,8 +110,13 @@ def ways(threads: int) -> Iterator[Way]:
     for mode in ("clips", "dense"):
         for name in backends.available():
             kind: Kind = "bf16" if name.endswith("bf16") else "fp32"
-            x = batch_of(film, backends.batch_size(name, mode)) if mode == "clips" else film
-            yield Way(name, kind, mode, x, _network(name, mode, weights, threads))
+            run = _network(name, mode, weights, threads)
+            if mode == "clips":
+                x = batch_of(film, backends.batch_size(name, mode))
+                yield Way(name, kind, mode, x, run)
+                continue
+            for frames in STRETCHES:
+                yield Way(f"{name}, {frames} frames", kind, mode, film[:, :, :frames], run)
 
 
 def _network(
@@ -121,7 +128,7 @@ def _network(
 
 def batch_of(film: np.ndarray, n_clips: int) -> np.ndarray:
     """The first clips of stride 8 of a film (1, 3, T, 112, 112), channels innermost."""
-    starts = [8 * (k % (STRETCH // 8 - 1)) for k in range(n_clips)]
+    starts = [8 * (k % (MAX_STRETCH // 8 - 1)) for k in range(n_clips)]
     clips = np.concatenate([film[:, :, start : start + 16] for start in starts])
     return np.ascontiguousarray(clips.transpose(0, 2, 3, 4, 1)).transpose(0, 4, 1, 2, 3)
 
@@ -145,7 +152,7 @@ def processes(setup: Setup) -> float:
 
 def _alone(together: Barrier, setup: Setup) -> float:
     forward = _network(backends.REFERENCE, "clips", random_weights(0), 1)
-    x = batch_of(warmup.film(1, frames=STRETCH), BATCH)
+    x = batch_of(warmup.film(1, frames=MAX_STRETCH), BATCH)
     together.wait()
     return clips_a_second(lambda: forward(x), setup)
 
@@ -231,8 +238,8 @@ def report(setup: Setup) -> None:
 
 def _clips_one_by_one(way: Way) -> np.ndarray:
     """fp32 features of all clips of the stretch, in order."""
-    film = warmup.film(1, frames=STRETCH)
-    starts = range(0, STRETCH - 15, 8)
+    film = warmup.film(1, frames=MAX_STRETCH)
+    starts = range(0, MAX_STRETCH - 15, 8)
     return np.concatenate([way.forward(film[:, :, s : s + 16]) for s in starts])
 
 

@@ -87,11 +87,22 @@ def test_the_gpu_pipeline_keeps_the_order_and_runs_on_a_cpu_as_well(
     network = C3D.with_weights(weights, NARROW)
     x = [part[:1] * scale for part in inputs("clips", 1) for scale in (1.0, 0.5, 2.0)]
     x = [part.astype(np.float32) for part in x]
-    found = run(pipelined(network, torch.device("cpu")), x)
+    found = run(pipelined(network, torch.device("cpu"), "clips"), x)
     expected = run(
         backends.forward("torch-fp32", "clips", weights, threads=1, architecture=NARROW), x
     )
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU in this machine")
+def test_one_graph_gives_what_its_kernels_give_one_by_one(weights: dict[str, np.ndarray]) -> None:
+    network = C3D.with_weights(weights, NARROW).to("cuda")
+    x = [torch.from_numpy(part[:1] * scale).float().cuda() for part in inputs("clips", 1)
+         for scale in (1.0, 0.5)]  # fmt: skip
+    with torch.inference_mode():
+        replay = backends.graphed(network, x[0])
+        for part in reversed(x):
+            torch.testing.assert_close(replay(part), network(part))
 
 
 # --- reading ahead ---

@@ -21,12 +21,14 @@ from video2gif.features.extract import (
     video_pieces,
 )
 from video2gif.features.preprocess import load_mean
-from video2gif.items import Context, Counts, ProcessMapper
+from video2gif.items import Context, Counts, Item, Outcome, ProcessMapper, Work
+from video2gif.items import compute as really_compute
 from video2gif.layout import (
     DOWNLOADS,
     FEATURE_STATUS,
     FEATURES,
     SEGMENTS,
+    SOURCES,
     Layout,
 )
 from video2gif.media.decode import Decoder
@@ -255,7 +257,7 @@ def test_weights_that_cannot_be_used_stop_the_stage_before_any_item(tmp_path: Pa
 
 
 def project(root: Path, *, broken: int = 1) -> Layout:
-    """Two good videos of 40 frames and `broken` ones, segments already cut."""
+    """Two good videos of 40 frames, the second with a GIF, and `broken` ones; segments are cut."""
     layout = Layout(root)
     layout.media.mkdir(parents=True)
     names = ["good0", "good1", *(f"wrong{n}" for n in range(broken))]
@@ -270,6 +272,10 @@ def project(root: Path, *, broken: int = 1) -> Layout:
             {"kind": "video", "id": name, "path": f"{name}.mp4", "sha256": name, "status": "ok"}
             for name in names
         ],
+    )
+    SOURCES.write(
+        layout.sources,
+        [{"video_id": name, "gif_id": "g" if name == "good1" else ""} for name in names],
     )
     SEGMENTS.write(
         layout.segments,
@@ -323,6 +329,20 @@ def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path) -> Non
     parallel = Context(ItemStore(tmp_path / "other"), ProcessMapper(2))
     assert run(layout, params(), parallel).computed == 2
     assert written(layout) == before
+
+
+def test_videos_with_gifs_come_first(
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def compute(stage: str, work: Work, items: list[Item], context: Context) -> list[Outcome]:
+        asked.extend(item.id for item in items)
+        return really_compute(stage, work, items, context)
+
+    monkeypatch.setattr("video2gif.stages.extract.compute", compute)
+    run(project(tmp_path), params(), context)
+    assert asked == ["video:good1", "video:good0", "video:wrong0"]
 
 
 def test_too_many_failures_stop_the_stage_after_its_tables_are_written(

@@ -16,6 +16,7 @@ from video2gif.errors import ItemError, UserError
 from video2gif.features import preprocess
 from video2gif.features.preprocess import (
     CROP,
+    MAX_STRETCH,
     MEAN_BGR,
     clip_starts,
     cut,
@@ -146,7 +147,7 @@ def test_stretches_hold_every_clip_of_stride_8_once(start: int, length: int) -> 
     assert held == list(clip_starts(start, start + length, stride=8))
     for first, last in found:
         assert (last - first) % 8 == 0
-        assert 16 <= last - first <= 96
+        assert 16 <= last - first <= MAX_STRETCH
         assert start <= first
         assert last <= start + length
 

@@ -1,4 +1,7 @@
-"""C3D features of every segment. Reads media, downloads and segments; writes data/features/.
+"""C3D features of every segment. Reads media, downloads, sources, segments; writes data/features/.
+
+Videos that somebody made a GIF of come first: what training and evaluation need is there soonest,
+and what a killed run has stored is the more useful half.
 
 `features/index.parquet` has a row for every segment: `n_clips` rows of the shard's fc6 from `row`
 on, none for a segment shorter than one clip or of a video that failed. `features/status.parquet`
@@ -19,6 +22,7 @@ from video2gif.layout import (
     FEATURE_STATUS,
     FEATURES,
     SEGMENTS,
+    SOURCES,
     Layout,
     clear_folder,
 )
@@ -35,8 +39,9 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     table = SEGMENTS.read(layout.segments)
     segments = {str(video_id): rows for video_id, rows in table.groupby("video_id", sort=True)}
     chosen = extraction(params.extract, root=layout.root, context=context)
-    outcomes = compute(STAGE, chosen.work, _items(layout, chosen, segments), context)
-    _pack(layout, chosen, segments, outcomes, context)
+    order = _labelled_first(layout, segments)
+    outcomes = compute(STAGE, chosen.work, _items(layout, chosen, segments, order), context)
+    _pack(layout, chosen, segments, dict(zip(order, outcomes, strict=True)), context)
     counts = Counts.of(outcomes)
     check_failed_fraction(
         STAGE,
@@ -47,7 +52,15 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     return counts
 
 
-def _items(layout: Layout, chosen: Extraction, segments: Segments) -> list[Item]:
+def _labelled_first(layout: Layout, segments: Segments) -> list[str]:
+    sources = SOURCES.read(layout.sources)
+    labelled = set(sources.loc[sources["gif_id"] != "", "video_id"])
+    return sorted(segments, key=lambda video_id: (video_id not in labelled, video_id))
+
+
+def _items(
+    layout: Layout, chosen: Extraction, segments: Segments, order: Sequence[str]
+) -> list[Item]:
     downloads = DOWNLOADS.read(layout.downloads)
     videos = downloads[downloads["kind"] == "video"].set_index("id")
     return [
@@ -55,9 +68,9 @@ def _items(layout: Layout, chosen: Extraction, segments: Segments) -> list[Item]
             f"video:{video_id}",
             sha256=str(videos.at[video_id, "sha256"]),
             path=layout.media_file(str(videos.at[video_id, "path"])),
-            spans=rows[["start_frame", "end_frame"]].to_numpy(np.int64),
+            spans=segments[video_id][["start_frame", "end_frame"]].to_numpy(np.int64),
         )
-        for video_id, rows in segments.items()
+        for video_id in order
     ]
 
 
@@ -65,14 +78,15 @@ def _pack(
     layout: Layout,
     chosen: Extraction,
     segments: Segments,
-    outcomes: Sequence[Outcome],
+    outcomes: Mapping[str, Outcome],
     context: Context,
 ) -> None:
     clear_folder(layout.features)
     shards = ShardWriter(layout.features)
     index: list[dict[str, Any]] = []
     status: list[dict[str, Any]] = []
-    for (video_id, rows), outcome in zip(segments.items(), outcomes, strict=True):
+    for video_id, rows in segments.items():
+        outcome = outcomes[video_id]
         found = _features(outcome, len(rows), context)
         shard, first = shards.add(video_id, {"fc6": found.fc6})
         places = _places(shard, first, found.n_clips)
