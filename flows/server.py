@@ -15,8 +15,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows import guard
@@ -50,35 +52,50 @@ def quiet() -> None:
 
 
 @contextmanager
-def api(root: Path, *, scheduler: bool = False) -> Iterator[str]:
+def api(
+    root: Path, *, scheduler: bool = False, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[str]:
     """Have `PREFECT_API_URL` name a server that answers, in this process and its children.
 
     With `scheduler`, one that schedules deployments: never the server of a passing run.
+    `meanwhile` is called once, while a server that has to be started still starts: it is the time
+    for imports.
     """
     quiet()
     given = os.environ.get("PREFECT_API_URL")
     if given:
+        meanwhile()
         yield given
         return
     folder = root / ".video2gif" / "prefect"
     os.environ.setdefault("PREFECT_HOME", str(folder))
-    with guard.locked(root / ".video2gif" / "server.lock", wait_s=_START_S):
-        running = None if scheduler else _running(folder)
-        url = running or _start(folder, {} if scheduler else _EPHEMERAL)
-    os.environ["PREFECT_API_URL"] = url
     try:
-        yield url
+        with guard.locked(root / ".video2gif" / "server.lock", wait_s=_START_S):
+            running = None if scheduler else _running(folder)
+            server = running or _start(folder, {} if scheduler else _EPHEMERAL)
+            os.environ["PREFECT_API_URL"] = server.url
+            meanwhile()
+            server.wait()
+        yield server.url
     finally:
-        del os.environ["PREFECT_API_URL"]
+        os.environ.pop("PREFECT_API_URL", None)
 
 
-def _running(folder: Path) -> str | None:
-    """The address of the server that another process of this run started, if it answers."""
+@dataclass(frozen=True)
+class _Server:
+    """A server by its address, and how to wait until it answers."""
+
+    url: str
+    wait: Callable[[], None] = lambda: None
+
+
+def _running(folder: Path) -> _Server | None:
+    """The server that another process of this run started, if it answers."""
     try:
         url = str(json.loads((folder / "server.json").read_text())["url"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _healthy(url) else None
+    return _Server(url) if _healthy(url) else None
 
 
 def _healthy(url: str) -> bool:
@@ -90,7 +107,7 @@ def _healthy(url: str) -> bool:
     return False
 
 
-def _start(folder: Path, environment: Mapping[str, str]) -> str:
+def _start(folder: Path, environment: Mapping[str, str]) -> _Server:
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -105,14 +122,17 @@ def _start(folder: Path, environment: Mapping[str, str]) -> str:
             stderr=log,
             start_new_session=True,  # Ctrl-C is for the run; the server ends when the run has.
         )
+    (folder / "server.json").write_text(json.dumps({"url": url, "pid": process.pid}))
+    return _Server(url, partial(_wait, process, url, folder / "server.log"))
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + _START_S
     while not _healthy(url):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise ServerError(f"Prefect's server did not start; see {folder / 'server.log'}")
+            raise ServerError(f"Prefect's server did not start; see {log}")
         time.sleep(0.05)
-    (folder / "server.json").write_text(json.dumps({"url": url, "pid": process.pid}))
-    return url
 
 
 def _owner() -> int:

@@ -3,11 +3,13 @@
 Prefect watches and schedules; it never decides. When its server fails, the stage runs without it.
 """
 
+import importlib
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from flows import guard, server
@@ -39,11 +41,12 @@ def run_stage(stage: str, root: Path, *, quiet: bool = False) -> Counts:
     _log_to_stderr(quiet)
     layout = Layout(root)
     params = Params.load(layout.params)
-    run = stages.load(stage)
     with guard.locked(layout.lock(stage), wait_s=_LOCK_WAIT_S), _progress(quiet) as progress:
         counts = _observed(
             stage,
-            lambda mapper: run(layout, params, Context(ItemStore.default(), mapper, progress)),
+            lambda mapper: stages.load(stage)(
+                layout, params, Context(ItemStore.default(), mapper, progress)
+            ),
             root,
         )
     seconds = time.monotonic() - started
@@ -64,7 +67,7 @@ def _observed(stage: str, body: Body, root: Path) -> Counts:
     """Run `body` inside a flow; without one where Prefect itself fails."""
     mapper = default_mapper()  # What the environment asks for is checked before any work.
     try:
-        with server.api(root):
+        with server.api(root, meanwhile=partial(_import, stage)):
             return _in_flow(stage, body, mapper.workers)
     except Video2GifError:
         raise
@@ -75,8 +78,15 @@ def _observed(stage: str, body: Body, root: Path) -> Counts:
         return body(mapper)
 
 
+def _import(stage: str) -> None:
+    """What takes a second to import, once the settings it reads are known."""
+    stages.load(stage)
+    importlib.import_module("flows.executors")
+
+
 def _in_flow(stage: str, body: Body, workers: int) -> Counts:
     from prefect import flow, get_run_logger
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from flows.executors import PrefectMapper
@@ -94,7 +104,9 @@ def _in_flow(stage: str, body: Body, workers: int) -> Counts:
         get_run_logger().info("%s: %s", stage, done[0])
 
     try:
-        observed()
+        # Whoever schedules runs beats for all their stages; a heart stops only once a second.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            observed()
     except Exception as error:
         if not (done and _is_prefects(error)):
             raise
