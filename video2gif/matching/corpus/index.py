@@ -30,7 +30,7 @@ from video2gif.matching.corpus.kernels import Hits, count_keys, probe, scatter, 
 from video2gif.matching.phash import CROPS, PARTS, WHOLE, WINDOWS, Window
 from video2gif.matching.track import Track
 
-_VERSION = 1
+_VERSION = 2
 # The hash's first bit compares its mean with its median: set in every picture, no evidence.
 _ROTATIONS = (1, 17, 33, 49)
 _KEY_BITS = 16
@@ -38,7 +38,7 @@ _KEY_BITS = 16
 # large buckets are searched faster than the many small ones of the textbook.
 _BUCKET = 1024
 _BLOCK = 1 << 22  # Rows read at once.
-_SORTED_AT_ONCE = 1 << 25  # Rows of a table put in order in memory: 400 MB.
+_SORTED_AT_ONCE = 3 << 24  # Words of a table put in order in memory: 400 MB.
 _HITS = 1 << 18
 _MOST_RESIDENT = 1 << 30  # Bytes of mapped files, after which a search lets go of them.
 _PROBES_UNCHECKED = 2048  # Each maps some pages: 0.3 GB at most.
@@ -69,10 +69,9 @@ class Table:
     """All hashes of a plane by one of their keys."""
 
     rotation: int
-    hashes: np.ndarray
-    """uint64 (n,), rotated so that the key stands first."""
-    rows: np.ndarray
-    """uint32 (n,)."""
+    """Hashes are rotated to the left by so many bits, so that the key stands first."""
+    words: np.ndarray
+    """uint64 (w,): the buckets, each its hashes, then their rows (`kernels.scatter`)."""
     starts: np.ndarray
     """int64 (2**bits + 1,): where each key's bucket begins."""
 
@@ -97,6 +96,8 @@ class Index:
         """float64 (videos,): when each begins on the corpus's clock."""
         self.ends_s = videos.end_s.to_numpy(np.float64)
         """float64 (videos,): when each ends, on its own clock."""
+        self.first_rows = np.append(videos.first_row.to_numpy(np.int64), meta["rows"])
+        """int64 (videos + 1,): the rows of video v are [first_rows[v], first_rows[v + 1])."""
         self._maps: list[mmap.mmap] = []
         self._probes = 0
         self.time_s = self._mapped(folder / "time_s.f64", np.float64)
@@ -123,8 +124,8 @@ class Index:
         self, table: Table, queries: np.ndarray, radius: int, flips: np.ndarray
     ) -> np.ndarray:
         hits = np.empty((3, _HITS), np.int64)
-        arrays = table.hashes, table.rows, table.starts
-        count = probe(*arrays, self.bits, table.rotation, queries, flips, np.uint64(radius), hits)
+        buckets = table.words, table.starts, self.bits, table.rotation
+        count = probe(*buckets, queries, flips, np.uint64(radius), hits)
         self._probes += len(queries) * len(flips)
         if self._probes > _PROBES_UNCHECKED:
             self._probes = 0
@@ -152,8 +153,7 @@ class Index:
         name = f"{plane}.{rotation}"
         return Table(
             rotation,
-            self._mapped(folder / f"{name}.hashes.u64", np.uint64),
-            self._mapped(folder / f"{name}.rows.u32", np.uint32),
+            self._mapped(folder / f"{name}.words.u64", np.uint64),
             self._mapped(folder / f"{name}.starts.i64", np.int64),
         )
 
@@ -182,7 +182,9 @@ class IndexWriter:
 
     def append(self, video_id: str, pts_s: np.ndarray, end_s: float, hashes_NP: np.ndarray) -> None:
         """Append frames as they are: times float64 (n,), hashes uint64 (n, planes)."""
-        self._videos.append({"video_id": video_id, "start_s": self._now_s, "end_s": end_s})
+        self._videos.append(
+            {"video_id": video_id, "start_s": self._now_s, "end_s": end_s, "first_row": self._n}
+        )
         (self._now_s + pts_s).astype(np.float64).tofile(self._time)
         for plane, hashes in zip(self._planes, hashes_NP.T, strict=True):
             np.ascontiguousarray(hashes, np.uint64).tofile(self._hashes[plane])
@@ -201,9 +203,9 @@ class IndexWriter:
         for plane in self._planes:
             for rotation in _ROTATIONS:
                 _write_table(self._folder, plane, rotation, bits)
-        columns = ["video_id", "start_s", "end_s"]
+        columns = ["video_id", "start_s", "end_s", "first_row"]
         pd.DataFrame(self._videos, columns=columns).to_parquet(self._folder / "videos.parquet")
-        meta = {"version": _VERSION, "bits": bits, "planes": self._planes, "source": self._source}
+        meta = {"version": _VERSION, "bits": bits, "rows": self._n, "source": self._source}
         write_json(self._folder / "meta.json", meta | {"planes": list(self._planes)})
 
 
@@ -248,21 +250,18 @@ def _write_table(folder: Path, plane: int, rotation: int, bits: int) -> None:
     counts = np.zeros(1 << bits, np.int64)
     for _, block in _blocks(source):
         count_keys(block, rotation, bits, counts)
-    starts = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.concatenate([[0], np.cumsum(counts + (counts + 1) // 2)])
     starts.tofile(folder / f"{name}.starts.i64")
-    with (
-        (folder / f"{name}.hashes.u64").open("wb") as hashes_file,
-        (folder / f"{name}.rows.u32").open("wb") as rows_file,
-    ):
+    with (folder / f"{name}.words.u64").open("wb") as file:
         low = 0
         while low < len(counts):
             high = int(np.searchsorted(starts, starts[low] + _SORTED_AT_ONCE, side="right")) - 1
             high = min(max(high, low + 1), len(counts))
-            hashes = np.empty(starts[high] - starts[low], np.uint64)
-            rows = np.empty(len(hashes), np.uint32)
-            cursor = starts[: len(counts)] - starts[low]
+            words = np.zeros(starts[high] - starts[low], np.uint64)
+            filled = np.zeros(len(counts), np.int64)
             for first, block in _blocks(source):
-                scatter(block, first, rotation, bits, low, high, cursor, hashes, rows)
-            hashes.tofile(hashes_file)
-            rows.tofile(rows_file)
+                scatter(
+                    block, first, rotation, bits, low, high, starts - starts[low], filled, words
+                )
+            words.tofile(file)
             low = high

@@ -99,22 +99,21 @@ def _scan(hashes, queries, radius, hits):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def probe(  # type: ignore[no-untyped-def]
-    hashes, rows, starts, bits, rotation, queries, flips, radius, hits
-):
+def probe(words, starts, bits, rotation, queries, flips, radius, hits):  # type: ignore[no-untyped-def]
     """Search one table, for each query in the buckets of its key XOR each of `flips`.
 
-    hashes: uint64 (n,) rotated, by bucket; rows: uint32 (n,); starts: int64 (2**bits + 1,);
-    queries: uint64 (k,), not rotated. Fills hits (3, room); returns how many there are.
+    words: uint64 (w,), the buckets (`scatter`); starts: int64 (2**bits + 1,); queries: uint64 (k,),
+    not rotated. Fills hits (3, room) with (query, row, distance); returns how many there are.
     """
     count = 0
     for query in range(len(queries)):
         rotated = rotate(queries[query], rotation)
         key = np.int64(rotated >> np.uint64(64 - bits))
         for flip in flips:
-            end = starts[(key ^ flip) + 1]
-            for first in range(starts[key ^ flip], end, _STRIP):
-                strip = hashes[first : min(first + _STRIP, end)]
+            bucket = words[starts[key ^ flip] : starts[(key ^ flip) + 1]]
+            size = 2 * len(bucket) // 3
+            for first in range(0, size, _STRIP):
+                strip = bucket[first : min(first + _STRIP, size)]
                 least = np.uint64(64)
                 for x in strip:
                     least = min(least, popcount(x ^ rotated))
@@ -125,10 +124,16 @@ def probe(  # type: ignore[no-untyped-def]
                     if apart <= radius:
                         if count < hits.shape[1]:
                             hits[0, count] = query
-                            hits[1, count] = rows[first + i]
+                            hits[1, count] = _row(bucket, size, first + i)
                             hits[2, count] = apart
                         count += 1
     return count
+
+
+@numba.njit(inline="always")
+def _row(bucket, size, i):  # type: ignore[no-untyped-def]
+    """The row of a bucket's i-th hash."""
+    return (bucket[size + i // 2] >> np.uint64(32 * (i % 2))) & np.uint64(0xFFFFFFFF)
 
 
 @numba.njit(inline="always")
@@ -146,17 +151,23 @@ def count_keys(hashes, rotation, bits, counts):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def scatter(  # type: ignore[no-untyped-def]
-    hashes, first_row, rotation, bits, low, high, cursor, out_hashes, out_rows
+    hashes, first_row, rotation, bits, low, high, starts, filled, words
 ):
-    """Put hashes whose key is in [low, high), and their rows, where `cursor` of their key says."""
+    """Put hashes whose key is in [low, high), and their rows, into the buckets of their keys.
+
+    A bucket of n hashes is n words, then its rows, two to a word: what belongs together lies
+    together, since every page that is looked at has to be mapped. starts: of buckets, from that of
+    `low` on, int64 (2**bits + 1,); filled: hashes that each bucket has, int64 (2**bits,).
+    """
     for i in range(len(hashes)):
         rotated = rotate(hashes[i], rotation)
         key = np.int64(rotated >> np.uint64(64 - bits))
         if low <= key < high:
-            place = cursor[key]
-            out_hashes[place] = rotated
-            out_rows[place] = first_row + i
-            cursor[key] = place + 1
+            n = filled[key]
+            rows_at = starts[key] + 2 * (starts[key + 1] - starts[key]) // 3
+            words[starts[key] + n] = rotated
+            words[rows_at + n // 2] |= np.uint64(first_row + i) << np.uint64(32 * (n % 2))
+            filled[key] = n + 1
 
 
 @numba.njit(nogil=True, cache=True)

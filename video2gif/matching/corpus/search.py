@@ -1,6 +1,6 @@
 """Where in a corpus a GIF comes from: hits of its frames, lines among them, their distances.
 
-1. Hits: rows of the index close to a frame of the GIF (some 32 of them, plain and mirrored), in
+1. Hits: rows of the index close to a frame of the GIF (up to 32 of them, plain and mirrored), in
    any plane. Most are chance.
 2. Lines: start and speed that hits of several frames agree on (`voting`).
 3. Distances: around each line, every start and speed is tried on the hashes themselves, as
@@ -27,9 +27,11 @@ from video2gif.matching.track import Track
 RADIUS = 13
 """Frames of a GIF further than this from their video, in bits, are not found."""
 
-_FRAMES = 32  # GIF frames looked for.
+# GIF frames looked for; fewer where similar keys count too, which hold most of what is close.
+_FRAMES = {0: 32, 1: 16}
 _LEAST_SHARE = 0.4  # Of the best line's score: lines with less are not looked at.
-_CLOSE = 12.0  # Bits: hardly any chance hit comes this close.
+# Hardly any chance line comes this close (bits), or a little less close with so many votes.
+_CLOSE, _NEARLY, _MANY_VOTES = 12.0, 14.0, 6
 _AROUND_S = 30.0  # Of the video, on either side of a candidate, looked at by `verify`.
 
 # The grids around a line: what two bins and a step of the speeds leave open, then finer.
@@ -69,20 +71,27 @@ def search_corpus(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]
     Looks again, in the buckets of similar keys as well, when no place is close.
     """
     found: list[Candidate] = []
-    for reach in (0, 1):
-        found = _search(gif, index, partial(index.near, radius=RADIUS, reach=reach), most)
-        if found and found[0].distance <= _CLOSE:
+    for reach, n_frames in _FRAMES.items():
+        frames = _chosen(gif, n_frames)
+        found = _search(gif, frames, index, partial(index.near, radius=RADIUS, reach=reach), most)
+        if any(_is_sure(one) for one in found[:1]):
             break
     return found
 
 
+def _is_sure(one: Candidate) -> bool:
+    return one.distance <= _CLOSE or (one.distance <= _NEARLY and one.votes >= _MANY_VOTES)
+
+
 def search_exhaustively(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]:
     """The same by comparing every frame with every other: the oracle of `search_corpus`."""
-    return _search(gif, index, lambda p, q: within(index.hashes[p], q, radius=RADIUS), most)
+    frames = _chosen(gif, _FRAMES[0])
+    return _search(gif, frames, index, lambda p, q: within(index.hashes[p], q, radius=RADIUS), most)
 
 
-def _search(gif: Track, index: Index, find: _Finder, most: int) -> list[Candidate]:
-    frames = _chosen(gif)
+def _search(
+    gif: Track, frames: np.ndarray, index: Index, find: _Finder, most: int
+) -> list[Candidate]:
     if len(frames) < LEAST_FRAMES:
         return []
     seen = _Seen(gif.pts_s[frames] - gif.end_s / 2, gif.end_s, gif.quality[frames])
@@ -108,14 +117,14 @@ class _Seen(NamedTuple):
     quality: np.ndarray
 
 
-def _chosen(gif: Track) -> np.ndarray:
-    """Up to `_FRAMES` frames with a picture, spread evenly, no two alike in a row."""
+def _chosen(gif: Track, most: int) -> np.ndarray:
+    """Up to `most` frames with a picture, spread evenly, no two alike in a row."""
     useful = np.flatnonzero(gif.quality > 0)
     if not len(useful):
         return useful
     whole = gif.hashes[useful, 0]
     useful = useful[np.append(True, whole[1:] != whole[:-1])]
-    spread = np.linspace(0, len(useful) - 1, min(_FRAMES, len(useful)))
+    spread = np.linspace(0, len(useful) - 1, min(most, len(useful)))
     return useful[spread.round().astype(int)]
 
 
@@ -145,14 +154,16 @@ def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
     weights = seen.quality / seen.quality.sum()
     centre_s, speed, distance = line.centre_s, line.speed, 0.0
     video = max(int(np.searchsorted(index.starts_s, centre_s, side="right")) - 1, 0)
+    rows = slice(*index.first_rows[video : video + 2])
+    time_s, hashes = index.time_s[rows], index.hashes[query.plane][rows]
     for offsets_s, factors in (_WIDE, _FINE):
         centres = centre_s + offsets_s.ravel()
         speeds = np.copysign(np.clip(abs(speed) * factors.ravel(), MIN_SPEED, MAX_SPEED), speed)
         times = centres[:, None] + speeds[:, None] * seen.from_middle_s
-        low, high = np.searchsorted(index.time_s, [times.min(), times.max()])
+        low, high = np.searchsorted(time_s, [times.min(), times.max()])
         low, high = max(int(low) - 1, 0), int(high) + 1
-        shown = np.searchsorted(index.time_s[low:high], times, side="right") - 1
-        theirs = index.hashes[query.plane][low:high][np.maximum(shown, 0)]
+        shown = np.searchsorted(time_s[low:high], times, side="right") - 1
+        theirs = hashes[low:high][np.maximum(shown, 0)]
         cost = np.minimum(np.bitwise_count(theirs ^ query.hashes), CAP) @ weights
         # Of equals, which still pictures make many of, the one in the middle.
         equal = np.flatnonzero(cost <= cost.min() + 1e-6)
