@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows import guard, server
+from video2gif import fsck
 from video2gif.errors import EnvironmentProblem, Exit
 from video2gif.layout import Layout
 from video2gif.summary import METRICS, LeftOut, Quality, left_out, quality
@@ -21,6 +22,7 @@ def run_pipeline(root: Path, *, targets: Sequence[str] = (), quiet: bool = False
     """Bring the project up to date and print metrics, what was left out and the report's path."""
     if not (root / "dvc.yaml").is_file():
         raise EnvironmentProblem(f"{root}: no dvc.yaml; run inside a project, or give --root")
+    fsck.require_locks(Layout(root))
     # One repro at a time: DVC's own lock is per command, and refuses instead of waiting.
     with guard.locked(Layout(root).lock("pipeline"), wait_s=0), server.api(root):
         code = reproduce(root, targets, quiet)

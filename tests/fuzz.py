@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import local
+from threading import get_ident, local
 
 from mutants import KINDS, NARROW, mutant, seeds
 
@@ -62,11 +62,12 @@ class Children:
     def __init__(self, folder: Path, open_until: ExitStack) -> None:
         self._folder, self._stack, self._own = folder, open_until, local()
 
-    def __call__(self, kind: str, number: int) -> Outcome:
+    def __call__(self, kind: str, content: bytes) -> Outcome:
+        """What comes of a file of this kind."""
         if not hasattr(self._own, "worker"):
             self._own.worker = self._stack.enter_context(Worker(LIMITS))
-        path = self._folder / f"{number}.{kind}"
-        path.write_bytes(mutant(kind, number))
+        path = self._folder / f"{get_ident()}.{kind}"
+        path.write_bytes(content)
         out = path.with_suffix(".out")
         try:
             return self._run(kind, path, out)
@@ -133,9 +134,8 @@ def fuzz(kind: str, numbers: range, folder: Path) -> Tally:
     # A child dies with the thread that started it: the stack, entered last, ends first.
     with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
         children = Children(folder, stack)
-        for number, outcome in zip(
-            numbers, pool.map(lambda n: children(kind, n), numbers), strict=True
-        ):
+        outcomes = pool.map(lambda number: children(kind, mutant(kind, number)), numbers)
+        for number, outcome in zip(numbers, outcomes, strict=True):
             tally.add(number, *outcome)
     return tally
 

@@ -17,8 +17,8 @@ ROWS = (
     {"media", "rates"},
     {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
-    {"stages", "make", "summary", "doctor", "hashlabels"},
-    {"cli", "cli_dataset", "cli_weights", "cli_plan", "plan", "web"},
+    {"stages", "make", "summary", "doctor", "fsck", "hashlabels"},
+    {"cli", "cli_dataset", "cli_fsck", "cli_weights", "cli_plan", "plan", "web"},
 )
 # Rooms of one row that may look into another, and those that may look into fewer.
 ALSO = {
@@ -27,6 +27,7 @@ ALSO = {
     ("items", "store"),
     ("doctor", "make"),
     ("cli", "cli_dataset"),
+    ("cli", "cli_fsck"),
     ("cli", "cli_weights"),
     ("cli", "cli_plan"),
     ("cli_plan", "plan"),

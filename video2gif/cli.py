@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from video2gif.cli_dataset import dataset_app
+from video2gif.cli_fsck import fsck
 from video2gif.cli_plan import plan
 from video2gif.cli_weights import weights_app
 from video2gif.config import Params, find_params
@@ -35,6 +36,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_comp
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
 app.command()(plan)
+app.command()(fsck)
 _out = Console()
 _err = Console(stderr=True)
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -87,6 +87,18 @@ class ItemStore:
                 digest = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0, os.SEEK_END)
                 file.write(_MAGIC + digest)
+
+    def check(self, key: str) -> Literal["item", "failure", "damaged"]:
+        """Read a file that is there, every byte, and say what it holds."""
+        digest, footer = hashlib.sha256(), b""
+        with self.path(key).open("rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                footer += block
+                digest.update(footer[:-_FOOTER_BYTES])
+                footer = footer[-_FOOTER_BYTES:]
+        kinds: dict[bytes, Literal["item", "failure"]] = {_MAGIC: "item", _FAILED: "failure"}
+        kind = kinds.get(footer[: len(_MAGIC)])
+        return kind if kind and footer[len(_MAGIC) :] == digest.digest() else "damaged"
 
     def drop(self, key: str) -> None:
         """Forget an item (used for damaged ones)."""
