@@ -25,6 +25,7 @@ ALSO = {
     ("items", "codeversion"),
     ("items", "sandbox"),
     ("items", "store"),
+    ("layout", "store"),
     ("doctor", "make"),
     ("cli", "cli_dataset"),
     ("cli", "cli_fsck"),

@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from av.stream import Disposition
 
 from video2gif.errors import ItemError
+from video2gif.media import probe
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_gif, write_video
 from video2gif.media.open import open_container, video_stream
@@ -115,6 +118,19 @@ def test_D3_a_gif_canvas_is_checked_before_libav_sees_the_file(tmp_path: Path) -
     assert cause(tmp_path / "b.gif") == "too_large"
 
 
+def test_D3_a_small_gif_of_many_large_frames_is_refused(tmp_path: Path) -> None:
+    """9000², 200 frames in a few kB: no warning anywhere, 0.3 s a frame, 16 Gpx in all."""
+    frame = b"\x21\xf9\x04\0\x0a\0\0\0" + b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
+    (tmp_path / "a.gif").write_bytes(gif_header(9000, 9000) + bytes(6) + frame * 200 + b"\x3b")
+    assert cause(tmp_path / "a.gif") == "too_large"
+    # Under the cap of one frame, the sum over all of them ends it.
+    (tmp_path / "b.gif").write_bytes(gif_header(4000, 4000) + bytes(6) + frame * 200 + b"\x3b")
+    out = tmp_path / "out"
+    with pytest.raises(ItemError) as caught:
+        probe.work(out=out, params={}, path=str(tmp_path / "b.gif"), kind="gif")
+    assert caught.value.cause == "too_large"
+
+
 def test_D4_a_video_frame_above_the_cap_is_refused(
     clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,12 +227,32 @@ def _replaced_in_boxes(content: bytes, at: int, length: int, new: bytes) -> byte
     return bytes(out[:at]) + new + bytes(out[at + length :])
 
 
-def test_C6_a_thousand_opens_leave_no_descriptor_open(clip: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    for _ in range(1000):
-        with open_container(clip):
-            pass
-    assert len(os.listdir("/proc/self/fd")) == before
+def test_C6_a_thousand_opens_leave_no_descriptor_open(clip: Path, record_property) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from video2gif.media.decode import Decoder
+
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+def look():
+    with Decoder(Path({str(clip)!r})) as decoder:
+        next(decoder.frames())
+
+for _ in range(50):
+    look()
+before = len(os.listdir("/proc/self/fd")), resident()
+for _ in range(1000):
+    look()
+print(len(os.listdir("/proc/self/fd")) - before[0], resident() - before[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    descriptors, grown_bytes = map(int, done.stdout.split())
+    assert descriptors == 0
+    assert grown_bytes <= 20 << 20
+    record_property("figure", f"{grown_bytes / 1e6:.1f} MB more after 1,000 opens")
 
 
 def test_A27_cut_gifs_are_found_and_a_missing_trailer_is_forgiven(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ buckets by a hash of the video's id, so that one new video changes one bucket.
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from video2gif.errors import EnvironmentProblem
+from video2gif.store import atomic_path
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Table:
         table = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Without pandas' metadata: it repeats the schema and names library versions.
-        pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+        table = table.replace_schema_metadata(None)
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
 
     def read(self, path: Path) -> pd.DataFrame:
         """Read a table. Raises `EnvironmentProblem` when it is missing or of another shape."""
@@ -349,6 +353,29 @@ class Layout:
         """The index of all videos' hashes (git-ignored, outside DVC's outputs, made anew)."""
         return self.root / ".video2gif" / "corpus"
 
+    def check_outputs(self) -> None:
+        """Raise `EnvironmentProblem` if outputs cannot be written, or would land elsewhere.
+
+        For the start of a stage: after an hour of work it is late to find out.
+        """
+        for name in ("data", "models", "metrics", "plots", "report"):
+            folder = self.root / name
+            found = folder if folder.exists() else self.root
+            if not (found.is_dir() and os.access(found, os.W_OK | os.X_OK)):
+                raise EnvironmentProblem(
+                    f"{found}: outputs cannot be written there; make it a folder you may write to"
+                )
+            for path in (folder, *(folder.glob("*") if folder.is_dir() else ())):
+                if path.is_symlink() and not self._is_ours(path.resolve()):
+                    raise EnvironmentProblem(
+                        f"{path}: is a symbolic link to {path.resolve()}; outputs are written in"
+                        " the project: remove the link"
+                    )
+
+    def _is_ours(self, target: Path) -> bool:
+        """In the project, or in DVC's cache, which may link its objects into the workspace."""
+        return target.is_relative_to(self.root.resolve()) or "files/md5" in target.as_posix()
+
     def lock(self, stage: str) -> Path:
         """The stage's own lock file (git-ignored, outside DVC's outputs)."""
         return self.root / ".video2gif" / f"{stage}.lock"
@@ -357,7 +384,9 @@ class Layout:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Sorted, indented, no NaN (null instead), newline at the end: stable bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False) + "\n")
+    text = json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -371,9 +400,17 @@ def _finite(value: Any) -> Any:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """A plot's data: LF line ends, nine significant digits."""
+    """A plot's data: LF line ends, nine significant digits, no text that a spreadsheet would run."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+    inert = frame.map(lambda cell: _inert(cell) if isinstance(cell, str) else cell)
+    with atomic_path(path) as temporary:
+        inert.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def _inert(text: str) -> str:
+    """Text of a stranger for a spreadsheet and a terminal: no formula, no control character."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def read_json(path: Path) -> Any:

@@ -27,7 +27,16 @@ Run = Callable[[Layout, Params, Context], Counts]
 
 
 def load(stage: str) -> Run:
-    """The `run` of a stage; imports only that stage, so that a small one starts fast."""
+    """The `run` of a stage, which first looks whether its outputs can be written.
+
+    Imports only that stage, so that a small one starts fast.
+    """
     if stage not in STAGES:
         raise KeyError(stage)
-    return cast(Run, importlib.import_module(f"{__name__}.{stage}").run)
+    run = cast(Run, importlib.import_module(f"{__name__}.{stage}").run)
+
+    def checked(layout: Layout, params: Params, context: Context) -> Counts:
+        layout.check_outputs()
+        return run(layout, params, context)
+
+    return checked
