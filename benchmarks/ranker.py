@@ -62,6 +62,7 @@ def _video(
         n_clips=np.ones(n_segments, np.int64),
         clips=clips.astype(np.float16),
         gifs=tuple((int(start[p]), int(start[p]) + 30) for p in positives),
+        change=np.zeros((n_segments, 3)),
         pairs=pairs,
         popularity=rng.random(len(pairs)),
     )
@@ -124,12 +125,14 @@ def main() -> None:
     videos = make_videos(options.videos, options.segments, options.positives)
     training = [video for video in videos if video.split == "train"]
     n_pairs = sum(len(video.pairs) for video in training)
-    params = replace(PARAMS, context=[], ensemble=1, epochs=options.epochs, patience=10**6)
+    params = replace(
+        PARAMS, context=[], fusion=False, ensemble=1, epochs=options.epochs, patience=10**6
+    )
     torch.set_num_threads(1)
     print(f"{len(training)} training videos, {n_pairs} pairs, {params.epochs} epochs, 1 thread")
     ways: dict[str, Callable[[], Ensemble]] = {
         "pair by pair": lambda: pairwise(training, params),
-        "video by video": lambda: train(training, params).ensemble,
+        "video by video": lambda: train(training, params).model.ensemble,
     }
     for name, fit in ways.items():
         began = time.perf_counter()

@@ -15,7 +15,6 @@ from video2gif.errors import UserError
 from video2gif.items import Context, Counts, SerialMapper
 from video2gif.layout import PREDICTIONS, SPANS, Layout, read_json
 from video2gif.ranking import training
-from video2gif.ranking.scorer import score_video
 from video2gif.ranking.videos import load_videos
 from video2gif.stages import evaluate, train
 from video2gif.store import ItemStore
@@ -145,7 +144,7 @@ def test_leave_one_out_scores_every_video_by_a_ranker_of_the_others(
         if video.video_id != "v001"
     ]
     trained = training.train(others, small_params().train)
-    expected = score_video(trained.ensemble, trained.context, videos[1])
+    expected = trained.model.score_video(videos[1])
     np.testing.assert_array_equal(rows["score"], expected)
 
 

@@ -89,17 +89,18 @@ def test_the_scorer_ranks_the_planted_segment_first(layout: Layout) -> None:
     scorer = Scorer.load(layout.model, layout.model_card)
     held_out = [video for video in load_videos(layout) if video.split == "test"]
     for video in held_out:
-        best = video.spans[np.argmax(scorer.score_video(video))]
+        best = video.spans[np.argmax(scorer.model.score_video(video))]
         assert (tuple(best),) == video.gifs
 
 
 def test_A22_a_segment_without_clips_has_no_score(layout: Layout) -> None:
-    scores = Scorer.load(layout.model, layout.model_card).score(
+    scores = Scorer.load(layout.model, layout.model_card).model.score(
         [np.zeros((2, 4096), np.float16), np.zeros((0, 4096), np.float16)],
         category="Never seen",
         tags=(),
         spans_s=np.array([[0.0, 1.0], [1.0, 1.2]]),
         duration_s=1.2,
+        change=np.zeros((2, 3)),
     )
     assert np.isfinite(scores[0])
     assert np.isnan(scores[1])
@@ -109,7 +110,9 @@ def test_A22_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
     scorer = Scorer.load(layout.model, layout.model_card)
     spans_s = np.array([[0.0, 1.0]])
     empty = [np.zeros((0, 4096), np.float16)]
-    scores = scorer.score(empty, category="", tags=(), spans_s=spans_s, duration_s=1.0)
+    scores = scorer.model.score(
+        empty, category="", tags=(), spans_s=spans_s, duration_s=1.0, change=np.zeros((1, 3))
+    )
     assert np.isnan(scores).all()
 
 

@@ -11,9 +11,10 @@ from ranking_project import N_SEGMENTS, small_params, write_project
 from safetensors.torch import load_file, save_file
 
 from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.ranking.batches import gathered
 from video2gif.ranking.evaluation import video_metrics
 from video2gif.ranking.model import Ensemble, Ranker, Standardise, segment_means
-from video2gif.ranking.training import batches, train
+from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
 
@@ -33,7 +34,7 @@ def test_a_planted_direction_is_learned_and_holds_on_unseen_videos(videos: list[
     trained = train(videos, small_params(context=[]).train)
     unseen = [video for video in videos if video.split == "test"]
     for video in unseen:
-        scores = score(trained.ensemble, torch.zeros(N_SEGMENTS, 0), video)
+        scores = score(trained.model.ensemble, torch.zeros(N_SEGMENTS, 0), video)
         found = video_metrics(gifs=video.gifs, spans=video.spans, scores=scores)
         assert found.average_precision == 1.0
         # The GIF's 30 frames share one score: 30 watched for half of them, 15 too many of 225.
@@ -51,12 +52,12 @@ def test_E5_training_again_gives_the_same_bytes(videos: list[Video], tmp_path: P
     for run in range(5):
         # Random numbers drawn elsewhere in the process must not matter.
         torch.rand(run)
-        train(videos, params).ensemble.save(tmp_path / f"{run}")
+        train(videos, params).model.ensemble.save(tmp_path / f"{run}")
     assert len({(tmp_path / f"{run}").read_bytes() for run in range(5)}) == 1
 
 
 def test_members_differ_by_their_seed(videos: list[Video]) -> None:
-    first, second = train(videos, small_params(epochs=1).train).ensemble.members
+    first, second = train(videos, small_params(epochs=1).train).model.ensemble.members
     weights = [member.state_dict()["layers.0.weight"] for member in (first, second)]
     assert not torch.equal(*weights)
 
@@ -73,9 +74,9 @@ def test_videos_outside_the_training_split_teach_nothing(
     videos: list[Video], tmp_path: Path
 ) -> None:
     params = small_params(epochs=2, ensemble=1).train
-    train(videos, params).ensemble.save(tmp_path / "with")
+    train(videos, params).model.ensemble.save(tmp_path / "with")
     without = [video for video in videos if video.split != "test"]
-    train(without, params).ensemble.save(tmp_path / "without")
+    train(without, params).model.ensemble.save(tmp_path / "without")
     assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
 
 
@@ -124,7 +125,7 @@ def test_a_video_without_features_is_no_obstacle(videos: list[Video]) -> None:
 
 def test_a_step_takes_whole_videos_until_they_hold_enough_pairs() -> None:
     n_pairs = [30, 30, 30, 200, 5]
-    taken = list(batches(n_pairs, 50))
+    taken = list(gathered(n_pairs, 50))
     assert sorted(place for batch in taken for place in batch) == [0, 1, 2, 3, 4]
     for batch in taken[:-1]:
         assert sum(n_pairs[place] for place in batch) >= 50

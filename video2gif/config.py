@@ -127,8 +127,15 @@ class Extract:
 class Train:
     """The RankNet on fc6 (and context)."""
 
-    loss: Literal["l1", "l2", "huber", "adaptive_huber"]
+    loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
     huber_delta: float
+    pairs: Literal["video", "across"]
+    """`across`: a positive beside negatives of any video (the paper's "video agnostic")."""
+    features: Literal["own", "centred", "neighbours"]
+    """What of fc6 a segment shows: its own; less the video's mean; and the step to its
+    neighbours beside it."""
+    fusion: bool
+    """Motion and colour beside the network's ranking, weighted as the training pairs say."""
     context: list[str]
     """Any of category, tags, position."""
     tag_buckets: int

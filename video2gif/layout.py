@@ -345,6 +345,11 @@ class Layout:
         return self.root / "data" / "predictions.parquet"
 
     @property
+    def train_checkpoint(self) -> Path:
+        """Where an unfinished training stands (git-ignored, outside DVC's outputs)."""
+        return self.root / ".video2gif" / "train" / "checkpoint.safetensors"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 
@@ -400,7 +405,7 @@ def _finite(value: Any) -> Any:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """A plot's data: LF line ends, nine significant digits, no text that a spreadsheet would run."""
+    """A plot's data: LF line ends, nine significant digits, nothing a spreadsheet would run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     inert = frame.map(lambda cell: _inert(cell) if isinstance(cell, str) else cell)
     with atomic_path(path) as temporary:

@@ -8,6 +8,7 @@ from video2gif.config import Params
 from video2gif.features.extract import extraction, read_features
 from video2gif.items import Context, compute
 from video2gif.make.analysis import Analysis, file_digest, payload_of
+from video2gif.ranking.baselines import segment_change
 from video2gif.ranking.scorer import Scorer, feature_source
 
 
@@ -36,10 +37,11 @@ class Model:
             spans=analysis.spans,
         )
         (outcome,) = compute("features", self._extraction.work, [item], context)
-        return self._scorer.score(
+        return self._scorer.model.score(
             read_features(payload_of(outcome, context)).by_segment,
             category="",
             tags=(),
             spans_s=analysis.spans_s,
             duration_s=analysis.fingerprint.end_s,
+            change=segment_change(analysis.fingerprint.content, analysis.spans),
         )

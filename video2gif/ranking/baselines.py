@@ -22,8 +22,13 @@ def motion(content: np.ndarray, spans: np.ndarray) -> np.ndarray:
     frame is left out: where a shot begins, its difference measures the cut, not the motion.
     A segment of one frame does not move: 0.
     """
-    change = np.asarray(content, np.float64).mean(axis=1)
-    return np.array([_mean(change[start + 1 : end]) for start, end in spans])
+    return segment_change(content, spans).mean(axis=1)
+
+
+def segment_change(content: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """The mean over each segment's frames but its first of `content` (n_frames, 3): (n, 3)."""
+    change = np.asarray(content, np.float64)
+    return np.array([_mean(change[start + 1 : end]) for start, end in spans]).reshape(-1, 3)
 
 
 def motion_colour(
@@ -35,16 +40,17 @@ def motion_colour(
     unit. `colourfulness` (n_segments,), any scale; without it, the change of hue and saturation
     alone stands for colour.
     """
+    change = segment_change(content, spans)
     if colourfulness is None:
-        colourfulness = motion(np.asarray(content)[:, :2], spans)
-    return (_rank(motion(content, spans)) + _rank(colourfulness)) / 2
+        colourfulness = change[:, :2].mean(axis=1)
+    return (rank_in_video(change.mean(axis=1)) + rank_in_video(colourfulness)) / 2
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0
+def _mean(rows: np.ndarray) -> np.ndarray:
+    return rows.mean(axis=0) if len(rows) else np.zeros(3)
 
 
-def _rank(values: np.ndarray) -> np.ndarray:
+def rank_in_video(values: np.ndarray) -> np.ndarray:
     """Share of the other values that are smaller, ties by half, in [0, 1]."""
     smaller = (values[:, None] > values).sum(axis=1) + 0.5 * (values[:, None] == values).sum(axis=1)
     return (smaller - 0.5) / max(len(values) - 1, 1)

@@ -1,7 +1,8 @@
-"""The four pair losses of the paper, on u = 1 − h(s⁺) + h(s⁻) (PAPER.md, 'Loss').
+"""The losses that a ranker can be trained with, one value a pair of segments.
 
-Every function takes and returns a tensor of one value a pair; u ≤ 0 costs nothing: the positive
-already leads by the margin of 1.
+The paper's four (PAPER.md, 'Loss') are functions of u = 1 − h(s⁺) + h(s⁻); u ≤ 0 costs nothing:
+the positive already leads by the margin of 1. `classification` is the paper's row of that name,
+`listwise` is not the paper's: a positive against all its negatives at once.
 """
 
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-LossName = Literal["l1", "l2", "huber", "adaptive_huber"]
+PairLossName = Literal["l1", "l2", "huber", "adaptive_huber"]
+LossName = Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
 
 
 def l1(u: Tensor) -> Tensor:
@@ -38,15 +41,58 @@ def adaptive_huber(u: Tensor, delta: float, popularity: Tensor) -> Tensor:
     return huber(u, delta + popularity)
 
 
-def pair_loss(name: LossName, u: Tensor, *, delta: float, popularity: Tensor) -> Tensor:
-    """The loss of each pair by the name it has in params.yaml."""
-    losses: dict[LossName, Callable[[], Tensor]] = {
+def pair_loss(name: PairLossName, u: Tensor, *, delta: float, popularity: Tensor) -> Tensor:
+    """The paper's loss of each pair by the name it has in params.yaml."""
+    losses: dict[PairLossName, Callable[[], Tensor]] = {
         "l1": lambda: l1(u),
         "l2": lambda: l2(u),
         "huber": lambda: huber(u, delta),
         "adaptive_huber": lambda: adaptive_huber(u, delta, popularity),
     }
     return losses[name]()
+
+
+def classification(positive: Tensor, negative: Tensor) -> Tensor:
+    """Cross-entropy of "is a GIF" with h as the logit, of both segments of each pair.
+
+    A pair counts its two segments once each, so the classes weigh the same.
+    """
+    return softplus(-positive) + softplus(negative)
+
+
+def listwise(positive: Tensor, negative: Tensor, group: Tensor) -> Tensor:
+    """Cross-entropy of choosing the positive among itself and all negatives of its group.
+
+    −log(exp h(s⁺) / (exp h(s⁺) + Σ exp h(s⁻))), as ListNet with one relevant segment (Cao et al.,
+    ICML 2007). `group` (P,) int64 from 0: pairs of one positive share it. Each of a group's pairs
+    holds the group's loss, so that a positive weighs as many pairs as it has.
+    """
+    lead = negative - positive
+    n_groups = int(group.max()) + 1
+    # The largest exponent of a group is taken out, so that exp never overflows.
+    top = lead.new_zeros(n_groups).scatter_reduce(0, group, lead.detach(), "amax")
+    sums = torch.zeros_like(top).index_add(0, group, torch.exp(lead - top[group]))
+    return (top + torch.log(torch.exp(-top) + sums))[group]
+
+
+def ranking_loss(
+    name: LossName,
+    *,
+    positive: Tensor,
+    negative: Tensor,
+    group: Tensor,
+    delta: float,
+    popularity: Tensor,
+) -> Tensor:
+    """The loss of each pair by the name it has in params.yaml, from the scores of its segments.
+
+    `positive`, `negative`, `popularity` (P,) float; `group` as `listwise` takes it.
+    """
+    if name == "classification":
+        return classification(positive, negative)
+    if name == "listwise":
+        return listwise(positive, negative, group)
+    return pair_loss(name, 1 - positive + negative, delta=delta, popularity=popularity)
 
 
 def curves(delta: float) -> pd.DataFrame:

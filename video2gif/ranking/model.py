@@ -6,6 +6,7 @@ Source: PAPER.md, 'Network' (4096 → 512 → 128 → 1, ReLU between, linear ou
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import torch
@@ -13,6 +14,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from video2gif.errors import EnvironmentProblem
+
+FeaturesName = Literal["own", "centred", "neighbours"]
 
 
 class Ranker(nn.Module):
@@ -61,12 +64,50 @@ class Standardise:
         return (clips.float() - self.mean) / self.std
 
 
+def clip_inputs(
+    clips: Tensor,
+    context: Tensor,
+    n_clips: Tensor,
+    *,
+    standardise: Standardise,
+    features: FeaturesName,
+) -> Tensor:
+    """What the network sees of each clip of one video, (clips, width + context) float32.
+
+    `own`: its standardised fc6. `centred`: fc6 less the video's mean (see `centred`), standardised.
+    `neighbours`: its own, and beside it how it differs from the mean of the segments next to its
+    own. `clips` (sum of n_clips, 4096) raw, `context` (n, k), `n_clips` (n,).
+    """
+    x = standardise(centred(clips) if features == "centred" else clips)
+    if features == "neighbours":
+        x = torch.cat([x, x - _beside(x, n_clips)], dim=1)
+    return torch.cat([x, context.repeat_interleave(n_clips, dim=0)], dim=1)
+
+
+def centred(clips: Tensor) -> Tensor:
+    """fc6 less its mean over the video's clips: what sets a moment apart from its own video."""
+    clips = clips.float()
+    return clips - clips.mean(dim=0) if len(clips) else clips
+
+
+def _beside(x: Tensor, n_clips: Tensor) -> Tensor:
+    """For each clip the mean of the scored segments before and after its own, (clips, width)."""
+    counts = n_clips[n_clips > 0]
+    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    means = x.new_zeros(len(counts), x.shape[1]).index_add(0, owner, x) / counts[:, None]
+    if len(counts) > 1:
+        # At the ends of a video the only neighbour counts twice.
+        means = (torch.cat([means[1:2], means[:-1]]) + torch.cat([means[1:], means[-2:-1]])) / 2
+    return means[owner]
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Members trained from different seeds; a clip's score is the mean of theirs."""
 
     standardise: Standardise
     members: tuple[Ranker, ...]
+    features: FeaturesName = "own"
 
     @torch.no_grad()
     def score_segments(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
@@ -74,7 +115,9 @@ class Ensemble:
 
         `clips` (sum of n_clips, 4096) raw fc6, `context` (n, k), `n_clips` (n,).
         """
-        x = torch.cat([self.standardise(clips), context.repeat_interleave(n_clips, dim=0)], dim=1)
+        x = clip_inputs(
+            clips, context, n_clips, standardise=self.standardise, features=self.features
+        )
         scores = torch.stack([member.eval()(x) for member in self.members]).mean(dim=0)
         return segment_means(scores, n_clips)
 
@@ -89,7 +132,13 @@ class Ensemble:
 
     @classmethod
     def load(
-        cls, path: Path, *, n_members: int, context_size: int, hidden: Sequence[int]
+        cls,
+        path: Path,
+        *,
+        n_members: int,
+        context_size: int,
+        hidden: Sequence[int],
+        features: FeaturesName = "own",
     ) -> "Ensemble":
         """Read and check a model: every tensor there, of the right shape, finite.
 
@@ -98,8 +147,9 @@ class Ensemble:
         tensors = _read(path)
         mean = _take(tensors, "input.mean", path)
         rankers = []
+        width = len(mean) * (2 if features == "neighbours" else 1)
         for number in range(n_members):
-            ranker = Ranker(len(mean) + context_size, hidden, dropout=0.0)
+            ranker = Ranker(width + context_size, hidden, dropout=0.0)
             state = {
                 name: _take(tensors, f"member.{number}.{name}", path, shape=expected.shape)
                 for name, expected in ranker.state_dict().items()
@@ -107,7 +157,7 @@ class Ensemble:
             ranker.load_state_dict(state)
             rankers.append(ranker)
         std = _take(tensors, "input.std", path, shape=mean.shape)
-        return cls(Standardise(mean, std), tuple(rankers))
+        return cls(Standardise(mean, std), tuple(rankers), features)
 
 
 def segment_means(scores: Tensor, n_clips: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from video2gif.config import Extract
 from video2gif.errors import EnvironmentProblem, UserError
 from video2gif.layout import read_json
 from video2gif.ranking.context import ContextEncoder
+from video2gif.ranking.fusion import NAMES, Fusion
 from video2gif.ranking.model import Ensemble
 from video2gif.ranking.videos import Video
 
@@ -46,11 +47,58 @@ def _identity(name: str, root: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Scorer:
-    """A trained ranker, ready to score."""
+class Model:
+    """Everything that turns what is known of a video into scores."""
 
     ensemble: Ensemble
     context: ContextEncoder
+    fusion: Fusion | None = None
+    """None: the network's scores as they are."""
+
+    def score(
+        self,
+        fc6: Sequence[np.ndarray],
+        *,
+        category: str,
+        tags: Sequence[str],
+        spans_s: np.ndarray,
+        duration_s: float,
+        change: np.ndarray,
+    ) -> np.ndarray:
+        """Score of each segment of a video, float64 (n,); NaN for one without clips.
+
+        `fc6`: (n_clips, 4096) of each segment; `spans_s` (n, 2) seconds; `change` (n, 3) as
+        `baselines.segment_change` gives it. Unknown category: "".
+        """
+        columns = self.context.encode(
+            category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
+        )
+        empty = np.zeros((0, len(self.ensemble.standardise.mean)), np.float32)
+        scores = self.ensemble.score_segments(
+            torch.from_numpy(np.concatenate([empty, *fc6])),
+            torch.from_numpy(columns),
+            torch.tensor([len(part) for part in fc6], dtype=torch.int64),
+        )
+        network = scores.numpy().astype(np.float64)
+        return network if self.fusion is None else self.fusion.score(network, change)
+
+    def score_video(self, video: Video) -> np.ndarray:
+        """The same for a video of the tables."""
+        return self.score(
+            video.fc6,
+            category=video.category,
+            tags=video.tags,
+            spans_s=video.spans_s,
+            duration_s=video.duration_s,
+            change=video.change,
+        )
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A trained ranker read from disk, ready to score."""
+
+    model: Model
     card: Mapping[str, Any]
     """The model card as read."""
     path: Path
@@ -66,14 +114,20 @@ class Scorer:
         try:
             context = ContextEncoder.from_card(content["context"])
             n_members, hidden = int(content["n_members"]), list(content["params"]["hidden"])
+            features = content["params"].get("features", "own")  # The released head has its own.
+            fusion = _fusion(content.get("fusion"))
         except (KeyError, TypeError, ValueError) as error:
             raise EnvironmentProblem(
                 f"{card}: not a model card of this version ({error!r}); run `dvc repro train`"
             ) from None
         ensemble = Ensemble.load(
-            model, n_members=n_members, context_size=context.size, hidden=hidden
+            model,
+            n_members=n_members,
+            context_size=context.size,
+            hidden=hidden,
+            features=features,
         )
-        return cls(ensemble, context, content, model)
+        return cls(Model(ensemble, context, fusion), content, model)
 
     def check_features(self, source: Mapping[str, Any]) -> None:
         """Refuse features of other weights than the model was trained on (see `feature_source`).
@@ -95,63 +149,6 @@ class Scorer:
                     f" {source[key]}; use the same in params.yaml, or train again"
                 )
 
-    def score(
-        self,
-        fc6: Sequence[np.ndarray],
-        *,
-        category: str,
-        tags: Sequence[str],
-        spans_s: np.ndarray,
-        duration_s: float,
-    ) -> np.ndarray:
-        """Score of each segment of a video, float64 (n,); NaN for one without clips.
 
-        `fc6`: (n_clips, 4096) of each segment; `spans_s` (n, 2) seconds. Unknown category: "".
-        """
-        return score_segments(
-            self.ensemble,
-            self.context,
-            fc6,
-            category=category,
-            tags=tags,
-            spans_s=spans_s,
-            duration_s=duration_s,
-        )
-
-    def score_video(self, video: Video) -> np.ndarray:
-        """The same for a video of the tables."""
-        return score_video(self.ensemble, self.context, video)
-
-
-def score_video(ensemble: Ensemble, context: ContextEncoder, video: Video) -> np.ndarray:
-    """Score of each segment of a video, float64 (n,); NaN for one without clips."""
-    return score_segments(
-        ensemble,
-        context,
-        video.fc6,
-        category=video.category,
-        tags=video.tags,
-        spans_s=video.spans_s,
-        duration_s=video.duration_s,
-    )
-
-
-def score_segments(
-    ensemble: Ensemble,
-    context: ContextEncoder,
-    fc6: Sequence[np.ndarray],
-    *,
-    category: str,
-    tags: Sequence[str],
-    spans_s: np.ndarray,
-    duration_s: float,
-) -> np.ndarray:
-    """As `Scorer.score`."""
-    columns = context.encode(category=category, tags=tags, spans_s=spans_s, duration_s=duration_s)
-    clips = np.concatenate([np.zeros((0, len(ensemble.standardise.mean)), np.float32), *fc6])
-    scores = ensemble.score_segments(
-        torch.from_numpy(clips),
-        torch.from_numpy(columns),
-        torch.tensor([len(part) for part in fc6], dtype=torch.int64),
-    )
-    return scores.numpy().astype(np.float64)
+def _fusion(weights: Mapping[str, float] | None) -> Fusion | None:
+    return None if weights is None else Fusion(tuple(float(weights[name]) for name in NAMES))

@@ -1,13 +1,13 @@
 """Train the ranker on pairs of segments: whole tensors, no data loader, the same bytes each time.
 
-Source: PAPER.md, 'Network' and 'Loss'. The pairs of one video share its segments, so a step
-scores every segment of a few videos once and indexes its pairs out of those scores: the cost is
-that of the segments, not of the many more pairs.
+Source: PAPER.md, 'Network' and 'Loss'. What a step scores: ranking/batches.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,24 @@ from torch import Tensor
 
 from video2gif.config import Train
 from video2gif.errors import UserError
+from video2gif.ranking import fusion
+from video2gif.ranking.batches import Block, across_videos, block_of, by_video, paired
+from video2gif.ranking.checkpoint import Checkpoint, State
 from video2gif.ranking.context import ContextEncoder
 from video2gif.ranking.evaluation import usable_gifs, video_metrics
-from video2gif.ranking.losses import pair_loss
-from video2gif.ranking.model import Ensemble, Ranker, Standardise, segment_means
+from video2gif.ranking.losses import ranking_loss
+from video2gif.ranking.model import (
+    Ensemble,
+    Ranker,
+    Standardise,
+    centred,
+    clip_inputs,
+    segment_means,
+)
+from video2gif.ranking.scorer import Model
 from video2gif.ranking.videos import N_FEATURES, Video
+
+_FOLDS = 4  # Of the training videos, for what the fusion learns from; a last one is smaller.
 
 
 @dataclass(frozen=True)
@@ -31,15 +44,14 @@ class Epoch:
     loss: float
     """Mean over the training pairs, with dropout, as optimised."""
     validation_nmsd: float
-    """NaN without validation videos."""
+    """Of the network, before any fusion; NaN without validation videos."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """The model and how it came about."""
 
-    ensemble: Ensemble
-    context: ContextEncoder
+    model: Model
     history: list[Epoch]
     best: list[Epoch]
     """The epoch each member was taken from."""
@@ -48,32 +60,30 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class _Block:
-    """A video as tensors: its clips' inputs, its segments' clip counts, its pairs."""
+class _Seen:
+    """A video with its tensors."""
 
-    x: Tensor
-    """(clips, inputs) float32."""
-    n_clips: Tensor
-    """(n,) int64."""
-    pairs: Tensor
-    """(P, 2) int64, rows of n_clips."""
-    popularity: Tensor
-    """(P,) float32."""
     video: Video
+    block: Block
 
 
-Report = Callable[[int, int], None]
-"""`report(done, total)` epochs."""
+Report = Callable[[list[Epoch], int, int], None]
+"""`report(epochs so far of all members, done, total)`, after each epoch."""
 
 
 def train(
-    videos: Sequence[Video], params: Train, report: Report = lambda done, total: None
+    videos: Sequence[Video],
+    params: Train,
+    report: Report = lambda history, done, total: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train `params.ensemble` members on the videos of split train, watching those of validation.
 
     Stops a member after `params.patience` epochs without a lower validation nMSD (without
     validation videos: without a lower training loss) and keeps its best epoch.
-    Raises `UserError` when the training split holds no pair of segments with features.
+    With `checkpoint`, a training that was killed goes on from its last saved epoch and gives the
+    same bytes as one that was not. Raises `UserError` when the training split holds no pair of
+    segments with features.
     """
     training = [video for video in videos if video.split == "train"]
     context = ContextEncoder.fit(
@@ -83,24 +93,24 @@ def train(
     )
     # One thread: sums in one order, so that equal inputs give equal bytes on one kind of CPU.
     with _threads(1):
-        standardise = _fit(training)
-        blocks = [_paired(_block(video, context, standardise)) for video in training]
-        blocks = [block for block in blocks if len(block.pairs)]
-        if not blocks:
+        standardise = _fit(training, params)
+
+        def seen(video: Video) -> _Seen:
+            inputs = partial(clip_inputs, standardise=standardise, features=params.features)
+            return _Seen(video, block_of(video, inputs, context))
+
+        taught = [one for one in map(seen, training) if len(one.block.pairs)]
+        if not taught:
             raise UserError(_why_no_pairs(training))
-        held_out = [
-            _block(video, context, standardise)
-            for video in videos
-            if video.split == "validation" and can_validate(video)
-        ]
-        history: list[Epoch] = []
-        members, best = [], []
-        for member in range(params.ensemble):
-            ranker, chosen = _train_member(member, blocks, held_out, params, history, report)
-            members.append(ranker)
-            best.append(chosen)
-    n_pairs = sum(len(block.pairs) for block in blocks)
-    return Trained(Ensemble(standardise, tuple(members)), context, history, best, n_pairs)
+        held_out = [seen(v) for v in videos if v.split == "validation" and can_validate(v)]
+        run = _Run(taught, held_out, params, report, checkpoint)
+        members, best = run.all_members()
+        fused = run.fusion() if params.fusion else None
+    ensemble = Ensemble(standardise, tuple(members), params.features)
+    n_pairs = sum(len(one.block.pairs) for one in taught)
+    if checkpoint:
+        checkpoint.remove()
+    return Trained(Model(ensemble, context, fused), run.history, best, n_pairs)
 
 
 def can_validate(video: Video) -> bool:
@@ -108,39 +118,161 @@ def can_validate(video: Video) -> bool:
     return bool(usable_gifs(video.gifs, video.n_frames)) and bool(video.n_clips.any())
 
 
-def _train_member(
-    member: int,
-    blocks: Sequence[_Block],
-    held_out: Sequence[_Block],
-    params: Train,
-    history: list[Epoch],
-    report: Report,
-) -> tuple[Ranker, Epoch]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(params.seed + member)  # initial weights, dropout and order of videos
-        ranker = Ranker(blocks[0].x.shape[1], params.hidden, params.dropout)
-        optimiser = torch.optim.SGD(
-            ranker.parameters(),
+class _Member:
+    """One network while it is trained: all that decides how it goes on."""
+
+    def __init__(self, number: int, n_inputs: int, params: Train) -> None:
+        self.number, self._params = number, params
+        torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
+        self.ranker = Ranker(n_inputs, params.hidden, params.dropout)
+        self._optimiser = torch.optim.SGD(
+            self.ranker.parameters(),
             lr=params.learning_rate,
             momentum=params.momentum,
             weight_decay=params.weight_decay,
             nesterov=params.momentum > 0,
             fused=True,  # one pass over the weights: the step costs a seventh
         )
-        best, best_state = None, {}
-        for number in range(params.epochs):
-            loss = _train_epoch(ranker, optimiser, blocks, params)
-            epoch = Epoch(member, number, loss, _validation_nmsd(ranker, held_out))
-            history.append(epoch)
-            report(member * params.epochs + number + 1, params.ensemble * params.epochs)
-            if best is None or _criterion(epoch) < _criterion(best):
-                best = epoch
-                best_state = {name: value.clone() for name, value in ranker.state_dict().items()}
-            if number - best.epoch >= params.patience:
-                break
-    assert best is not None  # params.epochs is at least 1
-    ranker.load_state_dict(best_state)
-    return ranker.eval(), best
+        self.history: list[Epoch] = []
+        self.best: Epoch | None = None
+        self._best_state: dict[str, Tensor] = {}
+
+    def goes_on(self) -> bool:
+        """Whether another epoch is due."""
+        done = len(self.history)
+        waited = done - 1 - self.best.epoch if self.best else 0
+        return done < self._params.epochs and waited < self._params.patience
+
+    def epoch(self, blocks: Sequence[Block], held_out: Sequence[_Seen]) -> None:
+        """One pass over all pairs."""
+        loss = _train_epoch(self.ranker, self._optimiser, blocks, self._params)
+        nmsd = _validation_nmsd(self.ranker, held_out)
+        epoch = Epoch(self.number, len(self.history), loss, nmsd)
+        self.history.append(epoch)
+        if self.best is None or _criterion(epoch) < _criterion(self.best):
+            self.best = epoch
+            state = self.ranker.state_dict()
+            self._best_state = {name: value.clone() for name, value in state.items()}
+
+    def chosen(self) -> Ranker:
+        """The network as it was after its best epoch."""
+        self.ranker.load_state_dict(self._best_state)
+        return self.ranker.eval()
+
+    def state(self) -> State:
+        """Weights, momenta, random numbers and history, for a checkpoint."""
+        momenta = {
+            str(number): state["momentum_buffer"]
+            for number, state in self._optimiser.state_dict()["state"].items()
+            if state.get("momentum_buffer") is not None
+        }
+        tensors = {
+            **_named("weights", self.ranker.state_dict()),
+            **_named("best", self._best_state),
+            **_named("momenta", momenta),
+            "random": torch.get_rng_state(),
+        }
+        return tensors, {"history": [asdict(epoch) for epoch in self.history]}
+
+    def restore(self, state: State) -> None:
+        """Go on from a checkpoint's state."""
+        tensors, notes = state
+        self.ranker.load_state_dict(_below("weights", tensors))
+        self._best_state = _below("best", tensors)
+        optimiser = self._optimiser.state_dict()
+        optimiser["state"] = {
+            int(number): {"momentum_buffer": momentum}
+            for number, momentum in _below("momenta", tensors).items()
+        }
+        self._optimiser.load_state_dict(optimiser)
+        self.history = [Epoch(**row) for row in notes["history"]]
+        self.best = min(self.history, key=_criterion)  # The earliest of equals, as in `epoch`.
+        torch.set_rng_state(tensors["random"])
+
+
+class _Run:
+    """A training with everything it needs."""
+
+    def __init__(
+        self,
+        taught: Sequence[_Seen],
+        held_out: Sequence[_Seen],
+        params: Train,
+        report: Report,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._taught, self._held_out, self._params = taught, held_out, params
+        self._report, self._checkpoint = report, checkpoint
+        self.history: list[Epoch] = []
+        folds = min(_FOLDS, len(taught)) if params.fusion and len(taught) > 1 else 0
+        self._folds = [range(start, len(taught), folds) for start in range(folds)]
+
+    def all_members(self) -> tuple[list[Ranker], list[Epoch]]:
+        """The networks of the ensemble and the epoch each was taken from."""
+        members, best = [], []
+        for number in range(self._params.ensemble):
+            member = self._trained(number, self._taught)
+            assert member.best is not None  # params.epochs is at least 1
+            members.append(member.chosen())
+            best.append(member.best)
+        return members, best
+
+    def fusion(self) -> fusion.Fusion:
+        """What the fusion learns from networks that have not seen the video they score."""
+        differences = []
+        for number, fold in enumerate(self._folds, start=self._params.ensemble):
+            others = [one for place, one in enumerate(self._taught) if place not in fold]
+            ranker = self._trained(number, others).chosen()
+            for place in fold:
+                differences.append(_differences(self._taught[place], ranker))
+        return fusion.fit(differences)
+
+    def _trained(self, number: int, taught: Sequence[_Seen]) -> _Member:
+        """Member `number`; those after the ensemble's are trained for the fusion alone."""
+        blocks = [paired(one.block) for one in taught]
+        total = (self._params.ensemble + len(self._folds)) * self._params.epochs
+        with torch.random.fork_rng(devices=[]):
+            member = _Member(number, blocks[0].x.shape[1], self._params)
+            self._resume(member)
+            while member.goes_on():
+                member.epoch(blocks, self._held_out)
+                done = number * self._params.epochs + len(member.history)
+                self._report([*self.history, *member.history], done, total)
+                if self._checkpoint and self._checkpoint.is_due():
+                    self._save(member, self._checkpoint)
+        if number < self._params.ensemble:
+            self.history += member.history
+        return member
+
+    def _resume(self, member: _Member) -> None:
+        found = self._checkpoint.load() if self._checkpoint else None
+        own = found and _member_state(found, member.number)
+        if own:
+            member.restore(own)
+
+    def _save(self, member: _Member, checkpoint: Checkpoint) -> None:
+        # Members that are done stay in the file: a resumed run reads them instead of training.
+        tensors, notes = checkpoint.load() or ({}, {})
+        own, own_notes = member.state()
+        kept = {name: t for name, t in tensors.items() if not name.startswith(f"{member.number}.")}
+        checkpoint.save(
+            {**kept, **_named(str(member.number), own)}, {**notes, str(member.number): own_notes}
+        )
+
+
+def _member_state(state: State, number: int) -> State | None:
+    tensors, notes = state
+    own = notes.get(str(number))
+    return None if own is None else (_below(str(number), tensors), own)
+
+
+def _named(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
 
 
 def _criterion(epoch: Epoch) -> float:
@@ -148,99 +280,68 @@ def _criterion(epoch: Epoch) -> float:
 
 
 def _train_epoch(
-    ranker: Ranker, optimiser: torch.optim.Optimizer, blocks: Sequence[_Block], params: Train
+    ranker: Ranker, optimiser: torch.optim.Optimizer, blocks: Sequence[Block], params: Train
 ) -> float:
-    """One pass over all pairs, some videos a step; returns the mean loss of a pair."""
+    """One pass over all pairs; returns the mean loss of a pair."""
     ranker.train()
-    total = 0.0
-    for batch in batches([len(block.pairs) for block in blocks], params.batch_pairs):
-        losses = _losses(ranker, [blocks[place] for place in batch], params)
+    total, n_pairs = 0.0, 0
+    batches = by_video if params.pairs == "video" else across_videos
+    for batch in batches(blocks, params.batch_pairs):
+        losses = _losses(ranker, batch, params)
         optimiser.zero_grad()
         losses.mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        total += float(losses.detach().sum())
-    return total / sum(len(block.pairs) for block in blocks)
+        total, n_pairs = total + float(losses.detach().sum()), n_pairs + len(losses)
+    return total / n_pairs
 
 
-def batches(n_pairs: Sequence[int], batch_pairs: int) -> Iterator[list[int]]:
-    """Videos in random order, gathered until they hold `batch_pairs` pairs."""
-    batch: list[int] = []
-    for place in torch.randperm(len(n_pairs)).tolist():
-        batch.append(place)
-        if sum(n_pairs[member] for member in batch) >= batch_pairs:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _losses(ranker: Ranker, batch: Sequence[_Block], params: Train) -> Tensor:
-    """The loss of each pair of some videos: every segment scored once."""
-    scores = segment_means(
-        ranker(torch.cat([block.x for block in batch])),
-        torch.cat([block.n_clips for block in batch]),
-    )
-    first = np.cumsum([0, *(len(block.n_clips) for block in batch)])
-    pairs = torch.cat([block.pairs + int(at) for block, at in zip(batch, first, strict=False)])
-    positive, negative = scores[pairs].unbind(dim=1)
-    return pair_loss(
+def _losses(ranker: Ranker, batch: Block, params: Train) -> Tensor:
+    """The loss of each pair: every segment scored once."""
+    scores = segment_means(ranker(batch.x), batch.n_clips)
+    positive, negative = scores[batch.pairs].unbind(dim=1)
+    return ranking_loss(
         params.loss,
-        1 - positive + negative,
+        positive=positive,
+        negative=negative,
+        group=batch.pairs[:, 0],
         delta=params.huber_delta,
-        popularity=torch.cat([block.popularity for block in batch]),
+        popularity=batch.popularity,
     )
 
 
-@torch.no_grad()
-def _validation_nmsd(ranker: Ranker, held_out: Sequence[_Block]) -> float:
+def _scores(ranker: Ranker, block: Block) -> np.ndarray:
+    with torch.no_grad():
+        scores = segment_means(ranker.eval()(block.x), block.n_clips)
+    return scores.numpy().astype(np.float64)
+
+
+def _validation_nmsd(ranker: Ranker, held_out: Sequence[_Seen]) -> float:
     if not held_out:
         return float("nan")
-    ranker.eval()
     values = []
-    for block in held_out:
-        scores = segment_means(ranker(block.x), block.n_clips).numpy().astype(np.float64)
-        gifs = usable_gifs(block.video.gifs, block.video.n_frames)
-        values.append(video_metrics(gifs=gifs, spans=block.video.spans, scores=scores).nmsd)
+    for one in held_out:
+        video = one.video
+        gifs = usable_gifs(video.gifs, video.n_frames)
+        scores = _scores(ranker, one.block)
+        values.append(video_metrics(gifs=gifs, spans=video.spans, scores=scores).nmsd)
     return float(np.mean(values))
 
 
-def _fit(videos: Sequence[Video]) -> Standardise:
-    clips = [torch.from_numpy(video.clips).float() for video in videos if len(video.clips)]
-    return Standardise.fit(torch.cat(clips)) if clips else Standardise.none(N_FEATURES)
+def _differences(one: _Seen, ranker: Ranker) -> np.ndarray:
+    """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 3)."""
+    scores = _scores(ranker, one.block)
+    scored = ~np.isnan(scores)
+    inputs = np.full((len(scores), len(fusion.NAMES)), np.nan)
+    inputs[scored] = fusion.ranks(scores[scored], one.video.change[scored])
+    positive, negative = one.block.pairs.numpy().T
+    return inputs[positive] - inputs[negative]
 
 
-def _block(video: Video, context: ContextEncoder, standardise: Standardise) -> _Block:
-    n_clips = torch.from_numpy(video.n_clips)
-    columns = context.encode(
-        category=video.category,
-        tags=video.tags,
-        spans_s=video.spans_s,
-        duration_s=video.duration_s,
-    )
-    clip_context = torch.from_numpy(columns).repeat_interleave(n_clips, dim=0)
-    # A pair with a segment too short for a clip teaches nothing: it has no score.
-    scored = (video.n_clips[video.pairs] > 0).all(axis=1)
-    return _Block(
-        x=torch.cat([standardise(torch.from_numpy(video.clips)), clip_context], dim=1),
-        n_clips=n_clips,
-        pairs=torch.from_numpy(video.pairs[scored]),
-        popularity=torch.from_numpy(video.popularity[scored]).float(),
-        video=video,
-    )
-
-
-def _paired(block: _Block) -> _Block:
-    """The block without the segments that no pair names: they need no score in training."""
-    used, rows = torch.unique(block.pairs, return_inverse=True)
-    keep = torch.zeros(len(block.n_clips), dtype=torch.bool)
-    keep[used] = True
-    return _Block(
-        x=block.x[keep.repeat_interleave(block.n_clips)],
-        n_clips=block.n_clips[keep],
-        pairs=rows.reshape(-1, 2),
-        popularity=block.popularity,
-        video=block.video,
-    )
+def _fit(videos: Sequence[Video], params: Train) -> Standardise:
+    clips = [torch.from_numpy(video.clips) for video in videos if len(video.clips)]
+    if params.features == "centred":
+        clips = [centred(part) for part in clips]
+    return Standardise.fit(torch.cat(clips).float()) if clips else Standardise.none(N_FEATURES)
 
 
 def _why_no_pairs(training: Sequence[Video]) -> str:

@@ -1,10 +1,10 @@
 """What the ranker sees of each video, gathered from the tables of the earlier stages.
 
-Reads segments, labels, pairs, spans, sources and features; training and evaluation both start
-from the `Video`s made here.
+Reads segments, labels, pairs, spans, sources, features and fingerprints; training and evaluation
+both start from the `Video`s made here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from video2gif.layout import (
     FEATURES,
+    FINGERPRINTS,
     LABELS,
     PAIRS,
     SEGMENTS,
@@ -19,6 +20,7 @@ from video2gif.layout import (
     SPANS,
     Layout,
 )
+from video2gif.ranking.baselines import segment_change
 from video2gif.ranking.metrics import Span
 from video2gif.shards import ShardReader
 
@@ -36,6 +38,7 @@ class Video:
     category: str
     """"" if unknown."""
     tags: tuple[str, ...]
+    title: str = ""
     segment_ids: np.ndarray
     """(n,) int64, as in the tables."""
     spans: np.ndarray
@@ -46,6 +49,8 @@ class Video:
     """(n,) int64; 0 for a segment without features."""
     clips: np.ndarray
     """(sum of n_clips, 4096) float16: fc6 of the segments' clips, one after the other."""
+    change: np.ndarray
+    """(n, 3) float64: how much hue, saturation and value change from frame to frame."""
     gifs: tuple[Span, ...] = ()
     """Frames [start, end) of the GIFs whose place in it is known (SPANS, placed)."""
     pairs: np.ndarray
@@ -77,6 +82,7 @@ def load_videos(layout: Layout) -> list[Video]:
     sources = _by_video(SOURCES.read(layout.sources))
     split = LABELS.read(layout.labels).groupby("video_id")["split"].first().to_dict()
     shards = ShardReader(layout.features)
+    content = _content(layout)
     return [
         _video(
             video_id,
@@ -86,9 +92,19 @@ def load_videos(layout: Layout) -> list[Video]:
             placed=placed.get(video_id),
             pairs=pairs.get(video_id),
             clips=_clips(features.get(video_id), rows["segment_id"].to_numpy(), shards),
+            content=content(video_id),
         )
         for video_id, rows in sorted(segments.items())
     ]
+
+
+def _content(layout: Layout) -> Callable[[str], np.ndarray]:
+    """A reader of the frame differences that shot detection measured, (n_frames, 3) a video."""
+    shards = ShardReader(layout.fingerprints)
+    index = FINGERPRINTS.read(layout.fingerprints / "index.parquet")
+    rows = index[(index["kind"] == "video") & (index["status"] == "ok")].set_index("id")
+    places = rows[["shard", "row", "n_frames"]].T.to_dict("list")
+    return lambda video_id: shards.rows(*(places[video_id][0], "content", *places[video_id][1:]))
 
 
 def _by_video(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -104,21 +120,27 @@ def _video(
     placed: pd.DataFrame | None,
     pairs: pd.DataFrame | None,
     clips: tuple[np.ndarray, np.ndarray],
+    content: np.ndarray,
 ) -> Video:
     row_of = {segment: row for row, segment in enumerate(segments["segment_id"])}
     n_clips, fc6 = clips
-    category, tags = ("", "") if source is None else source.iloc[0][["category", "tags"]]
+    category, tags, title = (
+        ("", "", "") if source is None else source.iloc[0][["category", "tags", "title"]]
+    )
+    spans = segments[["start_frame", "end_frame"]].to_numpy(np.int64)
     gifs = [] if placed is None else placed[["start_frame", "end_frame"]].to_numpy().tolist()
     return Video(
         video_id=video_id,
         split=split,
         category=category or "",
         tags=tuple(tag for tag in (tags or "").split("|") if tag),
+        title=title or "",
         segment_ids=segments["segment_id"].to_numpy(np.int64),
-        spans=segments[["start_frame", "end_frame"]].to_numpy(np.int64),
+        spans=spans,
         spans_s=segments[["start_s", "end_s"]].to_numpy(np.float64),
         n_clips=n_clips,
         clips=fc6,
+        change=segment_change(content, spans),
         gifs=tuple((int(start), int(end)) for start, end in gifs),
         pairs=_pair_rows(pairs, row_of),
         popularity=np.zeros(0) if pairs is None else pairs["popularity"].to_numpy(np.float64),

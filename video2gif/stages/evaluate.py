@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from video2gif.config import Evaluate, Params, Train
-from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context, Counts
 from video2gif.layout import PREDICTIONS, SPANS, Layout, write_csv, write_json
 from video2gif.ranking import baselines
@@ -27,7 +26,7 @@ from video2gif.ranking.evaluation import (
     video_metrics,
 )
 from video2gif.ranking.metrics import Span
-from video2gif.ranking.scorer import Scorer, feature_source, score_video
+from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
@@ -64,11 +63,11 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     scorer = Scorer.load(layout.model, layout.model_card)
     scorer.check_features(feature_source(params.extract, layout.root))
     videos = load_videos(layout)
-    score = scorer.score_video
+    score = scorer.model.score_video
     split = params.evaluate.split
     if params.evaluate.protocol == "leave_one_out":
         score, split = partial(score_left_out, videos=videos, params=params.train), "all"
-    ranked = _rank_all(videos, score, layout, context)
+    ranked = _rank_all(videos, score, context)
     rows = [_prediction_rows(one) for one in ranked]
     PREDICTIONS.write(layout.predictions, pd.concat(rows) if rows else [])
     evaluated = [
@@ -112,8 +111,7 @@ def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> n
         for other in videos
         if other.video_id != video.video_id
     ]
-    trained = train(others, params)
-    return score_video(trained.ensemble, trained.context, video)
+    return train(others, params).model.score_video(video)
 
 
 def can_evaluate(one: Ranked) -> bool:
@@ -192,15 +190,11 @@ def _figures(metrics: Sequence[VideoMetrics], params: Evaluate) -> dict[str, Any
 def _rank_all(
     videos: Sequence[Video],
     score: Callable[[Video], np.ndarray],
-    layout: Layout,
     context: Context,
 ) -> list[Ranked]:
-    fingerprints = Fingerprints.open(layout)
     ranked = []
     for done, video in enumerate(videos, start=1):
-        content = fingerprints.get("video", video.video_id).content
-        motion = baselines.motion(content, video.spans)
-        ranked.append(Ranked(video, score(video), motion))
+        ranked.append(Ranked(video, score(video), video.change.mean(axis=1)))
         context.progress("evaluate", done, len(videos))
     return ranked
 

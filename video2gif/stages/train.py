@@ -1,24 +1,30 @@
 """Train the ranker on pairs of segments (PAPER.md, 'Network' and 'Loss').
 
-Reads segments, labels, pairs, spans, sources and features; writes models/ranker.safetensors,
-its card models/ranker.json, metrics/train.json, plots/train.csv and plots/losses.csv.
+Reads segments, labels, pairs, spans, sources, features and fingerprints; writes
+models/ranker.safetensors, its card models/ranker.json, metrics/train.json, plots/train.csv and
+plots/losses.csv.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
+from video2gif.codeversion import code_version
 from video2gif.config import Params
 from video2gif.items import Context, Counts
 from video2gif.layout import Layout, write_csv, write_json
+from video2gif.ranking.checkpoint import Checkpoint
+from video2gif.ranking.fusion import NAMES
 from video2gif.ranking.losses import curves
 from video2gif.ranking.scorer import feature_source
-from video2gif.ranking.training import Trained, can_validate, train
+from video2gif.ranking.training import Epoch, Trained, can_validate, train
 from video2gif.ranking.videos import Video, load_videos
 
 _LIMITS = (
@@ -32,15 +38,38 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     videos = load_videos(layout)
     source = feature_source(params.extract, layout.root)
     trained = train(
-        videos, params.train, lambda done, total: context.progress("train", done, total)
+        videos,
+        params.train,
+        partial(_report, layout, context),
+        Checkpoint(layout.train_checkpoint, _key(layout, params)),
     )
-    trained.ensemble.save(layout.model)
+    trained.model.ensemble.save(layout.model)
     metrics = train_metrics(trained, videos)
     write_json(layout.model_card, _card(trained, params, source, metrics, layout))
     write_json(layout.train_metrics, metrics)
-    write_csv(layout.train_plot, pd.DataFrame([asdict(epoch) for epoch in trained.history]))
+    _write_curve(layout, trained.history)
     write_csv(layout.loss_plot, curves(params.train.huber_delta))
     return Counts(computed=params.train.ensemble)
+
+
+def _report(
+    layout: Layout, context: Context, history: Sequence[Epoch], done: int, total: int
+) -> None:
+    # The curve on disk grows with the training: whoever plots it sees how it goes.
+    _write_curve(layout, history)
+    context.progress("train", done, total)
+
+
+def _write_curve(layout: Layout, history: Sequence[Epoch]) -> None:
+    write_csv(layout.train_plot, pd.DataFrame([asdict(epoch) for epoch in history]))
+
+
+def _key(layout: Layout, params: Params) -> str:
+    """What this training is made from: a checkpoint of any other is not its own."""
+    tables = (layout.segments, layout.labels, layout.pairs, layout.spans, layout.sources)
+    files = [*tables, *sorted(layout.features.iterdir()), *sorted(layout.fingerprints.iterdir())]
+    parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
+    return hashlib.sha256("\n".join([*parts, *map(_sha256, files)]).encode()).hexdigest()
 
 
 def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
@@ -69,13 +98,15 @@ def _card(
     layout: Layout,
 ) -> dict[str, Any]:
     """The model card: what one needs to use the model, and to judge it."""
+    fused = trained.model.fusion
     tables = {"pairs": layout.pairs, "features": layout.features / "index.parquet"}
     return {
         "model": "video2gif ranker",
         "sha256": _sha256(layout.model),
-        "n_members": len(trained.ensemble.members),
+        "n_members": len(trained.model.ensemble.members),
         "standardised_inputs": True,
-        "context": trained.context.to_card(),
+        "context": trained.model.context.to_card(),
+        "fusion": fused and dict(zip(NAMES, fused.weights, strict=True)),
         "features": source,
         "random_weights": source["weights"].startswith("random:"),
         "params": asdict(params.train),
