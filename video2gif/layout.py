@@ -345,11 +345,6 @@ class Layout:
         return self.root / "data" / "predictions.parquet"
 
     @property
-    def train_checkpoint(self) -> Path:
-        """Where an unfinished training stands (git-ignored, outside DVC's outputs)."""
-        return self.root / ".video2gif" / "train" / "checkpoint.safetensors"
-
-    @property
     def report(self) -> Path:
         return self.root / "report"
 
@@ -380,6 +375,10 @@ class Layout:
     def _is_ours(self, target: Path) -> bool:
         """In the project, or in DVC's cache, which may link its objects into the workspace."""
         return target.is_relative_to(self.root.resolve()) or "files/md5" in target.as_posix()
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where unfinished work of a stage stands (git-ignored, outside DVC's outputs)."""
+        return self.root / ".video2gif" / f"{stage}.checkpoint"
 
     def lock(self, stage: str) -> Path:
         """The stage's own lock file (git-ignored, outside DVC's outputs)."""

@@ -41,7 +41,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         videos,
         params.train,
         partial(_report, layout, context),
-        Checkpoint(layout.train_checkpoint, _key(layout, params)),
+        Checkpoint(layout.checkpoint("train"), _key(layout, params)),
     )
     trained.model.ensemble.save(layout.model)
     metrics = train_metrics(trained, videos)
