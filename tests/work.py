@@ -17,6 +17,17 @@ def echo(*, out: Path, params: dict, text: str) -> None:
     out.write_text(f"{text} {params.get('suffix', '')}")
 
 
+def slow_echo(*, out: Path, params: dict, text: str) -> None:
+    """As long as a real item, seen from a kill."""
+    out.write_text("half")
+    time.sleep(0.02)
+    out.write_text(f"{text} whole")
+
+
+def megabyte(*, out: Path, params: dict) -> None:
+    out.write_bytes(bytes(1_000_000))
+
+
 def pid(*, out: Path, params: dict) -> None:
     out.write_text(str(os.getpid()))
 

@@ -4,7 +4,11 @@ Two families: a `UserError` stops the command and says what to change; an `ItemE
 one item only, becomes a quarantine row, and never stops a run.
 """
 
+import errno
 from enum import IntEnum
+
+DISK_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""A full or read-only disk: no item's fault."""
 
 
 class Exit(IntEnum):

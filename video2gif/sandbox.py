@@ -27,11 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from video2gif.errors import EnvironmentProblem, ItemError
+from video2gif.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
 
 _PR_SET_PDEATHSIG = 1
 _MAX_ANSWER_BYTES = 1 << 20
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _JOBS_PER_CHILD = 500  # A fresh child now and then bounds what leaking codecs can pile up.
 
 
@@ -169,7 +168,7 @@ def _answer(request: bytes) -> dict[str, Any]:
     except MemoryError as error:
         return _failed("oom", f"out of memory: {_said(error)}")
     except OSError as error:
-        cause = "disk" if error.errno in _DISK else "crash"
+        cause = "disk" if error.errno in DISK_ERRNOS else "crash"
         cause = "oom" if error.errno == errno.ENOMEM else cause
         return _failed(cause, f"{type(error).__name__}: {_said(error)}")
     except Exception as error:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import safetensors.numpy
 
-from video2gif.errors import EnvironmentProblem, ItemError
+from video2gif.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
 
 _MAGIC = b"V2GITEM1"
 _FAILED = b"V2GFAIL1"
@@ -60,9 +60,8 @@ class ItemStore:
     def remember(self, key: str, error: ItemError) -> None:
         """Keep why this item fails: the same input will fail the same way."""
         final = self.path(key)
-        final.parent.mkdir(parents=True, exist_ok=True)
         payload = error.reason.encode(errors="replace")
-        with atomic_path(final) as temporary:
+        with _room_for(final), atomic_path(final) as temporary:
             temporary.write_bytes(payload + _footer(_FAILED, payload))
 
     def read(self, key: str) -> bytes:
@@ -79,8 +78,7 @@ class ItemStore:
     def writing(self, key: str) -> Iterator[Path]:
         """A temporary path to write the payload to; a clean exit seals and publishes it."""
         final = self.path(key)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(final) as temporary:
+        with _room_for(final), atomic_path(final) as temporary:
             yield temporary
             with temporary.open("rb+") as file:
                 digest = hashlib.file_digest(file, "sha256").digest()
@@ -130,6 +128,20 @@ class ItemStore:
                     f"{path}: stored item was damaged and has been removed; run again to"
                     " compute it anew"
                 )
+
+
+@contextmanager
+def _room_for(final: Path) -> Iterator[None]:
+    """The folder of a file, and the remedy where the disk is full."""
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRNOS:
+            raise
+        raise EnvironmentProblem(
+            f"{final.parent}: {error.strerror}; free some space and run again"
+        ) from None
 
 
 def _split(content: bytes) -> tuple[bytes, bytes]:
