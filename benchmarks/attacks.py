@@ -72,6 +72,7 @@ class Row:
     confidence: float
     distance: float
     explained: float
+    correlation: float
     margin: float
     length_s: float
     frames: int
@@ -237,6 +238,7 @@ def judged(cut: Cut, gif: Track, of: Film, end_s: float, against: Film) -> Row:
         confidence=found.confidence,
         distance=found.distance,
         explained=found.explained,
+        correlation=found.correlation,
         margin=found.margin,
         length_s=gif.end_s,
         frames=len(gif),

@@ -10,7 +10,7 @@ from moving import moving_frames
 
 from video2gif.fingerprint import shrunk
 from video2gif.matching import align
-from video2gif.matching.confidence import Match, match
+from video2gif.matching.confidence import Match, _way_there, match
 from video2gif.matching.phash import HASH_SIDE, phash, quality, window_hashes
 from video2gif.matching.track import THUMB_SIDE, Track
 
@@ -133,6 +133,45 @@ def test_a_gif_that_plays_there_and_back_is_the_way_there(turn: slice) -> None:
     assert found.span is not None
     assert found.span.start_s == pytest.approx(START / FPS, abs=0.25)
     assert found.span.end_s == pytest.approx(END / FPS, abs=0.25)
+
+
+def drifting(n: int) -> list[np.ndarray]:
+    """A still in which a small light patch wanders: hashes hardly change, pictures do."""
+    frames = []
+    for x in 10 + 60 * np.linspace(0, 1, n) ** 1.5:
+        frame = film()[200].copy()
+        left = round(float(x))
+        frame[30:46, left : left + 20] = np.minimum(frame[30:46, left : left + 20] + 40, 255)
+        frames.append(frame)
+    return frames
+
+
+def test_where_hashes_cannot_tell_pictures_do() -> None:
+    frames = drifting(375)
+    where = track(frames, 1 / FPS)
+    assert len(np.unique(where.hashes[150:200, 0])) < 25
+    found = find(track(frames[150:200:2], 2 / FPS), where)
+    assert found.span is not None
+    assert found.span.start_s == pytest.approx(150 / FPS, abs=0.25)
+    assert found.span.end_s == pytest.approx(200 / FPS, abs=0.25)
+
+
+def test_a_scene_that_hardly_moves_does_not_play_there_and_back() -> None:
+    assert _way_there(track(drifting(400)[150:200:2], 0.1)) is None
+    there = drifting(400)[150:200:2]
+    assert _way_there(track(there + there[-2:0:-1], 0.1)) is not None
+
+
+def test_a_long_video_is_searched_in_parts_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gif = track(cut(), 0.1)
+    whole = align.search(gif, video())
+    monkeypatch.setattr(align, "_MOST_BYTES", 1)
+    parts = align.search(gif, video())
+    assert parts.places[0] == whole.places[0]
+    np.testing.assert_array_equal(parts.start_s, whole.start_s)
+    np.testing.assert_array_equal(parts.speed, whole.speed)
 
 
 def test_gamma_does_not_move_a_gif_within_a_fade() -> None:

@@ -29,6 +29,9 @@ CAP = 24
 """Distances above this count as this: unrelated frames are about 32 bits apart."""
 
 _BIN_S = 0.1
+_MOST_BYTES = 1 << 26  # Of binned distances at once: a ten-hour video has 46 MB a variant.
+_AS_GOOD_BITS = 1.0  # Worse than the best by no more than this: hashes cannot tell which.
+_MOST_ALIKE = 1024
 _COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
 _SPEED_STEP = 1.04
 _PLACES = 8  # Distinct places refined.
@@ -75,17 +78,35 @@ class Place:
     """Mean capped Hamming distance, bits."""
 
 
-def places(gif: Track, video: Track, *, most: int = 6) -> list[Place]:
-    """The best places for a GIF in a video, best first, at most `most`, distinct in start or end.
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What the hashes tell."""
 
-    None when no frame of the GIF carries evidence or the video is too short.
+    places: list[Place]
+    """The best ones, best first, distinct in start or end."""
+    start_s: np.ndarray
+    """float64 (m,): with `speed`, all that the coarse scan found about as good as the best. Many
+    where little moves."""
+    speed: np.ndarray
+
+
+def search(gif: Track, video: Track, *, most: int = 6) -> Search:
+    """Find a GIF in a video by its hashes alone; at most `most` places.
+
+    Nothing when no frame of the GIF carries evidence or the video is too short.
     """
     weights = _weights(gif)
     if not weights.any():
-        return []
-    fine = [_fine(gif, video, weights, place) for place in _coarse(gif, video, weights)]
+        return Search([], np.empty(0), np.empty(0))
+    coarse, start_s, speed = _coarse(gif, video, weights)
+    fine = [_fine(gif, video, weights, place) for place in coarse]
     fine.sort(key=lambda place: place.cost)
-    return _distinct(fine, gif.end_s, most=most, variants=1)
+    return Search(_distinct(fine, gif.end_s, most=most, variants=1), start_s, speed)
+
+
+def places(gif: Track, video: Track) -> list[Place]:
+    """The best places for a GIF in a video, best first."""
+    return search(gif, video).places
 
 
 def _weights(gif: Track) -> np.ndarray:
@@ -101,22 +122,46 @@ def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
     return np.minimum(apart, CAP)
 
 
-def _coarse(gif: Track, video: Track, weights: np.ndarray) -> list[Place]:
-    """The best places of the coarse scan, best first, distinct in start or end."""
+def _coarse(
+    gif: Track, video: Track, weights: np.ndarray
+) -> tuple[list[Place], np.ndarray, np.ndarray]:
+    """The best places of the coarse scan, best first, distinct in start or end; all as good."""
     frames = _spread(weights, _COARSE_FRAMES)
     seen = Track(
         gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames], gif.thumbs[frames]
     )
-    binned = np.stack([_binned(distances(seen, video, v), video) for v in VARIANTS])
     weights = weights[frames] / weights[frames].sum()
     found: list[Place] = []
-    for speed in _speeds():
-        shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
-        cost = _shifted_sum(binned, shifts, weights)
-        if cost.size:
-            found += _best_of(cost, speed)
+    least: dict[float, np.ndarray] = {}
+    for first, binned in _binned_variants(seen, video):
+        for speed in _speeds():
+            shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
+            cost = _shifted_sum(binned, shifts, weights)
+            if cost.size:
+                found += _best_of(cost, speed, first)
+                least[speed] = np.minimum(cost.min(axis=0), least.get(speed, np.float32(CAP)))
     found.sort(key=lambda place: place.cost)
-    return _distinct(found, gif.end_s, most=_PLACES, variants=_VARIANTS_PER_PLACE)
+    best = _distinct(found, gif.end_s, most=_PLACES, variants=_VARIANTS_PER_PLACE)
+    return best, *_as_good(least)
+
+
+def _binned_variants(gif: Track, video: Track) -> Iterator[tuple[int, np.ndarray]]:
+    """(number of the first variant, float32 (variants, K, bins)), some variants at a time."""
+    size = 4 * len(gif) * max(1, round(video.end_s / _BIN_S))
+    step = max(1, _MOST_BYTES // size)
+    for first in range(0, len(VARIANTS), step):
+        some = VARIANTS[first : first + step]
+        yield first, np.stack([_binned(distances(gif, video, v), video) for v in some])
+
+
+def _as_good(least: dict[float, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and speeds (m,) whose cost is near the least, of costs (bins,) by speed."""
+    limit = min((float(cost.min()) for cost in least.values()), default=0.0) + _AS_GOOD_BITS
+    bins = {speed: np.flatnonzero(cost <= limit) for speed, cost in least.items()}
+    start_s = np.concatenate([np.empty(0), *((b + 0.5) * _BIN_S for b in bins.values())])
+    speed = np.repeat(np.array(list(bins)), [len(b) for b in bins.values()])
+    chosen = np.linspace(0, len(speed) - 1, min(len(speed), _MOST_ALIKE)).round().astype(int)
+    return start_s[chosen], speed[chosen]
 
 
 def _spread(weights: np.ndarray, most: int) -> np.ndarray:
@@ -152,14 +197,14 @@ def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray
     return cost
 
 
-def _best_of(cost_VB: np.ndarray, speed: float) -> list[Place]:
+def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Place]:
     """The least costs of one speed: candidates for `_distinct`."""
     flat = cost_VB.ravel()
     count = min(4 * _PLACES, len(flat))
     best = np.argpartition(flat, count - 1)[:count]
     variants, bins = np.unravel_index(best, cost_VB.shape)
     return [
-        Place(int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
+        Place(first_variant + int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
         for v, b, i in zip(variants, bins, best, strict=True)
     ]
 

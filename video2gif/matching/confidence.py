@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from video2gif.matching import presence
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, places
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, search
 from video2gif.matching.bars import without_bars
-from video2gif.matching.refine import refine
+from video2gif.matching.refine import others, refine
 from video2gif.matching.track import Track
 
 Status = Literal["matched", "ambiguous", "unmatched"]
@@ -26,8 +26,11 @@ TOLERANCE_S = 0.25
 """Spans whose starts and ends differ by no more than this are the same answer."""
 
 _FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatched, not ambiguous.
-_SURELY_EXPLAINED = 0.97  # Below this, a GIF is also tried backwards though it fits forwards.
+# A GIF that fits forwards is also tried backwards if less is explained, or its hashes are not
+# near while they are nearer backwards.
+_SURELY_EXPLAINED, _NEAR_BITS = 0.97, 2.0
 _MOST_ALTERNATIVES = 5
+_FOLDED_SHARE = 0.2
 _PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
 
 
@@ -59,6 +62,8 @@ class Match:
     mirror: bool = False
     explained: float = float("nan")
     """Share of the GIF's movement that the video's movement at the span accounts for."""
+    correlation: float = float("nan")
+    """Of the GIF's pictures with those of the video at the span, at most 1."""
     margin: float = 0.0
     """Share of the posterior over everything tried that agrees with the span."""
     alternatives: tuple[Span, ...] = ()
@@ -91,14 +96,16 @@ def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -
 
 def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
     """Forwards, there and back, or backwards."""
-    found = _match_forwards(gif, video, min_confidence=min_confidence)
-    if found.status == "matched" and found.explained >= _SURELY_EXPLAINED:
-        return found
     there = _way_there(gif)
     if there is not None:
-        half = _match_forwards(there, video, min_confidence=min_confidence)
-        return max(found, half, key=lambda one: one.confidence)
-    back = _match_forwards(gif.backwards(), video, min_confidence=min_confidence)
+        return _match_forwards(there, video, min_confidence=min_confidence)
+    found = _match_forwards(gif, video, min_confidence=min_confidence)
+    back_gif = gif.backwards()
+    is_sure = found.status == "matched" and found.explained >= _SURELY_EXPLAINED
+    # Fast turns look much the same both ways in 16×16 pixels, not so in their hashes.
+    if is_sure and (found.distance <= _NEAR_BITS or _least_bits(back_gif, video) >= found.distance):
+        return found
+    back = _match_forwards(back_gif, video, min_confidence=min_confidence)
     # Backwards must convince: an unsure answer is more likely the forward one.
     if back.status != "matched":
         return found
@@ -107,15 +114,26 @@ def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
     return replace(back, speed=-back.speed)
 
 
+def _least_bits(gif: Track, video: Track) -> float:
+    return min((place.cost for place in search(gif, video).places), default=float("inf"))
+
+
 def _way_there(gif: Track) -> Track | None:
     """The first half of a GIF that plays there and back (ping-pong), or None."""
     # The turning frames may be shown once or twice: a b c b, or a b c c b a.
     for period, half in ((len(gif), len(gif) // 2 + 1), (len(gif) - 1, (len(gif) + 1) // 2)):
         partner = (period - np.arange(len(gif))) % len(gif)
         apart = np.bitwise_count(gif.hashes[:, 0] ^ gif.hashes[partner, 0])
-        if apart.mean() < _PING_PONG_BITS and half < len(gif):
+        if apart.mean() < _PING_PONG_BITS and half < len(gif) and _folds(gif.thumbs, partner):
             return gif.first(half)
     return None
+
+
+def _folds(thumbs: np.ndarray, partner: np.ndarray) -> bool:
+    """Whether frames and their partners differ little beside what moves: a still scene may not."""
+    levels = thumbs.astype(np.float32)
+    apart = ((levels - levels[partner]) ** 2).mean() / 2
+    return bool(apart <= _FOLDED_SHARE * levels.var(axis=0).mean())
 
 
 def _match_forwards(gif: Track, video: Track, *, min_confidence: float) -> Match:
@@ -137,23 +155,37 @@ class Hypotheses:
     explained: np.ndarray
     """Share of the GIF's movement that the video accounts for."""
     mirror: np.ndarray
+    correlation: np.ndarray
+    """Of the pictures, at most 1."""
 
     def __len__(self) -> int:
         return len(self.start_s)
 
 
 def _hypotheses(gif: Track, video: Track) -> Hypotheses:
+    found = search(gif, video)
     tried = [
         refine(gif, video, start_s=p.start_s, speed=p.speed, mirror=VARIANTS[p.variant].mirror)
-        for p in places(gif, video)
+        for p in found.places
     ]
+    tried = [one for one in tried if len(one.start_s)]
+    if tried:
+        best = max(tried, key=lambda one: float(one.evidence.max()))
+        tried += [
+            refine(gif, video, start_s=start_s, speed=speed, mirror=best.view.mirror)
+            for start_s, speed in others(
+                gif, video, tried, start_s=found.start_s, speed=found.speed
+            )
+        ]
     start_s, speed, evidence, explained = (
         np.concatenate([np.empty(0), *(getattr(t, name) for t in tried)])
         for name in ("start_s", "speed", "evidence", "explained")
     )
-    mirror = np.repeat([t.view.mirror for t in tried], [len(t.start_s) for t in tried])
+    sizes = [len(t.start_s) for t in tried]
+    mirror = np.repeat([t.view.mirror for t in tried], sizes)
+    correlation = np.repeat([t.view.correlation for t in tried], sizes)
     end_s = start_s + speed * gif.end_s
-    return Hypotheses(start_s, end_s, speed, evidence, explained, mirror)
+    return Hypotheses(start_s, end_s, speed, evidence, explained, mirror, correlation)
 
 
 def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float) -> Match:
@@ -178,6 +210,7 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
         confidence=confidence,
         mirror=bool(tried.mirror[best]),
         explained=float(tried.explained[best]),
+        correlation=float(tried.correlation[best]),
         margin=margin,
     )
     if confidence >= min_confidence:

@@ -15,6 +15,7 @@ the variance; the exponents are effective degrees of freedom, fewer than pixels 
 neighbours err alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -44,6 +45,8 @@ _MOVING_FREEDOM_PER_FRAME, _STILL_FREEDOM = 2.0, 10.0
 _WIDE = (np.arange(-15, 16) * 0.06, 1.0 + np.arange(-10, 11) * 0.02)
 _FINE = (np.arange(-12, 13) * 0.02, 1.0 + np.arange(-8, 9) * 0.006)
 _SETTLED_S = 0.3
+_MOST_OTHERS = 2
+_BLOCK = 64  # Tried at once, where they lie far apart.
 _MOVES = 4  # How often the wide grid follows its best point to a new centre.
 
 
@@ -95,6 +98,43 @@ def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bo
             for name in ("start_s", "speed", "evidence", "explained")
         ),
     )
+
+
+def others(
+    gif: Track,
+    video: Track,
+    tried: Sequence[Evidence],
+    *,
+    start_s: np.ndarray,
+    speed: np.ndarray,
+) -> list[tuple[float, float]]:
+    """The best of many starts and speeds (m,) by the pictures, at most `_MOST_OTHERS`, distinct.
+
+    Where little moves, hashes leave many places open, and the true one need not be among the few
+    that were refined (`tried`, whose best view is taken, and whose outcomes are left out).
+    """
+    best = [int(np.argmax(one.evidence)) for one in tried]
+    view = max(zip(tried, best, strict=True), key=lambda pair: pair[0].evidence[pair[1]])[0].view
+    evidence = np.concatenate(
+        [
+            _tried(gif, video, view, start_s[i : i + _BLOCK], speed[i : i + _BLOCK]).evidence
+            for i in range(0, len(start_s), _BLOCK)
+        ]
+    )
+    end_s = start_s + speed * gif.end_s
+
+    def leave_out_near(start: float, stop: float) -> None:
+        apart_s = np.maximum(np.abs(start_s - start), np.abs(end_s - stop))
+        evidence[apart_s < _SETTLED_S] = -np.inf
+
+    for one, i in zip(tried, best, strict=True):
+        leave_out_near(one.start_s[i], one.start_s[i] + one.speed[i] * gif.end_s)
+    found: list[tuple[float, float]] = []
+    while len(found) < _MOST_OTHERS and np.isfinite(evidence).any():
+        first = int(np.argmax(evidence))
+        found.append((float(start_s[first]), float(speed[first])))
+        leave_out_near(start_s[first], end_s[first])
+    return found
 
 
 def _grid(
@@ -166,11 +206,10 @@ def _tried(
     frames = _spread(len(gif), _MOST_FRAMES)
     times_s = starts_s[:, None] + speeds[:, None] * gif.pts_s[frames]
     shown = video.shown_at(times_s)
-    first, last = int(shown.min()), int(shown.max())
-    shown = shown - first
+    used, shown = _renumbered(shown, len(video))
     rows = _rows(view.part)
     ours = _pictures(gif, frames)[:, rows, :: -1 if view.mirror else 1].reshape(len(frames), -1)
-    theirs = _seen(video, view, slice(first, last + 1))[:, rows].reshape(last + 1 - first, -1)
+    theirs = _seen(video, view, used)[:, rows].reshape(len(used), -1)
     square, still = _residuals(ours.astype(np.float64), theirs.astype(np.float64), shown)
     moving = np.maximum(square - still, 0.0)
     evidence = -0.5 * (
@@ -182,7 +221,14 @@ def _tried(
     return Evidence(view, starts_s, speeds, evidence, explained)
 
 
-def _seen(video: Track, view: View, frames: slice) -> np.ndarray:
+def _renumbered(shown: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The frames (of n) that occur, ascending, and for each entry its place among them."""
+    occurs = np.zeros(n, dtype=bool)
+    occurs[shown] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) - 1)[shown]
+
+
+def _seen(video: Track, view: View, frames: np.ndarray) -> np.ndarray:
     """The box of the video's pictures, resampled to thumbnails: float32 (n, 16, 16)."""
     down, across = _resampler(view.box.y0, view.box.y1), _resampler(view.box.x0, view.box.x1)
     return down @ _pictures(video, frames) @ across.T
