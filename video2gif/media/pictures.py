@@ -72,7 +72,7 @@ class Colour:
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
-        self._rows: VideoFrame | None = None
+        self._factors: dict[tuple[object, ...], np.ndarray | None] = {}
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
         """`size`: (width, height) of the analysis of such a frame."""
@@ -80,26 +80,32 @@ class Colour:
             return self._converted(frame, "bgr24")
         step = frame.width // size[0]
         is_sampled = (step * size[0], step * size[1]) == (frame.width, frame.height)
-        if step == 1 or step % 2 == 0 or not is_sampled:
-            return self._converted(frame, "bgra")
-        picture = self._converted(self._sampled_rows(frame, step, size[1]), "bgra")
-        pixels = picture.view(np.uint32)[::2, step // 2 :: step, 0]
-        return np.ascontiguousarray(pixels)[..., None].view(np.uint8)
+        if step > 1 and step % 2 == 1 and is_sampled:
+            picture = self._sampled(frame, step, size)
+            if picture is not None:
+                return picture
+        return self._converted(frame, "bgra")
 
-    def _sampled_rows(self, frame: VideoFrame, step: int, n_rows: int) -> VideoFrame:
-        """A frame whose even rows are the sampled ones, each with its own row of chroma.
+    def _sampled(self, frame: VideoFrame, step: int, size: tuple[int, int]) -> np.ndarray | None:
+        # Its compiler takes most of a second to load; most sizes do without.
+        from video2gif.media.sampling import Planes, coefficients, sampled
 
-        Two rows share one of chroma in these formats; the odd ones are left as they are.
-        """
-        if self._rows is None or (self._rows.width, self._rows.height) != (frame.width, 2 * n_rows):
-            self._rows = VideoFrame(frame.width, 2 * n_rows, frame.format.name)
-        rows = self._rows
-        rows.color_range, rows.colorspace = frame.color_range, frame.colorspace
-        plane(rows, 0)[::2] = plane(frame, 0)[step // 2 :: step]
-        chroma_rows = (np.arange(n_rows) * step + step // 2) // 2
-        for number in (1, 2):
-            plane(rows, number)[:] = plane(frame, number)[chroma_rows]
-        return rows
+        def convert(planes: Planes) -> np.ndarray:
+            small = VideoFrame(planes[0].shape[1], planes[0].shape[0], frame.format.name)
+            small.color_range, small.colorspace = frame.color_range, frame.colorspace
+            for number, values in enumerate(planes):
+                plane(small, number)[:] = values
+            return self._converted(small, "bgra")
+
+        kind = (frame.format.name, frame.color_range, frame.colorspace)
+        if kind not in self._factors:
+            self._factors[kind] = coefficients(convert)
+        factors = self._factors[kind]
+        if factors is None:
+            return None
+        picture = np.empty((size[1], size[0], 3), np.uint8)
+        sampled(*(plane(frame, number) for number in range(3)), step, factors, picture)
+        return picture
 
     def _converted(self, frame: VideoFrame, name: str) -> np.ndarray:
         picture = self._scaler.reformat(frame, format=name, threads=1)
