@@ -18,7 +18,19 @@ ROWS = (
     {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
     {"fingerprint"},
     {"stages", "make", "summary", "doctor", "fsck", "hashlabels"},
-    {"cli", "cli_dataset", "cli_fsck", "cli_weights", "cli_plan", "plan", "web"},
+    {
+        "cli",
+        "cli_dataset",
+        "cli_fsck",
+        "cli_make",
+        "cli_plan",
+        "cli_rank",
+        "cli_review",
+        "cli_shared",
+        "cli_weights",
+        "plan",
+        "web",
+    },
 )
 # Rooms of one row that may look into another, and those that may look into fewer.
 ALSO = {
@@ -31,6 +43,13 @@ ALSO = {
     ("cli", "cli_fsck"),
     ("cli", "cli_weights"),
     ("cli", "cli_plan"),
+    ("cli", "cli_rank"),
+    ("cli", "cli_make"),
+    ("cli", "cli_review"),
+    ("cli", "cli_shared"),
+    ("cli_make", "cli_shared"),
+    ("cli_review", "cli_shared"),
+    ("cli_review", "web"),
     ("cli_plan", "plan"),
 }
 PURE = {"matching": {"media"}, "shots": {"media"}, "ranking": {"media"}, "page": set()}
@@ -103,6 +122,7 @@ def test_stages_never_import_each_other():
     [
         pytest.param("video2gif", {"numpy", "torch", "prefect"}, id="package"),
         pytest.param("video2gif.cli", {"torch", "prefect", "av", "scenedetect"}, id="cli"),
+        pytest.param("video2gif.ranking.external", {"torch", "sklearn", "av"}, id="evaluate"),
         pytest.param("flows.__main__", {"torch", "prefect", "av"}, id="flows"),
         pytest.param("video2gif.sandbox", {"numpy", "torch", "pandas"}, id="sandbox"),
     ],

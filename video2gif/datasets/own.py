@@ -29,8 +29,20 @@ from video2gif.datasets.rows import (
 from video2gif.errors import ItemError, UserError
 
 REQUIRED = ("video_id", "video_url", "gif_id", "gif_url")
-OPTIONAL = ("start_s", "end_s", "views", "age_days", "category", "title", "tags", "split")
+OPTIONAL = (
+    "start_s",
+    "end_s",
+    "views",
+    "age_days",
+    "category",
+    "title",
+    "tags",
+    "split",
+    "verdict",
+)
 SPLITS = ("", "train", "validation", "test")
+VERDICTS = ("", "good", "bad")
+"""A person's on a span (`make.marks`). `bad`: no GIF stands there, the row only names its video."""
 
 _MAX_RECORD_LINES = 20  # A quoted cell may hold line breaks, a forgotten quote must not eat a file.
 
@@ -140,7 +152,8 @@ def _read_row(
     try:
         if cell["gif_id"]:
             check_id("gif_id", cell["gif_id"])
-        rows.append(_with_gif(video, cell) if cell["gif_id"] or cell["gif_url"] else video)
+        is_gif = (cell["gif_id"] or cell["gif_url"]) and cell["verdict"] != "bad"
+        rows.append(_with_gif(video, cell) if is_gif else video)
         return
     except GifError as error:
         bad.append(BadRow(line, error.reason, "gif", cell["gif_id"]))
@@ -152,6 +165,8 @@ def _read_row(
 def _check_text(cell: dict[str, str]) -> None:
     for name in ("video_url", "gif_url", "category", "title", "tags"):
         check_no_nul(name, cell[name])
+    if cell["verdict"] not in VERDICTS:
+        raise ItemError("row", f"verdict {shown(cell['verdict'])} is neither good nor bad")
     if cell["split"] not in SPLITS:
         known = ", ".join(SPLITS[1:])
         raise ItemError("row", f"split {shown(cell['split'])} is not one of {known}")

@@ -125,15 +125,22 @@ def file_digest(path: Path) -> str:
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
     """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
     sha256, fingerprint = fingerprint_file(path, "video", params, context)
-    if params.segment.method == "transnetv2":
-        raise UserError(
-            "segment.method transnetv2: single videos are cut without the network;"
-            " choose shots or kts"
-        )
-    tiles = segment_video(fingerprint, params.segment)
-    starts = shot_cuts(fingerprint, params.segment)
+    transitions = _transitions(path, sha256, params, context)
+    tiles = segment_video(fingerprint, params.segment, transitions=transitions)
+    starts = shot_cuts(fingerprint, params.segment, transitions=transitions)
     spans = np.array(tiles, np.int64).reshape(-1, 2)
     return Analysis(path, sha256, fingerprint, spans, tuple(starts))
+
+
+def _transitions(path: Path, sha256: str, params: Params, context: Context) -> np.ndarray | None:
+    """TransNetV2's probabilities, where segment.method asks for them: the stage's own item."""
+    if params.segment.method != "transnetv2":
+        return None
+    from video2gif.features import transnet
+
+    item = transnet.item(f"video:{path.name}", sha256=sha256, path=path)
+    (outcome,) = compute("transnetv2", transnet.detection(), [item], context)
+    return transnet.read_transitions(payload_of(outcome, context))
 
 
 def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:

@@ -82,22 +82,29 @@ def make_gifs(
     for one, outcome in zip(chosen, outcomes, strict=True):
         rendered = read_rendered(payload_of(outcome, context))
         receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
-        content = embed(rendered.content, receipt)
         path = folder / f"{_name(one.moment)}.{options.format}"
-        _write(path, content)
-        _write(path.with_suffix(".jpg"), rendered.still)
-        made.append(
-            MadeGif(
-                path,
-                one.moment,
-                len(content),
-                rendered.recipe,
-                rendered.seam,
-                rendered.plain,
-                rendered.width,
-            )
-        )
+        made.append(_written(path, one.moment, rendered, receipt))
     return made
+
+
+def export(
+    analysis: Analysis,
+    one: Chosen,
+    folder: Path,
+    options: GifOptions,
+    context: Context,
+    *,
+    ranker: Ranker,
+    params: Params,
+) -> MadeGif:
+    """One GIF of a span that a person set by hand, named by it: film_12.40-15.28s.gif."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (outcome,) = compute("encode", _work(options), [_item(analysis, one)], context)
+    rendered = read_rendered(payload_of(outcome, context))
+    receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
+    span = f"{one.moment.start_s:.2f}-{one.moment.end_s:.2f}s"
+    path = folder / f"{analysis.path.stem}_{span}.{options.format}"
+    return _written(path, one.moment, rendered, receipt)
 
 
 def params_digest(params: Params) -> str:
@@ -174,6 +181,21 @@ def _receipt(
         score=None if math.isnan(moment.score) else moment.score,
         moment=(moment.start_s, moment.end_s),
         recipe=rendered.recipe,
+    )
+
+
+def _written(path: Path, moment: Moment, rendered: Rendered, receipt: Receipt) -> MadeGif:
+    content = embed(rendered.content, receipt)
+    _write(path, content)
+    _write(path.with_suffix(".jpg"), rendered.still)
+    return MadeGif(
+        path,
+        moment,
+        len(content),
+        rendered.recipe,
+        rendered.seam,
+        rendered.plain,
+        rendered.width,
     )
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from video2gif.errors import ItemError
 from video2gif.make.analysis import Analysis, Moment
 from video2gif.make.seam import Span
 
@@ -49,6 +50,19 @@ def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> lis
     if not choice.bottom:
         return best
     return best + _pick(analysis, moments[::-1], choice, choice.bottom, best)[::-1]
+
+
+def exactly(analysis: Analysis, start_s: float, end_s: float) -> Chosen:
+    """A span as a person set it, moved to the nearest frames; its ends stay where they are.
+
+    Raises `ItemError` (no_frames) when the video has no frame there.
+    """
+    edges_s = analysis.edges_s
+    start, end = (int(np.abs(edges_s - time_s).argmin()) for time_s in (start_s, end_s))
+    if start >= end or start_s >= edges_s[-1]:
+        raise ItemError("no_frames", f"{start_s:.3f}–{end_s:.3f} s holds no frame")
+    moment = Moment(0, float(edges_s[start]), float(edges_s[end]), math.nan, start, end)
+    return Chosen(moment, (start, end), (start, end), end - start, end - start, 0)
 
 
 def same_picture(analysis: Analysis, a: Span, b: Span) -> bool:

@@ -15,9 +15,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from video2gif.errors import ItemError
 from video2gif.make.budget import DEFAULT_HEIGHT, fitted
 from video2gif.make.encoders import Clip, Encoder, Format, Setting, encode
+from video2gif.make.frames import frames_between
 from video2gif.make.seam import Loop, Mode, Seam, Span, close_loop, joined
 from video2gif.media.decode import Decoder
 from video2gif.store import read_arrays, write_arrays
@@ -165,26 +165,19 @@ def _frames(
     path: Path, start_s: float, end_s: float, *, expected: int, height_of: HeightOf
 ) -> tuple[list[float], list[np.ndarray]]:
     """The frames with start_s <= time < end_s, rgb24, and their times."""
-    times_s: list[float] = []
-    frames: list[np.ndarray] = []
     scaler = VideoReformatter()
-    size: tuple[int, int] | None = None
     with Decoder(path) as decoder:
-        for time_s, frame in decoder.frames(from_s=start_s):
-            if time_s >= end_s - _EPSILON_S:
-                break
-            if time_s < start_s - _EPSILON_S:
-                continue
-            if size is None:
-                size = _size(frame, float(decoder.info.sample_aspect), height_of)
-            small = scaler.reformat(
-                frame, *size, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
-            )
-            times_s.append(time_s)
-            frames.append(small.to_ndarray())
-    if len(frames) != expected:
-        raise ItemError("no_frames", f"{len(frames)} frames in the span, {expected} expected")
-    return times_s, frames
+        sample_aspect = float(decoder.info.sample_aspect)
+    size: tuple[int, int] | None = None
+
+    def small(_: int, frame: VideoFrame) -> np.ndarray:
+        nonlocal size
+        size = size or _size(frame, sample_aspect, height_of)
+        return scaler.reformat(
+            frame, *size, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
+        ).to_ndarray()
+
+    return frames_between(path, start_s, end_s, expected=expected, keep=small)
 
 
 def _size(frame: VideoFrame, sample_aspect: float, height_of: HeightOf) -> tuple[int, int]:

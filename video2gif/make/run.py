@@ -13,6 +13,7 @@ from video2gif.make.gifs import GifOptions, make_gifs
 from video2gif.make.moments import Choice, choose
 from video2gif.make.page import Made, write_page
 from video2gif.make.sources import expand, folder_names, local
+from video2gif.make.watch import watched
 
 Skip = Callable[[str], AbstractContextManager[None]]
 """`skip(name)` swallows the `ItemError` of one video, having told the user."""
@@ -55,8 +56,9 @@ class Run:
         return len(sources) - len(self.done)
 
     def _one(self, path: Path, folder: Path) -> None:
-        analysis = analyse(path, self.params, self.context)
-        moments = rank(analysis, self.ranker, self.context)
+        with watched(path, self.context) as context:
+            analysis = analyse(path, self.params, context)
+            moments = rank(analysis, self.ranker, context)
         chosen = choose(analysis, moments, self.choice)
         if not chosen:
             raise ItemError("no_frames", "no moment fits --from, --to, --min-len and --max-len")

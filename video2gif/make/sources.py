@@ -29,9 +29,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
         if _URL.match(argument):
             found.append(argument)
         elif path.is_dir():
-            found += sorted(str(p) for p in path.iterdir() if _is_video(p))
+            found += sorted(str(p) for p in path.iterdir() if is_video(p))
         elif not path.exists() and glob.has_magic(argument):
-            found += sorted(p for p in glob.glob(argument, recursive=True) if _is_video(Path(p)))
+            found += sorted(p for p in glob.glob(argument, recursive=True) if is_video(Path(p)))
         else:
             found.append(argument)
     return list(dict.fromkeys(found))
@@ -91,5 +91,6 @@ def _name(url: str) -> str:
     return re.sub(r"[^\w.-]+", "_", last).strip("._")[:80] or "video"
 
 
-def _is_video(path: Path) -> bool:
+def is_video(path: Path) -> bool:
+    """Whether this is a readable file with a video's extension."""
     return path.is_file() and path.suffix.lower() in _SUFFIXES and os.access(path, os.R_OK)

@@ -100,6 +100,8 @@ def _ranked_again(
             else f"another: {receipt.model[:16]}; name it with --ranker",
         ),
     ]
+    if receipt.score is None and receipt.moment == (receipt.recipe.start_s, receipt.recipe.end_s):
+        return [*checks, Check("score", "true", "none is claimed: the span was set by hand")]
     if not (same_params and same_model):
         return [*checks, Check("score", "unknown", "needs the same model and parameters")]
     return [*checks, _score(receipt, analyse(video, params, context), ranker, context)]

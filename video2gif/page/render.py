@@ -103,9 +103,27 @@ class GifsPage:
     videos: Sequence[VideoCard]
 
 
-def render(page: ReportPage | GifsPage) -> str:
+@dataclass(frozen=True, kw_only=True)
+class ReviewPage:
+    """What `review.html.j2` shows before its script asks the server: `video2gif serve`."""
+
+    title: str = "Review"
+    ranker: str
+    warnings: Sequence[str]
+
+
+Page = ReportPage | GifsPage | ReviewPage
+_FILES: Mapping[type, tuple[str, str]] = {
+    # template and script
+    ReportPage: ("report.html.j2", "play.js"),
+    GifsPage: ("gifs.html.j2", "play.js"),
+    ReviewPage: ("review.html.j2", "review.js"),
+}
+
+
+def render(page: Page) -> str:
     """The page as HTML."""
-    template = "report.html.j2" if isinstance(page, ReportPage) else "gifs.html.j2"
+    template, script = _FILES[type(page)]
     content: dict[str, Any] = {name: getattr(page, name) for name in page.__dataclass_fields__}
     return (
         _environment()
@@ -113,7 +131,7 @@ def render(page: ReportPage | GifsPage) -> str:
         .render(
             **content,
             style=Markup((_FOLDER / "style.css").read_text()),
-            script=Markup((_FOLDER / "play.js").read_text()),
+            script=Markup((_FOLDER / script).read_text()),
         )
     )
 
