@@ -22,6 +22,7 @@ from video2gif.items import (
     Mapper,
     Progress,
     default_mapper,
+    executor_name,
     no_progress,
 )
 from video2gif.layout import Layout
@@ -65,10 +66,12 @@ def _log_to_stderr(quiet: bool) -> None:
 
 def _observed(stage: str, body: Body, root: Path) -> Counts:
     """Run `body` inside a flow; without one where Prefect itself fails."""
-    mapper = default_mapper()  # What the environment asks for is checked before any work.
+    # What the environment asks for is checked before any work; a cluster when it is needed.
+    name = executor_name()
+    mapper = default_mapper("process" if name == "ray" or "://" in name else name)
     try:
         with server.api(root, meanwhile=partial(_import, stage)):
-            return _in_flow(stage, body, mapper.workers)
+            return _in_flow(stage, body, mapper)
     except Video2GifError:
         raise
     except Exception as error:
@@ -84,28 +87,29 @@ def _import(stage: str) -> None:
     importlib.import_module("flows.executors")
 
 
-def _in_flow(stage: str, body: Body, workers: int) -> Counts:
+def _in_flow(stage: str, body: Body, local: Mapper) -> Counts:
     from prefect import flow, get_run_logger
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from flows.executors import PrefectMapper
+    from flows import executors
 
     done: list[Counts] = []
-
-    @flow(
-        name=stage,
-        task_runner=ThreadPoolTaskRunner(max_workers=workers),  # type: ignore[arg-type]
-        persist_result=False,
-        validate_parameters=False,
-    )
-    def observed() -> None:
-        done.append(body(PrefectMapper(workers)))
-        get_run_logger().info("%s: %s", stage, done[0])
-
+    # Whoever schedules runs beats for all their stages; a heart stops only once a second.
+    heartless = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     try:
-        # Whoever schedules runs beats for all their stages; a heart stops only once a second.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with executors.engine(local) as engine, heartless:
+
+            @flow(
+                name=stage,
+                task_runner=ThreadPoolTaskRunner(max_workers=engine.in_flight),  # type: ignore[arg-type]
+                persist_result=False,
+                validate_parameters=False,
+            )
+            def observed() -> None:
+                done.append(body(executors.PrefectMapper(engine)))
+                get_run_logger().info("%s: %s", stage, done[0])
+
             observed()
     except Exception as error:
         if not (done and _is_prefects(error)):

@@ -69,6 +69,12 @@ def code_version(module: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def forget() -> None:
+    """Read the code anew: a worker that lives for days outlives the files it started from."""
+    for remembered in (imports, closure, code_version, _normal_form):
+        remembered.cache_clear()
+
+
 def _is_ours(name: str) -> bool:
     return (name == _PACKAGE or name.startswith(f"{_PACKAGE}.")) and module_path(name).is_file()
 

@@ -8,21 +8,24 @@ in flight.
 
 `compute` is that loop: keys → what is missing → chunks → a `Mapper` → outcomes, one per item,
 in the order given. A Mapper says only *where* chunks run (`SerialMapper`, `ProcessMapper`; Dask
-and Ray in flows/executors.py); `process_chunk` is what runs there, and every job runs inside a
+and Ray in flows/executors.py, whose workers call `process_chunk`), and every job runs inside a
 killable child (`video2gif.sandbox`).
 """
 
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from video2gif import codeversion
 from video2gif.codeversion import code_version
 from video2gif.errors import EnvironmentProblem, ItemError, TooManyFailed
 from video2gif.sandbox import Limits, Worker
@@ -53,6 +56,8 @@ class Work:
     libraries: tuple[str, ...] = ()
     """Distributions whose version is part of the key, as `av`."""
     limits: Limits = field(default_factory=Limits)
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """What a worker must have besides a CPU, as {"GPU": 1}; for schedulers of many machines."""
     repeatable: bool = True
     """Whether the inputs alone decide if it fails: not so where a server has a say."""
 
@@ -105,6 +110,7 @@ class Job:
 
     id: str
     key: str
+    inputs: tuple[str, ...]
     args: Mapping[str, Any]
 
 
@@ -117,12 +123,6 @@ class Chunk:
     store_root: str
 
 
-def process_chunk(chunk: Chunk) -> list[Outcome]:
-    """Run the jobs of a chunk one after the other; one bad job never stops the next."""
-    with Worker(chunk.work.limits) as worker:
-        return _process_all(chunk, worker)
-
-
 def _process_all(chunk: Chunk, worker: Worker) -> list[Outcome]:
     store = ItemStore(Path(chunk.store_root))
     return [_process(job, work=chunk.work, store=store, worker=worker) for job in chunk.jobs]
@@ -130,8 +130,10 @@ def _process_all(chunk: Chunk, worker: Worker) -> list[Outcome]:
 
 def _process(job: Job, *, work: Work, store: ItemStore, worker: Worker) -> Outcome:
     try:
-        with store.writing(job.key) as out:
-            worker.run(work.function, {**job.args, "params": work.params}, out)
+        # A chunk that is run again, because its worker was lost, finds what the first run left.
+        if not store.has(job.key):
+            with store.writing(job.key) as out:
+                worker.run(work.function, {**job.args, "params": work.params}, out)
     except ItemError as error:
         if work.repeatable and error.cause in LASTING:
             store.remember(job.key, error)
@@ -179,30 +181,75 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
-        self._idle: list[Worker] = []
+        self._idle: list[tuple[str, Limits, Worker]] = []
 
     def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._idle:
-            worker.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the idle children."""
+        while self._idle:
+            self._idle.pop()[-1].close()
 
     def process(self, chunk: Chunk) -> list[Outcome]:
-        """Like `process_chunk`, in an idle child. Call it from any thread."""
-        try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = Worker(chunk.work.limits)
+        """Run the jobs of a chunk one after the other in an idle child. Call it from any thread.
+
+        One bad job never stops the next.
+        """
+        worker = self._worker(chunk.work)
         try:
             return _process_all(chunk, worker)
         finally:
-            self._idle.append(worker)
+            self._idle.append((chunk.work.function, chunk.work.limits, worker))
+
+    def _worker(self, work: Work) -> Worker:
+        with suppress(IndexError):
+            while True:
+                function, limits, worker = self._idle.pop()
+                if (function, limits) == (work.function, work.limits):
+                    return worker
+                worker.close()  # It did the work of an earlier stage.
+        return Worker(work.limits)
 
 
-def default_mapper() -> Mapper:
-    """What `$VIDEO2GIF_EXECUTOR` (serial, process) and `$VIDEO2GIF_WORKERS` ask for."""
-    name = os.environ.get("VIDEO2GIF_EXECUTOR", "process")
+@cache
+def _pool_of_this_process() -> WorkerPool:
+    return WorkerPool()
+
+
+def process_chunk(chunk: Chunk) -> list[Outcome]:
+    """What runs on the workers of a cluster: a chunk, in a child that stays warm.
+
+    Raises `EnvironmentProblem` when this machine's code or libraries would give other results:
+    when the key it computes is not the key that was sent.
+    """
+    if not _same_code(chunk):
+        codeversion.forget()
+        _pool_of_this_process().close()
+        if not _same_code(chunk):
+            raise EnvironmentProblem(
+                f"{socket.gethostname()}: the worker's code or libraries are not those of the"
+                f" machine that sends work ({chunk.work.function}); give both the same checkout"
+                " and the same constraints.txt, then start the worker again"
+            )
+    return _pool_of_this_process().process(chunk)
+
+
+def _same_code(chunk: Chunk) -> bool:
+    return all(chunk.work.key(job.inputs) == job.key for job in chunk.jobs[:1])
+
+
+def executor_name() -> str:
+    """What `$VIDEO2GIF_EXECUTOR` asks for."""
+    return os.environ.get("VIDEO2GIF_EXECUTOR", "process")
+
+
+def default_mapper(name: str = "") -> Mapper:
+    """`serial` or `process`, or what `$VIDEO2GIF_EXECUTOR` asks for; `$VIDEO2GIF_WORKERS` wide."""
+    name = name or executor_name()
     asked = os.environ.get("VIDEO2GIF_WORKERS", "0")
     if not asked.isdecimal():
         raise EnvironmentProblem(f"VIDEO2GIF_WORKERS={asked}: not a number of workers")
@@ -213,7 +260,8 @@ def default_mapper() -> Mapper:
     }
     if name not in mappers:
         raise EnvironmentProblem(
-            f"VIDEO2GIF_EXECUTOR={name}: unknown; use one of {', '.join(mappers)}"
+            f"VIDEO2GIF_EXECUTOR={name}: unknown here; use one of {', '.join(mappers)}, or with"
+            " `python -m flows` also dask://host:port, ray, ray://host:port"
         )
     return mappers[name]()
 
@@ -270,9 +318,6 @@ class Counts:
         return f"{self.computed} computed, {self.reused} reused, {self.quarantined} quarantined"
 
 
-_CHUNK_ITEMS = 50
-
-
 def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> list[Outcome]:
     """Have every item computed or reused; the outcomes stand in the order of `items`.
 
@@ -306,13 +351,18 @@ def _in_store(store: ItemStore, keys: Iterable[str]) -> dict[str, tuple[Status, 
 
 
 def _chunks(work: Work, todo: Mapping[str, Item], context: Context) -> list[Chunk]:
-    jobs = [Job(item.id, key, item.args) for key, item in todo.items()]
-    # Enough chunks for every worker, none larger than a scheduler likes to retry.
-    size = max(1, min(_CHUNK_ITEMS, len(jobs) // (4 * context.mapper.workers) or 1))
+    jobs = [Job(item.id, key, item.inputs, item.args) for key, item in todo.items()]
+    size = _chunk_size(len(jobs), context.mapper.workers)
     root = str(context.store.root)
     return [
         Chunk(work, tuple(jobs[start : start + size]), root) for start in range(0, len(jobs), size)
     ]
+
+
+def _chunk_size(n_jobs: int, workers: int) -> int:
+    """Chunks enough for every worker; of 50 at most, or 500 where there would be many hundreds."""
+    most = min(500, max(50, n_jobs // 200))
+    return max(1, min(most, n_jobs // (4 * workers)))
 
 
 def check_failed_fraction(stage: str, *, failed: int, total: int, limit: float) -> None:

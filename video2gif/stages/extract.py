@@ -9,6 +9,7 @@ says how each video went.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     segments = {str(video_id): rows for video_id, rows in table.groupby("video_id", sort=True)}
     chosen = extraction(params.extract, root=layout.root, context=context)
     order = _labelled_first(layout, segments)
-    outcomes = compute(STAGE, chosen.work, _items(layout, chosen, segments, order), context)
+    on_gpu = chosen.backend.name.startswith("cuda")
+    work = replace(chosen.work, resources={"GPU": 1} if on_gpu else {})
+    outcomes = compute(STAGE, work, _items(layout, chosen, segments, order), context)
     _pack(layout, chosen, segments, dict(zip(order, outcomes, strict=True)), context)
     counts = Counts.of(outcomes)
     check_failed_fraction(
