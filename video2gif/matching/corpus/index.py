@@ -74,6 +74,20 @@ class Table:
     """uint64 (w,): the buckets, each its hashes, then their rows (`kernels.scatter`)."""
     starts: np.ndarray
     """int64 (2**bits + 1,): where each key's bucket begins."""
+    bits: int
+    """How long keys are."""
+    mapped: mmap.mmap
+    """The words' file."""
+
+    def fetch(self, queries: np.ndarray, flips: np.ndarray) -> None:
+        """Have the buckets that `probe` will look at read, all at once, if they are not."""
+        turned = queries << np.uint64(self.rotation) | queries >> np.uint64(64 - self.rotation)
+        keys = (turned >> np.uint64(64 - self.bits)).astype(np.int64)[:, None] ^ flips
+        first = self.starts[keys] * 8 // mmap.PAGESIZE * mmap.PAGESIZE
+        sizes = self.starts[keys + 1] * 8 - first
+        for start, size in zip(first.ravel().tolist(), sizes.ravel().tolist(), strict=True):
+            if size:
+                self.mapped.madvise(mmap.MADV_WILLNEED, start, size)
 
 
 class Index:
@@ -115,6 +129,8 @@ class Index:
         `reach` is 0 or 1. A pair is found once. At most some 260,000 hits a table are kept.
         """
         flips = _flips(self.bits, reach)
+        for table in self._tables[plane]:
+            table.fetch(queries, flips)
         found = [self._probed(table, queries, radius, flips) for table in self._tables[plane]]
         query, row, distance = (np.concatenate(part) for part in zip(*found, strict=True))
         _, first = np.unique(query * len(self) + row, return_index=True)
@@ -151,11 +167,10 @@ class Index:
 
     def _table(self, folder: Path, plane: int, rotation: int) -> Table:
         name = f"{plane}.{rotation}"
-        return Table(
-            rotation,
-            self._mapped(folder / f"{name}.words.u64", np.uint64),
-            self._mapped(folder / f"{name}.starts.i64", np.int64),
-        )
+        words = self._mapped(folder / f"{name}.words.u64", np.uint64)
+        mapped = self._maps[-1]
+        starts = self._mapped(folder / f"{name}.starts.i64", np.int64)
+        return Table(rotation, words, starts, self.bits, mapped)
 
 
 class IndexWriter:
