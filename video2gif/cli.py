@@ -18,6 +18,7 @@ from video2gif.cli_dataset import dataset_app
 from video2gif.cli_fsck import fsck
 from video2gif.cli_make import gif, verify
 from video2gif.cli_plan import plan
+from video2gif.cli_rank import ablate, evaluate
 from video2gif.cli_review import personalise, serve
 from video2gif.cli_shared import (
     Marks,

@@ -4,7 +4,7 @@ Source of the metrics: PAPER.md, 'Metrics'. A segment's frames all take its scor
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -16,6 +16,9 @@ class VideoMetrics:
     """How well one ranking of a video's segments finds its GIFs."""
 
     nmsd: float
+    """The mean over the video's GIFs."""
+    nmsd_best: float
+    """The smallest over its GIFs (the reference's 'best' mode)."""
     average_precision: float
     recall_at_5: float
 
@@ -47,6 +50,7 @@ def video_metrics(*, gifs: Sequence[Span], spans: np.ndarray, scores: np.ndarray
     truth = np.any([span_mask(gif, len(frames)) for gif in gifs], axis=0)
     return VideoMetrics(
         nmsd=video_nmsd(gifs=gifs, score=frames),
+        nmsd_best=video_nmsd(gifs=gifs, score=frames, mode="best"),
         average_precision=average_precision(truth=truth, score=frames),
         recall_at_5=recall_at_k(gifs=gifs, spans=spans, scores=scores, k=5),
     )
@@ -54,5 +58,4 @@ def video_metrics(*, gifs: Sequence[Span], spans: np.ndarray, scores: np.ndarray
 
 def mean_metrics(metrics: Sequence[VideoMetrics]) -> VideoMetrics:
     """The mean over several rankings of one video, or over videos."""
-    rows = [(m.nmsd, m.average_precision, m.recall_at_5) for m in metrics]
-    return VideoMetrics(*np.mean(rows, axis=0).tolist())
+    return VideoMetrics(*np.mean([astuple(one) for one in metrics], axis=0).tolist())

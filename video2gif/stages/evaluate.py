@@ -17,23 +17,19 @@ import pandas as pd
 from video2gif.config import Evaluate, Params, Train
 from video2gif.items import Context, Counts
 from video2gif.layout import PREDICTIONS, SPANS, Layout, write_csv, write_json
-from video2gif.ranking import baselines
-from video2gif.ranking.bootstrap import mean_interval
+from video2gif.ranking import baselines, figures
 from video2gif.ranking.evaluation import (
     VideoMetrics,
     mean_metrics,
     usable_gifs,
     video_metrics,
 )
-from video2gif.ranking.metrics import Span
+from video2gif.ranking.figures import Scored
 from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
 _log = logging.getLogger(__name__)
-
-METRICS = {"nmsd": "nmsd", "map": "average_precision", "recall_at_5": "recall_at_5"}
-"""Names in eval.json and the fields of `VideoMetrics` they are means of."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +45,13 @@ class Ranked:
 class Evaluated:
     """One video's metrics, of the ranker and of the baselines on the same GIFs."""
 
-    video_id: str
-    category: str
-    gifs: tuple[Span, ...]
-    n_unscored: int
-    ranker: VideoMetrics
+    scored: Scored
     random: VideoMetrics
     motion: VideoMetrics
+
+    @property
+    def ranker(self) -> VideoMetrics:
+        return self.scored.metrics
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
@@ -135,11 +131,15 @@ def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
         for seed in seeds
     ]
     return Evaluated(
-        video_id=video.video_id,
-        category=video.category,
-        gifs=tuple(gifs),
-        n_unscored=int(np.isnan(one.score).sum()),
-        ranker=video_metrics(gifs=gifs, spans=video.spans, scores=one.score),
+        scored=Scored(
+            video_id=video.video_id,
+            category=video.category,
+            duration_s=video.duration_s,
+            gifs=tuple(gifs),
+            spans=video.spans,
+            scores=one.score,
+            metrics=video_metrics(gifs=gifs, spans=video.spans, scores=one.score),
+        ),
         random=mean_metrics(random),
         motion=video_metrics(gifs=gifs, spans=video.spans, scores=one.motion),
     )
@@ -147,41 +147,23 @@ def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
 
 def summary(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
     """What metrics/eval.json holds: means over videos with bootstrap 95 % intervals."""
-    categories = sorted({one.category for one in evaluated})
+    options: dict[str, int] = {"samples": params.bootstrap_samples, "seed": params.seed}
+    ours = [one.ranker for one in evaluated]
+    baseline = {
+        "random": [one.random for one in evaluated],
+        "motion": [one.motion for one in evaluated],
+    }
     return {
-        **_figures([one.ranker for one in evaluated], params),
+        **figures.full([one.scored for one in evaluated], **options),
         "protocol": params.protocol,
-        "n_videos": len(evaluated),
-        "n_gifs": sum(len(one.gifs) for one in evaluated),
-        "n_unscored_segments": sum(one.n_unscored for one in evaluated),
         "baselines": {
-            "random": _figures([one.random for one in evaluated], params),
-            "motion": _figures([one.motion for one in evaluated], params),
-        },
-        "per_category": {
-            category: _category([one for one in evaluated if one.category == category], params)
-            for category in categories
+            name: {
+                **figures.figures(metrics, **options),
+                "ranker_less_baseline": figures.difference(ours, metrics, **options),
+            }
+            for name, metrics in baseline.items()
         },
     }
-
-
-def _category(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
-    return {
-        **_figures([one.ranker for one in evaluated], params),
-        "n_videos": len(evaluated),
-        "n_gifs": sum(len(one.gifs) for one in evaluated),
-    }
-
-
-def _figures(metrics: Sequence[VideoMetrics], params: Evaluate) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for name, field in METRICS.items():
-        values = [getattr(one, field) for one in metrics]
-        figures[name] = float(np.mean(values)) if values else None
-        # The same seed everywhere: ranker and baselines are resampled with the same videos.
-        interval = mean_interval(values, samples=params.bootstrap_samples, seed=params.seed)
-        figures[f"{name}_ci"] = list(interval) if values else None
-    return figures
 
 
 # Input and output
@@ -227,7 +209,7 @@ def _not_evaluated(
     known = {one.video.video_id for one in ranked}
     chosen = {one.video.video_id for one in ranked if in_split(one.video, split)}
     video_ids = SPANS.read(layout.spans)["video_id"]
-    n_evaluated = sum(len(one.gifs) for one in evaluated)
+    n_evaluated = sum(len(one.scored.gifs) for one in evaluated)
     return {
         "n_skipped": int(video_ids.isin(chosen).sum()) - n_evaluated,
         "n_without_video": int((~video_ids.isin(known)).sum()),
@@ -243,9 +225,9 @@ def _write_plots(layout: Layout, evaluated: Sequence[Evaluated], metrics: dict[s
 def _video_rows(evaluated: Sequence[Evaluated]) -> pd.DataFrame:
     rows = [
         {
-            "video_id": one.video_id,
-            "category": one.category,
-            "n_gifs": len(one.gifs),
+            "video_id": one.scored.video_id,
+            "category": one.scored.category,
+            "n_gifs": len(one.scored.gifs),
             "nmsd": one.ranker.nmsd,
             "average_precision": one.ranker.average_precision,
             "random_nmsd": one.random.nmsd,
