@@ -110,12 +110,17 @@ def match(
     corpus: Annotated[
         bool, typer.Option("--corpus", help="Search all of the project's videos instead.")
     ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="Write the GIF's frames above those of the best span: a PNG."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
     """Find where in which of the videos a GIF comes from."""
     from video2gif.make.match import match_files
+    from video2gif.make.preview import write_preview
     from video2gif.make.sources import expand
 
     if bool(videos) == corpus:
@@ -129,6 +134,8 @@ def match(
         else:
             named = [Path(video) for video in expand(videos or [])]
             found = match_files(gif, named, params, context)
+        if preview is not None:
+            write_preview(preview, gif, found, params, context)
     if as_json:
         rows = [one.as_dict() for one in found]
         print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))

@@ -13,7 +13,7 @@ from video2gif.config import Params
 from video2gif.errors import EnvironmentProblem, UserError
 from video2gif.fingerprint import Fingerprints
 from video2gif.items import Context
-from video2gif.layout import Layout
+from video2gif.layout import DOWNLOADS, Layout
 from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import Found
 from video2gif.matching.corpus.index import Index, IndexWriter
@@ -34,7 +34,15 @@ def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) ->
         min_confidence=params.match.min_confidence,
         min_frames=params.match.min_frames,
     )
-    return [Found(Path(source.video_id), source.match) for source in sources]
+    videos = DOWNLOADS.read(layout.downloads).query("kind == 'video'").set_index("id").path
+    return [
+        Found(
+            Path(source.video_id),
+            source.match,
+            path=layout.media_file(str(videos[source.video_id])),
+        )
+        for source in sources
+    ]
 
 
 def corpus_index(layout: Layout, fingerprints: Fingerprints) -> Index:

@@ -21,6 +21,12 @@ class Found:
     video: Path
     match: Match | None
     failure: str = ""
+    path: Path | None = None
+    """Where the file is, if `video` is a project's id of it."""
+
+    @property
+    def file(self) -> Path:
+        return self.path or self.video
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: no NaN, plain types."""
