@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
-for command in (gif, verify, personalise, serve, plan, fsck):
+for command in (gif, verify, personalise, serve, evaluate, ablate, plan, fsck):
     app.command()(command)
 
 

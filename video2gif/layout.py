@@ -345,6 +345,11 @@ class Layout:
         return self.root / "data" / "predictions.parquet"
 
     @property
+    def ablation(self) -> Path:
+        """Tables of all methods, one file each (`video2gif ablate`; in git, not in DVC)."""
+        return self.root / "ablation"
+
+    @property
     def report(self) -> Path:
         return self.root / "report"
 
