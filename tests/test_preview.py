@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from moving import moving_frames
-from test_align import FPS, START, cut, find, track, video
+from test_align import START, cut, find, track, video
 
 from video2gif.config import Params
 from video2gif.errors import UserError
@@ -31,8 +31,8 @@ def test_each_frame_stands_above_the_one_it_was_cut_from(play: str) -> None:
     gif = track(frames, 0.1)
     pairs = aligned(gif, video(), find(gif))
     true = source[pairs.gif_frames]
-    # A GIF frame lasts 2.5 video frames; its middle is compared.
-    assert np.abs(np.array(pairs.video_frames) - true).max() <= 0.25 * FPS
+    # A GIF frame lasts 2.5 video frames.
+    assert np.abs(np.array(pairs.video_frames) - true).max() <= 3
 
 
 def test_what_was_not_found_cannot_be_shown(tmp_path: Path) -> None:

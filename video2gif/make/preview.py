@@ -45,9 +45,9 @@ def aligned(gif: Track, video: Track, found: Match) -> Aligned:
     if found.span is None:
         raise ValueError("nothing was found: there is nothing to show")
     gif_frames = np.linspace(0, len(gif) - 1, min(_TILES, len(gif))).round().astype(int)
-    # A frame's middle: it was shown somewhere in its time.
+    # A frame shows the moment at which it appears or, backwards, at which it disappears.
     edges_s = np.append(gif.pts_s, gif.end_s)
-    passed_s = (edges_s[gif_frames] + edges_s[gif_frames + 1]) / 2 * abs(found.speed)
+    passed_s = edges_s[gif_frames + (found.speed < 0)] * abs(found.speed)
     length_s = found.span.end_s - found.span.start_s
     if passed_s[-1] > 1.5 * length_s:  # There and back: the span is the way there.
         passed_s = length_s - np.abs(length_s - passed_s % (2 * length_s))
