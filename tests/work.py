@@ -24,6 +24,11 @@ def slow_echo(*, out: Path, params: dict, text: str) -> None:
     out.write_text(f"{text} whole")
 
 
+def wait(*, out: Path, params: dict, seconds: float) -> None:
+    time.sleep(seconds)
+    out.write_text("waited")
+
+
 def megabyte(*, out: Path, params: dict) -> None:
     out.write_bytes(bytes(1_000_000))
 
