@@ -17,7 +17,13 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "serve":  # Prefect's runner handles signals itself.
             from flows.deploy import serve
 
-            return serve(root, cron=args.cron, interval_s=args.interval)
+            watch = (args.watch, args.gifs) if args.watch else None
+            return serve(root, cron=args.cron, interval_s=args.interval, watch=watch)
+        if args.command == "prepare":
+            from flows.deploy import prepare
+
+            prepare()
+            return Exit.CLEAN
         return int(guard.guarded(lambda: _dispatch(args, root)))
     except (Video2GifError, OSError) as error:
         print(f"{args.command}: {error}", file=sys.stderr)
@@ -49,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "run the pipeline on a schedule until stopped")
     serve.add_argument("--cron", default="0 3 * * *", help="when to run (default: %(default)s)")
     serve.add_argument("--interval", type=float, help="seconds between runs, instead of --cron")
+    serve.add_argument("--watch", metavar="FOLDER", help="also make GIFs of new videos here")
+    serve.add_argument("--gifs", default="gifs", help="where those go (default: %(default)s)")
+    _command(commands, "prepare", "what deployments of a server of your own rely on: limit, alarm")
     return parser
 
 

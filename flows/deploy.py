@@ -1,46 +1,103 @@
-"""`python -m flows serve`: the pipeline on a schedule, run by this process until it is stopped."""
+"""`python -m flows serve`: both deployments on a schedule, run by this process until it stops.
 
+With a server of your own (`PREFECT_API_URL`), `prefect deploy --all` gives prefect.yaml's
+deployments to a work pool instead, and `python -m flows prepare` makes what they rely on:
+the limit around DVC, and the automation that finds runs whose process is gone.
+"""
+
+from datetime import timedelta
 from pathlib import Path
 
 from flows import server
-from flows.pipeline import run_pipeline
-from video2gif.errors import Exit, Video2GifError
+from video2gif.errors import Exit
 
 server.quiet()
 
-from prefect import flow, get_run_logger  # noqa: E402  (after the settings it reads)
+from prefect import serve as serve_deployments  # noqa: E402  (after the settings it reads)
+from prefect.automations import Automation  # noqa: E402
+from prefect.client.orchestration import get_client  # noqa: E402
+from prefect.client.schemas.objects import StateType  # noqa: E402
+from prefect.deployments.runner import RunnerDeployment  # noqa: E402
+from prefect.events.actions import ChangeFlowRunState  # noqa: E402
+from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 from prefect.types.entrypoint import EntrypointType  # noqa: E402
+from prefect.utilities.asyncutils import run_coro_as_sync  # noqa: E402
+
+from flows.nightly import DVC_LIMIT, pipeline  # noqa: E402
+from flows.watch import watch_folder  # noqa: E402
 
 NAME = "video2gif"
+_BEAT_S = 30  # The shortest that Prefect allows.
+_ZOMBIES = "video2gif: mark runs without a heartbeat as crashed"
 
 
-class PipelineFailed(Video2GifError):
-    """A scheduled run did not bring the project up to date; its last good outputs are in place."""
+def serve(
+    root: Path,
+    *,
+    cron: str,
+    interval_s: float | None = None,
+    watch: tuple[str, str] | None = None,
+    watch_s: float = 60.0,
+) -> Exit:
+    """Serve the deployment `pipeline` and, with a folder and where its GIFs go, `watch-folder`.
 
-
-@flow(name="pipeline", persist_result=False)
-def scheduled(root: str, targets: list[str] | None = None) -> None:
-    """What the schedule runs. Without retries: a `dvc repro` that failed would fail again."""
-    code = run_pipeline(Path(root), targets=targets or (), quiet=True)
-    get_run_logger().info("pipeline: exit code %d", code)
-    if code not in (Exit.CLEAN, Exit.QUARANTINED):
-        raise PipelineFailed(f"{root}: the pipeline ended with exit code {int(code)}")
-
-
-def serve(root: Path, *, cron: str, interval_s: float | None = None) -> Exit:
-    """Serve the deployment `pipeline/video2gif`: one run at a time, a late one waits its turn."""
+    One run of each at a time; a late one waits its turn.
+    """
     # Prefect read its settings when it was imported, before the server had an address.
     with server.api(root, scheduler=True) as url, temporary_settings({PREFECT_API_URL: url}):
-        print(f"serving pipeline/{NAME} of {root} ({url}); stop with Ctrl-C", flush=True)
-        schedule = {"interval": interval_s} if interval_s else {"cron": cron}
-        scheduled.serve(
-            name=NAME,
-            parameters={"root": str(root)},
-            entrypoint_type=EntrypointType.MODULE_PATH,
-            limit=1,
-            global_limit=1,
-            print_starting_message=False,
-            **schedule,
-        )
+        prepare()
+        when = {"interval": interval_s} if interval_s else {"cron": cron}
+        served = [_deployment(pipeline, {"root": str(root)}, when)]
+        if watch:
+            folder, out = watch
+            parameters = {"folder": folder, "out": out}
+            served.append(_deployment(watch_folder, parameters, {"interval": watch_s}))
+        names = ", ".join(f"{one.flow_name}/{one.name}" for one in served)
+        print(f"serving {names} of {root} ({url}); stop with Ctrl-C", flush=True)
+        serve_deployments(*served, print_starting_message=False, limit=len(served))
     return Exit.CLEAN
+
+
+def _deployment(flow, parameters, when) -> RunnerDeployment:  # type: ignore[no-untyped-def]
+    return flow.to_deployment(
+        NAME,
+        parameters=parameters,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        concurrency_limit=1,
+        **when,
+    )
+
+
+def prepare() -> None:
+    """Create the limit around DVC and the automation for zombies, where they are not there yet."""
+    run_coro_as_sync(_prepare())
+
+
+async def _prepare() -> None:
+    async with get_client() as client:
+        await client.upsert_global_concurrency_limit_by_name(DVC_LIMIT, 1)
+        if not await client.read_automations_by_name(_ZOMBIES):
+            await client.create_automation(zombies())
+
+
+def zombies() -> Automation:
+    """Marks a run as crashed when three heartbeats are missing: Prefect itself never would."""
+    ends = ("Completed", "Failed", "Cancelled", "Crashed")
+    return Automation(
+        name=_ZOMBIES,
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{end}" for end in ends)},
+            match={"prefect.resource.id": ["prefect.flow-run.*"]},
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=3 * _BEAT_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                name=None, state=StateType.CRASHED, message="No heartbeat: it is gone", force=False
+            )
+        ],
+    )

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from flows import guard, server
+from flows.counts import note_counts
 from video2gif import rates, stages
 from video2gif.config import Params
 from video2gif.errors import Video2GifError
@@ -51,6 +52,7 @@ def run_stage(stage: str, root: Path, *, quiet: bool = False) -> Counts:
             root,
         )
     seconds = time.monotonic() - started
+    note_counts(root, stage, counts)
     rates.remember(ItemStore.default().root, stage, counts, seconds)
     print(f"{stage}: {counts} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return counts

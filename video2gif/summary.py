@@ -88,3 +88,9 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
         return Figure(metrics.get(name), *interval)
 
     return {name: figure(name) for name in METRICS}
+
+
+def worse(after: Quality, *, than: Quality) -> bool:
+    """Whether the ranker's nMSD is above the interval of the one before it (lower is better)."""
+    now, before = after.rows["ranker"]["nmsd"], than.rows["ranker"]["nmsd"]
+    return now.mean is not None and before.high is not None and now.mean > before.high
