@@ -49,8 +49,9 @@ def aligned(gif: Track, video: Track, found: Match) -> Aligned:
     edges_s = np.append(gif.pts_s, gif.end_s)
     passed_s = edges_s[gif_frames + (found.speed < 0)] * abs(found.speed)
     length_s = found.span.end_s - found.span.start_s
-    if passed_s[-1] > 1.5 * length_s:  # There and back: the span is the way there.
-        passed_s = length_s - np.abs(length_s - passed_s % (2 * length_s))
+    whole_s = gif.end_s * abs(found.speed)
+    if whole_s > 1.5 * length_s:  # There and back: the span is the way there.
+        passed_s = np.minimum(passed_s, whole_s - passed_s)
     from_start_s = passed_s if found.speed > 0 else length_s - passed_s
     shown = video.shown_at(found.span.start_s + from_start_s)
     shown = np.clip(shown, found.span.start_frame, found.span.end_frame - 1)
