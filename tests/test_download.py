@@ -373,6 +373,23 @@ def test_D7_a_media_folder_that_is_a_link_is_refused(project: Project, tmp_path:
     assert (elsewhere / "mine").exists()
 
 
+def test_D21_what_a_stranger_writes_reaches_no_terminal_as_it_is(
+    project: Project, capfd: pytest.CaptureFixture
+) -> None:
+    lines = [
+        "\x1b[31mid,v.mp4,,",
+        "v1,\x1b]0;x\x07.mp4,,",
+        "v2,http\x1b://a,,",
+        "v3,v.mp4,g3,\x9b.gif",
+    ]
+    project.run(*lines, "v4,v.mp4,\x1b[2J,g.gif")
+    table = DOWNLOADS.read(project.layout.downloads)
+    assert len(table) >= 5
+    assert all(map(str.isprintable, table["reason"]))
+    assert all(map(str.isprintable, table["id"]))
+    assert not [char for char in "".join(capfd.readouterr()) if char in "\x1b\x07\x9b"]
+
+
 def test_an_empty_manifest_gives_empty_tables(project: Project) -> None:
     assert project.run() == Counts()
     assert project.rows.empty

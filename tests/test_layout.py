@@ -86,6 +86,17 @@ def test_csv_has_unix_line_ends(tmp_path: Path):
     assert (tmp_path / "a.csv").read_bytes() == b"x\n0.333333333\n"
 
 
+@pytest.mark.parametrize("text", ["=cmd()", "+1", "-x", "@sum(a1)"])
+def test_D21_a_plot_holds_no_formula(tmp_path: Path, text: str):
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"category": [text, "a-b"], "n": [1, -2]}))
+    assert (tmp_path / "a.csv").read_text() == f"category,n\n'{text},1\na-b,-2\n"
+
+
+def test_D21_a_plot_holds_no_control_character(tmp_path: Path):
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"category": ["\x1b[31mred\r\n"]}))
+    assert (tmp_path / "a.csv").read_text() == "category\n [31mred  \n"
+
+
 @given(lengths=st.dictionaries(st.text(min_size=1, max_size=6), st.integers(0, 5), max_size=20))
 def test_shards_give_back_what_went_in(tmp_path_factory, lengths: dict[str, int]):
     folder = tmp_path_factory.mktemp("shards")
