@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,21 @@ from memory import PEAK_BYTES
 from moving import moving_frames
 from PIL import Image
 
-from video2gif.errors import ItemError
-from video2gif.fingerprint import Fingerprint, read_fingerprint, shrunk, work
+from video2gif.errors import EnvironmentProblem, ItemError
+from video2gif.fingerprint import (
+    COLUMNS,
+    Fingerprint,
+    parts,
+    read_fingerprint,
+    shrunk,
+    track_digest,
+    work,
+)
 from video2gif.matching.phash import WINDOWS
 from video2gif.matching.track import THUMB_SIDE
+from video2gif.media.columns import Columns
 from video2gif.media.encode import write_gif, write_video
+from video2gif.store import ItemStore
 
 FRAMES = moving_frames(90, seed=5, cut_every=30)
 
@@ -153,6 +164,63 @@ def test_C1_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_by
     # What grows is libav's own index of the file, some 100 bytes a frame.
     assert long - short < most_bytes
     assert len(read_fingerprint((tmp_path / "l").read_bytes()).pts_s) == n
+
+
+def test_a_stored_fingerprint_is_read_in_parts(
+    video: Path, found: Fingerprint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("video2gif.fingerprint._PART", 7)
+    store = ItemStore(tmp_path)
+    with store.writing("ab") as out:
+        work(out=out, params={"max_bad_packets": 0}, path=str(video), kind="video")
+    with store.arrays("ab") as stored:
+        rows = list(parts(stored))
+        assert track_digest(stored) == found.track.digest()
+        assert stored.notes["end_s"] == found.end_s
+    assert [len(part["pts_s"]) for part in rows] == [7] * 12 + [6]
+    for name in COLUMNS:
+        np.testing.assert_array_equal(
+            np.concatenate([part[name] for part in rows]), getattr(found, name)
+        )
+
+
+def test_a_damaged_stored_fingerprint_is_not_read(tmp_path: Path) -> None:
+    store = ItemStore(tmp_path)
+    with store.writing("ab") as out:
+        out.write_bytes(b"x" * 100)
+    store.path("ab").write_bytes(b"y" + store.path("ab").read_bytes()[1:])
+    with pytest.raises(EnvironmentProblem, match="damaged"), store.arrays("ab"):
+        pass
+
+
+def test_packing_a_ten_hour_video_takes_no_more_memory_than_a_part(tmp_path: Path) -> None:
+    rows = 200_000  # 120 MB: a fifth of ten hours at 30 frames a second.
+    block = {
+        "pts_s": np.zeros(1000),
+        "phash": np.zeros(1000, np.uint64),
+        "windows": np.zeros((1000, len(WINDOWS)), np.uint64),
+        "quality": np.zeros(1000, np.float32),
+        "thumbs": np.zeros((1000, THUMB_SIDE, THUMB_SIDE), np.uint8),
+        "content": np.zeros((1000, 3)),
+    }
+    with ItemStore(tmp_path).writing("ab") as out, ExitStack() as files:
+        columns = Columns(tmp_path, files)
+        for _ in range(rows // 1000):
+            columns.append(block)
+        columns.write(out, {"end_s": 1.0})
+    code = (
+        "import sys; from pathlib import Path; from video2gif.store import ItemStore;"
+        "from video2gif.shards import ShardWriter;"
+        "from video2gif.fingerprint import parts, track_digest;"
+        f"before = {PEAK_BYTES}; root = Path(sys.argv[1]); shards = ShardWriter(root / 's')\n"
+        "with ItemStore(root).arrays('ab') as stored:\n"
+        "    shards.add_parts('v', parts(stored)); track_digest(stored)\n"
+        f"shards.close(); print({PEAK_BYTES} - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True
+    )
+    assert int(done.stdout) < 40 << 20
 
 
 def test_A3_a_file_cut_short_is_truncated(tmp_path: Path) -> None:

@@ -123,6 +123,26 @@ def test_one_new_item_changes_one_shard(tmp_path: Path):
     assert changed == {f"{shard_of('new')}.x.npy"}
 
 
+def test_a_shard_is_the_file_that_numpy_would_save(tmp_path: Path):
+    arrays = [np.arange(n * 6, dtype=np.float32).reshape(n, 2, 3) for n in (4, 0, 12_345)]
+    writer = ShardWriter(tmp_path)
+    places = [writer.add_parts("v", ({"x": part} for part in np.split(a, 2))) for a in arrays[:1]]
+    places += [writer.add("v", {"x": array}) for array in arrays[1:]]
+    writer.close()
+    np.save(tmp_path / "all.npy", np.concatenate(arrays))
+    shard = tmp_path / f"{shard_of('v')}.x.npy"
+    assert shard.read_bytes() == (tmp_path / "all.npy").read_bytes()
+    assert [row for _, row in places] == [0, 4, 4]
+
+
+def test_rows_of_another_shape_or_type_are_refused(tmp_path: Path):
+    writer = ShardWriter(tmp_path)
+    writer.add("v", {"x": np.zeros((2, 3))})
+    for other in (np.zeros((2, 4)), np.zeros((2, 3), np.float32)):
+        with pytest.raises(ValueError, match="not float64"):
+            writer.add("v", {"x": other})
+
+
 def test_columns_of_different_lengths_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="different lengths"):
         ShardWriter(tmp_path).add("v", {"x": np.zeros(2), "y": np.zeros(3)})

@@ -25,7 +25,7 @@ from video2gif.errors import ItemError
 from video2gif.items import Work
 from video2gif.layout import FINGERPRINTS, Layout
 from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
-from video2gif.matching.track import THUMB_SIDE, Track
+from video2gif.matching.track import THUMB_SIDE, Track, digest_of
 from video2gif.media.ahead import Ahead
 from video2gif.media.columns import Columns
 from video2gif.media.decode import Decoder
@@ -33,13 +33,14 @@ from video2gif.media.pictures import Colour, Luma
 from video2gif.sandbox import Limits
 from video2gif.shards import ShardReader
 from video2gif.shots.content import ContentMetrics, analysis_size
-from video2gif.store import read_arrays
+from video2gif.store import StoredArrays, read_arrays
 
 Kind = Literal["video", "gif"]
 
 COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content")
 """The arrays of a fingerprint, in the item and in the shards."""
 
+_PART = 1 << 14  # Rows of a stored fingerprint read at once: 8 MB.
 _BLOCK = 64  # Frames hashed at once: 1 MB as floats, which stays in the cache.
 _WAITING_PIXELS = 48 << 20  # Decoded frames waiting to be measured: at most 75 MB of 4:2:0.
 _WALL_S = 6 * 3600.0  # Ten hours at 720p decode in one.
@@ -132,6 +133,25 @@ def read_fingerprint(payload: bytes) -> Fingerprint:
         height=notes["height"],
         bad_packets=notes["bad_packets"],
     )
+
+
+def parts(stored: StoredArrays) -> Iterator[dict[str, np.ndarray]]:
+    """The arrays of `COLUMNS` of an item that `work` wrote, some rows at a time."""
+    for start in range(0, len(stored), _PART):
+        yield {name: stored.rows(name, start, start + _PART) for name in COLUMNS}
+
+
+def track_digest(stored: StoredArrays) -> str:
+    """`Track.digest` of an item that `work` wrote, which may be larger than memory should hold."""
+
+    def part_by_part(*names: str) -> Iterator[np.ndarray]:
+        for start in range(0, len(stored), _PART):
+            found = [stored.rows(name, start, start + _PART) for name in names]
+            yield np.column_stack(found) if len(found) > 1 else found[0]
+
+    columns = (("pts_s",), ("phash", "windows"), ("quality",), ("thumbs",))
+    end_s = stored.notes["end_s"]
+    return digest_of(len(stored), end_s, (part_by_part(*names) for names in columns))
 
 
 def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None:

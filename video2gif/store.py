@@ -6,13 +6,14 @@ folder fsynced. `atomic_path` does the same for any file a person looks at.
 
 import hashlib
 import json
+import math
 import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import safetensors.numpy
@@ -23,6 +24,8 @@ _MAGIC = b"V2GITEM1"
 _FAILED = b"V2GFAIL1"
 _FOOTER_BYTES = len(_MAGIC) + 32
 _BLOCK = 1 << 20
+# https://github.com/huggingface/safetensors#format
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U64": "<u8", "I64": "<i8", "U8": "|u1"}
 
 
 class ItemStore:
@@ -67,6 +70,14 @@ class ItemStore:
     def read(self, key: str) -> bytes:
         """The payload, digest checked. Raises `EnvironmentProblem` when the file is damaged."""
         return b"".join(self._payload(key))
+
+    @contextmanager
+    def arrays(self, key: str) -> Iterator["StoredArrays"]:
+        """An item that `write_arrays` wrote, read a part at a time; digest checked before."""
+        for _ in self._payload(key):
+            pass
+        with self.path(key).open("rb") as file:
+            yield StoredArrays(file)
 
     def copy_to(self, key: str, target: Path) -> None:
         """Write the payload to `target` (in blocks, digest checked, temporary then rename)."""
@@ -166,6 +177,32 @@ def read_arrays(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     header_bytes = int.from_bytes(payload[:8], "little")
     header = json.loads(payload[8 : 8 + header_bytes])
     return safetensors.numpy.load(payload), json.loads(header["__metadata__"]["notes"])
+
+
+class StoredArrays:
+    """The arrays and notes of an item, on disk: for items larger than memory should hold."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
+        self._file = file
+        self._start = 8 + header_bytes
+        self.notes: dict[str, Any] = json.loads(header.pop("__metadata__")["notes"])
+        self._arrays: dict[str, Any] = header
+
+    def __len__(self) -> int:
+        """Rows of every array."""
+        return int(next(iter(self._arrays.values()))["shape"][0])
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop) of an array, as far as there are."""
+        n, *shape = self._arrays[name]["shape"]
+        count = max(0, min(stop, n) - start) * math.prod(shape)
+        dtype = np.dtype(_DTYPES[self._arrays[name]["dtype"]])
+        row_bytes = math.prod(shape) * dtype.itemsize
+        self._file.seek(self._start + self._arrays[name]["data_offsets"][0] + start * row_bytes)
+        content = self._file.read(count * dtype.itemsize)
+        return np.frombuffer(content, dtype).reshape(-1, *shape)
 
 
 @contextmanager

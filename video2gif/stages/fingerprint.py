@@ -5,12 +5,11 @@ One row in the index for every file that was downloaded: `ok` with its place in 
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pandas as pd
 
 from video2gif.config import Params
-from video2gif.fingerprint import COLUMNS, fingerprinting, read_fingerprint
+from video2gif.fingerprint import fingerprinting, parts, track_digest
 from video2gif.items import (
     Context,
     Counts,
@@ -88,20 +87,20 @@ def _row(outcome: Outcome, shards: ShardWriter, context: Context) -> _Row:
     kind, _, item_id = outcome.id.partition(":")
     if not outcome.ok:
         return _Row(kind, item_id, "quarantined", outcome.reason)
-    found = read_fingerprint(context.store.read(outcome.key))
-    columns: dict[str, Any] = {name: getattr(found, name) for name in COLUMNS}
-    shard, row = shards.add(item_id, columns)
-    return _Row(
-        kind,
-        item_id,
-        "ok",
-        "",
-        shard=shard,
-        row=row,
-        n_frames=len(found.pts_s),
-        duration_s=found.end_s,
-        width=found.width,
-        height=found.height,
-        bad_packets=found.bad_packets,
-        digest=found.track.digest(),
-    )
+    # Part by part: the fingerprint of a ten-hour video is half a gigabyte.
+    with context.store.arrays(outcome.key) as stored:
+        shard, row = shards.add_parts(item_id, parts(stored))
+        return _Row(
+            kind,
+            item_id,
+            "ok",
+            "",
+            shard=shard,
+            row=row,
+            n_frames=len(stored),
+            duration_s=stored.notes["end_s"],
+            width=stored.notes["width"],
+            height=stored.notes["height"],
+            bad_packets=stored.notes["bad_packets"],
+            digest=track_digest(stored),
+        )
