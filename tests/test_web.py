@@ -19,14 +19,13 @@ from urllib.parse import quote
 
 import av
 import httpx
-import numpy as np
 import pytest
+from films import film_of_shots
 
 from video2gif.config import Params
 from video2gif.errors import ItemError, UserError
 from video2gif.make.analysis import Baseline
 from video2gif.make.marks import read_marks
-from video2gif.media.encode import write_video
 from video2gif.store import ItemStore
 from video2gif.web.app import make_app, run
 from video2gif.web.review import Review
@@ -39,19 +38,6 @@ with warnings.catch_warnings():
 REPO = Path(__file__).parents[1]
 OURS = {"X-Video2gif": "1"}
 MAX_UPLOAD = 3_000_000
-
-
-def film(path: Path) -> Path:
-    """Four shots of two seconds, of different liveliness."""
-    rng = np.random.default_rng(0)
-    scenes = rng.integers(0, 255, (4, 12, 16, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-    frames = [
-        np.roll(scenes[shot], speed * n, axis=1)
-        for shot, speed in enumerate((1, 5, 2, 9))
-        for n in range(40)
-    ]
-    write_video(path, frames, fps=20)
-    return path
 
 
 class Site:
@@ -91,7 +77,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     base = tmp_path_factory.mktemp("web")
     (base / "folder").mkdir()
-    film(base / "folder" / "film.mp4")
+    film_of_shots(base / "folder" / "film.mp4")
     site = Site(base / "folder", base / "store")
     with site.client:
         site.client.post("/api/videos/film.mp4/start")
@@ -269,7 +255,7 @@ def test_senseless_windows_are_refused(site: Site, query: str):
 
 
 def test_an_upload_is_kept_analysed_and_listed(site: Site, tmp_path: Path):
-    content = film(tmp_path / "x.mp4").read_bytes()
+    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
     answer = site.upload(content, "../../My holiday (1)<script>.MP4")
     assert answer.status_code == 201, answer.text
     name = answer.json()["name"]
@@ -303,7 +289,7 @@ def test_a_hostile_upload_leaves_nothing(site: Site, content: bytes, cause: str)
 
 
 def test_a_cut_upload_is_refused(site: Site, tmp_path: Path):
-    content = film(tmp_path / "x.mp4").read_bytes()
+    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
     answer = site.upload(content[: len(content) * 2 // 3], "cut.mp4")
     assert answer.status_code == 422
     assert not (site.folder / "cut.mp4").exists()
@@ -450,7 +436,7 @@ def test_an_unknown_video_is_404(site: Site):
 def served(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`video2gif serve` in a process of its own: its address, and the process."""
     (tmp_path / "folder").mkdir()
-    film(tmp_path / "folder" / "film.mp4")
+    film_of_shots(tmp_path / "folder" / "film.mp4")
     command = [Path(sys.executable).with_name("video2gif"), "serve", tmp_path / "folder"]
     child = subprocess.Popen(
         [*map(str, command), "--port", "0", "--ranker", "baseline", "--root", str(REPO)],
