@@ -34,6 +34,7 @@ def ablate(
         ),
     ] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     noise: Annotated[bool, typer.Option(help="Also the losses under wrong labels.")] = True,
     root: Annotated[Path, typer.Option(help="The project.")] = Path("."),
 ) -> None:
@@ -41,7 +42,7 @@ def ablate(
     from video2gif.stages.ablate import Choice, run
 
     layout = Layout(root.resolve())
-    choice = Choice(name=name, n_folds=folds, seeds=seeds, noise=noise)
+    choice = Choice(name=name, n_folds=folds, seeds=seeds, workers=workers, noise=noise)
     with _progress() as progress:
         path = run(layout, Params.load(layout.params), choice, progress)
     _out.print(_table(path))

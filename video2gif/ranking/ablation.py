@@ -4,7 +4,10 @@ A row's figure of a video is the mean over seeds; intervals are bootstrapped ove
 difference to the reference row over the same videos in both (`bootstrap.paired_interval`).
 """
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -85,14 +88,19 @@ def table(
     seeds: int,
     samples: int,
     seed: int,
+    workers: int,
     progress: Progress,
 ) -> list[Row]:
-    """All rows, in the order given; the reference must be among them."""
-    measured: dict[str, list[list[VideoMetrics]]] = {}
-    for done, method in enumerate(rows, start=1):
-        progress(method.name, done, len(rows))
-        runs = range(seeds if method.seeded else 1)
-        measured[method.name] = [_run(parts, method, number) for number in runs]
+    """All rows, in the order given; the reference must be among them.
+
+    The same with any number of `workers` (processes; 1: none but this).
+    """
+    tasks = [(method, number) for method in rows for number in range(seeds if method.seeded else 1)]
+    measured: dict[str, list[list[VideoMetrics]]] = {method.name: [] for method in rows}
+    with _mapper(parts, workers) as each:
+        for done, ((method, _), metrics) in enumerate(zip(tasks, each(tasks), strict=True), 1):
+            measured[method.name].append(metrics)
+            progress(method.name, done, len(tasks))
     reference = _nmsd(measured[REFERENCE])
     return [
         _row(method, measured[method.name], reference, samples=samples, seed=seed)
@@ -100,9 +108,41 @@ def table(
     ]
 
 
-def _run(parts: Sequence[Fold], method: Method, seed: int) -> list[VideoMetrics]:
-    """Metrics of every scored video, by one seed."""
-    found = []
+Task = tuple[Method, int]
+
+
+@contextmanager
+def _mapper(
+    parts: Sequence[Fold], workers: int
+) -> Iterator[Callable[[Sequence[Task]], Iterator[list[VideoMetrics]]]]:
+    if workers == 1:
+        yield lambda tasks: (_run(task, parts) for task in tasks)
+        return
+    # Spawned: torch's threads do not survive a fork.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=spawn, initializer=_Shared.fill, initargs=(parts,)
+    ) as pool:
+        yield lambda tasks: pool.map(_Shared.run, tasks)
+
+
+class _Shared:
+    """What a worker is given once, not with every task."""
+
+    parts: Sequence[Fold] = ()
+
+    @classmethod
+    def fill(cls, parts: Sequence[Fold]) -> None:
+        cls.parts = parts
+
+    @classmethod
+    def run(cls, task: Task) -> list[VideoMetrics]:
+        return _run(task, cls.parts)
+
+
+def _run(task: Task, parts: Sequence[Fold]) -> list[VideoMetrics]:
+    """Metrics of every scored video, by one method and seed."""
+    (method, seed), found = task, []
     for part in parts:
         score = method.learn(part.learn, seed)
         found += [metrics_of(video, score) for video in part.score]

@@ -23,15 +23,36 @@ class Ranker(nn.Module):
 
     def __init__(self, n_inputs: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
+        self._hidden, self._dropout = tuple(hidden), dropout
         layers: list[nn.Module] = []
         for width_in, width_out in zip([n_inputs, *hidden], hidden, strict=False):
             layers += [nn.Linear(width_in, width_out), nn.ReLU(), nn.Dropout(dropout)]
         last = hidden[-1] if hidden else n_inputs
         self.layers = nn.Sequential(*layers, nn.Linear(last, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, n_inputs) float32 → scores (n,)."""
-        scores: Tensor = self.layers(x)
+    @property
+    def first(self) -> nn.Linear:
+        """The layer that sees the inputs."""
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def with_first(self, weight: Tensor) -> "Ranker":
+        """A copy whose first layer has another weight matrix, (width, any number of inputs)."""
+        state = {name: value.clone() for name, value in self.state_dict().items()}
+        # Its own initial weights are overwritten: they must not move the random numbers on.
+        with torch.random.fork_rng(devices=[]):
+            other = Ranker(weight.shape[1], self._hidden, self._dropout)
+        other.load_state_dict({**state, "layers.0.weight": weight})
+        return other
+
+    def forward(self, x: Tensor, beyond: Tensor | None = None) -> Tensor:
+        """(n, n_inputs) float32 → scores (n,).
+
+        `beyond` (n, width of the first layer): what inputs outside of `x` add there.
+        """
+        seen = self.first(x)
+        scores: Tensor = self.layers[1:](seen if beyond is None else seen + beyond)
         return scores.squeeze(1)
 
 

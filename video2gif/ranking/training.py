@@ -5,7 +5,7 @@ Source: PAPER.md, 'Network' and 'Loss'. What a step scores: ranking/batches.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from video2gif.ranking.model import (
     segment_means,
 )
 from video2gif.ranking.scorer import Model
+from video2gif.ranking.span import Decay, Span
 from video2gif.ranking.videos import N_FEATURES, Video
 
 _FOLDS = 4  # Of the training videos, for what the fusion learns from; a last one is smaller.
@@ -65,6 +66,9 @@ class _Seen:
 
     video: Video
     block: Block
+    """Its inputs as they are, (clips, D)."""
+    small: Block
+    """The same in coordinates of the training span, (clips, r)."""
 
 
 Report = Callable[[list[Epoch], int, int], None]
@@ -95,15 +99,20 @@ def train(
     with _threads(1):
         standardise = _fit(training, params)
 
-        def seen(video: Video) -> _Seen:
-            inputs = partial(clip_inputs, standardise=standardise, features=params.features)
-            return _Seen(video, block_of(video, inputs, context))
-
-        taught = [one for one in map(seen, training) if len(one.block.pairs)]
-        if not taught:
+        inputs = partial(clip_inputs, standardise=standardise, features=params.features)
+        blocks = {v.video_id: block_of(v, inputs, context) for v in training}
+        taught_ids = [name for name, block in blocks.items() if len(block.pairs)]
+        if not taught_ids:
             raise UserError(_why_no_pairs(training))
+        span = Span.of(torch.cat([paired(blocks[name]).x for name in taught_ids]))
+
+        def seen(video: Video) -> _Seen:
+            block = blocks.get(video.video_id) or block_of(video, inputs, context)
+            return _Seen(video, block, replace(block, x=span.within(block.x)))
+
+        taught = [seen(video) for video in training if video.video_id in taught_ids]
         held_out = [seen(v) for v in videos if v.split == "validation" and can_validate(v)]
-        run = _Run(taught, held_out, params, report, checkpoint)
+        run = _Run(taught, held_out, span, params, report, checkpoint)
         members, best = run.all_members()
         fused = run.fusion() if params.fusion else None
     ensemble = Ensemble(standardise, tuple(members), params.features)
@@ -121,10 +130,17 @@ def can_validate(video: Video) -> bool:
 class _Member:
     """One network while it is trained: all that decides how it goes on."""
 
-    def __init__(self, number: int, n_inputs: int, params: Train) -> None:
-        self.number, self._params = number, params
+    def __init__(
+        self, number: int, span: Span, held_out: Sequence[_Seen], n_inputs: int, params: Train
+    ) -> None:
+        self.number, self._params, self._span = number, params, span
         torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
-        self.ranker = Ranker(n_inputs, params.hidden, params.dropout)
+        full = Ranker(n_inputs, params.hidden, params.dropout)
+        first = full.first.weight.detach()
+        self._beyond = span.beyond(first)
+        self._decay = Decay(params.learning_rate, params.momentum, params.weight_decay)
+        self.ranker = full.with_first(span.within(first))
+        self._held_out = [(one, one.block.x @ self._beyond.T) for one in held_out]
         self._optimiser = torch.optim.SGD(
             self.ranker.parameters(),
             lr=params.learning_rate,
@@ -136,6 +152,7 @@ class _Member:
         self.history: list[Epoch] = []
         self.best: Epoch | None = None
         self._best_state: dict[str, Tensor] = {}
+        self._best_factor = 1.0
 
     def goes_on(self) -> bool:
         """Whether another epoch is due."""
@@ -143,21 +160,48 @@ class _Member:
         waited = done - 1 - self.best.epoch if self.best else 0
         return done < self._params.epochs and waited < self._params.patience
 
-    def epoch(self, blocks: Sequence[Block], held_out: Sequence[_Seen]) -> None:
+    def epoch(self, blocks: Sequence[Block]) -> None:
         """One pass over all pairs."""
-        loss = _train_epoch(self.ranker, self._optimiser, blocks, self._params)
-        nmsd = _validation_nmsd(self.ranker, held_out)
+        loss = self._pass(blocks)
+        nmsd = self._validation_nmsd()
         epoch = Epoch(self.number, len(self.history), loss, nmsd)
         self.history.append(epoch)
         if self.best is None or _criterion(epoch) < _criterion(self.best):
             self.best = epoch
             state = self.ranker.state_dict()
             self._best_state = {name: value.clone() for name, value in state.items()}
+            self._best_factor = self._decay.factor
 
     def chosen(self) -> Ranker:
-        """The network as it was after its best epoch."""
+        """The network as it was after its best epoch, on inputs as they are."""
         self.ranker.load_state_dict(self._best_state)
-        return self.ranker.eval()
+        within = self._span.full(self.ranker.first.weight.detach())
+        return self.ranker.with_first(within + self._best_factor * self._beyond).eval()
+
+    def _pass(self, blocks: Sequence[Block]) -> float:
+        """All pairs once; returns the mean loss of a pair."""
+        self.ranker.train()
+        total, n_pairs = 0.0, 0
+        batches = by_video if self._params.pairs == "video" else across_videos
+        for batch in batches(blocks, self._params.batch_pairs):
+            losses = _losses(self.ranker, batch, self._params)
+            self._optimiser.zero_grad()
+            losses.mean().backward()  # type: ignore[no-untyped-call]
+            self._optimiser.step()
+            self._decay.step()
+            total, n_pairs = total + float(losses.detach().sum()), n_pairs + len(losses)
+        return total / n_pairs
+
+    @torch.no_grad()
+    def _validation_nmsd(self) -> float:
+        if not self._held_out:
+            return float("nan")
+        self.ranker.eval()
+        values = []
+        for one, beyond in self._held_out:
+            clips = self.ranker(one.small.x, beyond=self._decay.factor * beyond)
+            values.append(_nmsd(one, segment_means(clips, one.block.n_clips)))
+        return float(np.mean(values))
 
     def state(self) -> State:
         """Weights, momenta, random numbers and history, for a checkpoint."""
@@ -172,7 +216,12 @@ class _Member:
             **_named("momenta", momenta),
             "random": torch.get_rng_state(),
         }
-        return tensors, {"history": [asdict(epoch) for epoch in self.history]}
+        notes = {
+            "history": [asdict(epoch) for epoch in self.history],
+            "decay": self._decay.state(),
+            "best_factor": self._best_factor,
+        }
+        return tensors, notes
 
     def restore(self, state: State) -> None:
         """Go on from a checkpoint's state."""
@@ -186,6 +235,8 @@ class _Member:
         }
         self._optimiser.load_state_dict(optimiser)
         self.history = [Epoch(**row) for row in notes["history"]]
+        self._decay = replace(self._decay, **notes["decay"])
+        self._best_factor = notes["best_factor"]
         self.best = min(self.history, key=_criterion)  # The earliest of equals, as in `epoch`.
         torch.set_rng_state(tensors["random"])
 
@@ -197,11 +248,13 @@ class _Run:
         self,
         taught: Sequence[_Seen],
         held_out: Sequence[_Seen],
+        span: Span,
         params: Train,
         report: Report,
         checkpoint: Checkpoint | None,
     ) -> None:
         self._taught, self._held_out, self._params = taught, held_out, params
+        self._span = span
         self._report, self._checkpoint = report, checkpoint
         self.history: list[Epoch] = []
         folds = min(_FOLDS, len(taught)) if params.fusion and len(taught) > 1 else 0
@@ -229,13 +282,14 @@ class _Run:
 
     def _trained(self, number: int, taught: Sequence[_Seen]) -> _Member:
         """Member `number`; those after the ensemble's are trained for the fusion alone."""
-        blocks = [paired(one.block) for one in taught]
+        blocks = [paired(one.small) for one in taught]
+        n_inputs = taught[0].block.x.shape[1]
         total = (self._params.ensemble + len(self._folds)) * self._params.epochs
         with torch.random.fork_rng(devices=[]):
-            member = _Member(number, blocks[0].x.shape[1], self._params)
+            member = _Member(number, self._span, self._held_out, n_inputs, self._params)
             self._resume(member)
             while member.goes_on():
-                member.epoch(blocks, self._held_out)
+                member.epoch(blocks)
                 done = number * self._params.epochs + len(member.history)
                 self._report([*self.history, *member.history], done, total)
                 if self._checkpoint and self._checkpoint.is_due():
@@ -279,22 +333,6 @@ def _criterion(epoch: Epoch) -> float:
     return epoch.loss if np.isnan(epoch.validation_nmsd) else epoch.validation_nmsd
 
 
-def _train_epoch(
-    ranker: Ranker, optimiser: torch.optim.Optimizer, blocks: Sequence[Block], params: Train
-) -> float:
-    """One pass over all pairs; returns the mean loss of a pair."""
-    ranker.train()
-    total, n_pairs = 0.0, 0
-    batches = by_video if params.pairs == "video" else across_videos
-    for batch in batches(blocks, params.batch_pairs):
-        losses = _losses(ranker, batch, params)
-        optimiser.zero_grad()
-        losses.mean().backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        total, n_pairs = total + float(losses.detach().sum()), n_pairs + len(losses)
-    return total / n_pairs
-
-
 def _losses(ranker: Ranker, batch: Block, params: Train) -> Tensor:
     """The loss of each pair: every segment scored once."""
     scores = segment_means(ranker(batch.x), batch.n_clips)
@@ -315,16 +353,11 @@ def _scores(ranker: Ranker, block: Block) -> np.ndarray:
     return scores.numpy().astype(np.float64)
 
 
-def _validation_nmsd(ranker: Ranker, held_out: Sequence[_Seen]) -> float:
-    if not held_out:
-        return float("nan")
-    values = []
-    for one in held_out:
-        video = one.video
-        gifs = usable_gifs(video.gifs, video.n_frames)
-        scores = _scores(ranker, one.block)
-        values.append(video_metrics(gifs=gifs, spans=video.spans, scores=scores).nmsd)
-    return float(np.mean(values))
+def _nmsd(one: _Seen, scores: Tensor) -> float:
+    video = one.video
+    gifs = usable_gifs(video.gifs, video.n_frames)
+    as_numpy = scores.numpy().astype(np.float64)
+    return video_metrics(gifs=gifs, spans=video.spans, scores=as_numpy).nmsd
 
 
 def _differences(one: _Seen, ranker: Ranker) -> np.ndarray:

@@ -31,6 +31,8 @@ class Choice:
     n_folds: int
     """0: the project's own split."""
     seeds: int
+    workers: int
+    """Processes."""
     noise: bool
     """Also the losses under 0 to 40 % wrong positives."""
 
@@ -51,6 +53,7 @@ def run(layout: Layout, params: Params, choice: Choice, progress: Progress) -> P
         seeds=choice.seeds,
         samples=section.bootstrap_samples,
         seed=section.seed,
+        workers=choice.workers,
         progress=progress,
     )
     content = {**_about(layout, params, parts, choice), "rows": as_json(rows)}
