@@ -43,6 +43,9 @@ video2gif itself is BSD-3-Clause. Beyond the packages:
 **Known holes.** `pip-audit -r constraints.txt --no-deps --disable-pip` (2.10.1, 2026-11-23) audited
 none of the packages: neither advisory service can be reached from here. Run it where one can.
 
+**Hashes.** hashes.txt (`python docs/hashes.py`) holds the sha256 of every file of the core and the
+development packages, for one platform.
+
 """
 
 
