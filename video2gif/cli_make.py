@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from video2gif.cli_shared import (
     Marks,
@@ -133,7 +133,7 @@ def verify(
 
 
 def _gif_table(made: "Made") -> Table:
-    table = Table("GIF", "from", "to", "score", "loop", "size", "fps", "kB")
+    table = Table(Column("GIF", overflow="fold"), "from", "to", "score", "loop", "size", "fps", "kB")
     table.title = plain(made.analysis.path.name)
     for gif in made.gifs:
         recipe = gif.recipe

@@ -10,6 +10,7 @@ from typing import Any
 
 from video2gif.make.analysis import Analysis, Moment, Ranker
 from video2gif.make.gifs import MadeGif, remove_stale
+from video2gif.make.why import why
 from video2gif.page.charts import Step, score_curve
 from video2gif.page.render import Clip, GifsPage, VideoCard, render
 from video2gif.store import atomic_path
@@ -24,6 +25,8 @@ class Made:
     analysis: Analysis
     moments: Sequence[Moment]
     gifs: Sequence[MadeGif]
+    strip: Path | None = None
+    """A filmstrip, if one could be made."""
 
 
 def write_page(folder: Path, videos: Sequence[Made], ranker: Ranker) -> Path:
@@ -59,7 +62,7 @@ def _card(video: Made, folder: Path) -> VideoCard:
     return VideoCard(
         title=title,
         facts=[f"{duration:.1f} s", f"{len(video.moments)} segments"],
-        strip="",
+        strip=_relative(video.strip, folder) if video.strip else "",
         curve=score_curve(
             [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
             duration_s=duration,
@@ -76,6 +79,7 @@ def _card(video: Made, folder: Path) -> VideoCard:
                 score=gif.moment.score,
                 alt=f"{title}, {gif.recipe.start_s:.1f} to {gif.recipe.end_s:.1f} seconds",
                 note=f"loop {gif.seam.score:.2f}, {LOOPS[gif.recipe.loop]}",
+                why=why(video.analysis, video.moments, gif.moment),
             )
             for gif in video.gifs
         ],

@@ -8,13 +8,16 @@ from pathlib import Path
 from video2gif.config import Params
 from video2gif.errors import ItemError
 from video2gif.items import Context
-from video2gif.make.analysis import Ranker, analyse, rank
+from video2gif.make.analysis import Analysis, Ranker, analyse, rank
 from video2gif.make.gifs import GifOptions, make_gifs
 from video2gif.make.moments import Choice, choose
 from video2gif.make.page import Made, write_page
 from video2gif.make.sources import expand, folder_names, local
+from video2gif.make.strips import whole_strip
 from video2gif.make.watch import watched
+from video2gif.store import atomic_path
 
+STRIP = "filmstrip.jpg"
 Skip = Callable[[str], AbstractContextManager[None]]
 """`skip(name)` swallows the `ItemError` of one video, having told the user."""
 
@@ -71,4 +74,15 @@ class Run:
             ranker=self.ranker,
             params=self.params,
         )
-        self.done.append(Made(analysis, moments, gifs))
+        self.done.append(Made(analysis, moments, gifs, self._strip(analysis, folder)))
+
+    def _strip(self, analysis: Analysis, folder: Path) -> Path | None:
+        """The filmstrip beside the GIFs; a page without one is still a page."""
+        path = folder / STRIP
+        try:
+            content = whole_strip(analysis, self.context)
+        except ItemError:
+            return None
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        return path

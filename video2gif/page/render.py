@@ -27,6 +27,8 @@ class Clip:
     score: float
     alt: str
     note: str = ""
+    why: Sequence[str] = ()
+    """Why this moment, in a few facts."""
 
 
 @dataclass(frozen=True, kw_only=True)
