@@ -251,5 +251,86 @@ def test_video_metrics_are_those_of_its_frames() -> None:
     spans = np.array([[0, 10], [10, 20], [20, 30]])
     found = video_metrics(gifs=[(10, 20)], spans=spans, scores=np.array([0.0, 1, 0]))
     # Ties inside the segment count: all ten frames are watched for half of the GIF.
-    assert found == VideoMetrics(nmsd=5 / 25, average_precision=1.0, recall_at_5=1.0)
+    assert found == VideoMetrics(
+        nmsd=5 / 25, nmsd_best=5 / 25, average_precision=1.0, recall_at_5=1.0
+    )
     assert mean_metrics([found, found]) == found
+
+
+# Whole videos
+
+
+def brute_video(
+    gifs: list[tuple[int, int]], spans: np.ndarray, scores: np.ndarray
+) -> tuple[float, float, float, float]:
+    """nMSD (mean, best), AP and recall at 5 of a video, frame by frame in plain Python."""
+    lowest = min(s for s in scores.tolist() if s == s)
+    frames: list[float] = []
+    for (start, end), score in zip(spans.tolist(), scores.tolist(), strict=True):
+        frames += [score if score == score else lowest] * (end - start)
+    inside = [[start <= f < end for f in range(len(frames))] for start, end in gifs]
+    values = [brute_nmsd(mask, frames) for mask in inside]
+    truth = [any(column) for column in zip(*inside, strict=True)]
+    order = sorted(
+        (place for place in range(len(scores)) if scores[place] == scores[place]),
+        key=lambda place: (-scores[place], place),
+    )
+    top = {f for place in order[:5] for f in range(*spans[place].tolist())}
+    found = [sum(start <= f < end for f in top) * 2 >= end - start for start, end in gifs]
+    return (
+        sum(values) / len(values),
+        min(values),
+        brute_ap(truth, frames),
+        sum(found) / len(found),
+    )
+
+
+def brute_ap(truth: list[bool], score: list[float]) -> float:
+    """Interpolated precision, averaged over the distinct scores that add true frames."""
+    if all(truth):
+        return 1.0
+    points = []  # (true frames, precision) at every distinct score, highest first
+    for level in sorted(set(score), reverse=True):
+        chosen = [t for t, s in zip(truth, score, strict=True) if s >= level]
+        points.append((sum(chosen), sum(chosen) / len(chosen)))
+    best, values = 0.0, []
+    hits_above = [0, *(hits for hits, _ in points[:-1])]
+    for (hits, precision), above in zip(points[::-1], hits_above[::-1], strict=True):
+        best = max(best, precision)
+        if hits > above:
+            values.append(best)
+    return sum(values) / len(values)
+
+
+def test_10000_videos_with_ties_several_gifs_and_unscored_segments_equal_brute_force() -> None:
+    rng = np.random.default_rng(6)
+    for _ in range(10_000):
+        lengths = rng.integers(1, 5, size=int(rng.integers(2, 9)))
+        ends = np.cumsum(lengths)
+        spans = np.stack([ends - lengths, ends], axis=1)
+        scores = rng.integers(rng.choice([1, 2, 4, 10**6]), size=len(spans)).astype(float)
+        scores[rng.random(len(spans)) < 0.15] = np.nan
+        starts = rng.integers(0, ends[-1], size=int(rng.integers(1, 4)))
+        wanted = [(int(s), int(s + rng.integers(1, 7))) for s in starts]
+        gifs = usable_gifs(wanted, int(ends[-1]))
+        if not gifs or np.isnan(scores).all():
+            continue
+        found = video_metrics(gifs=gifs, spans=spans, scores=scores)
+        expected = brute_video(gifs, spans, scores)
+        measured = (found.nmsd, found.nmsd_best, found.average_precision, found.recall_at_5)
+        assert measured == pytest.approx(expected, abs=1e-9), (gifs, spans, scores)
+
+
+@given(
+    scores=st.lists(st.integers(-9, 9), min_size=3, max_size=8),
+    steps=STEPS,
+    at=st.integers(0, 6),
+)
+def test_no_metric_of_a_video_depends_on_the_scale_of_the_scores(
+    scores: list[int], steps: list[float], at: int
+) -> None:
+    spans = np.stack([np.arange(len(scores)) * 3, np.arange(1, len(scores) + 1) * 3], axis=1)
+    gif = (at % len(scores) * 3, at % len(scores) * 3 + 3)  # one whole segment: an odd length
+    values = np.array(scores, float)
+    expected = video_metrics(gifs=[gif], spans=spans, scores=values)
+    assert video_metrics(gifs=[gif], spans=spans, scores=bend(values, steps)) == expected
