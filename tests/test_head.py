@@ -52,12 +52,13 @@ def test_the_released_head_scores_as_its_formula_says(
 
     fc6 = np.random.default_rng(5).random((5, 4096)).astype("f2")
     scorer = Scorer.load(target, target.with_suffix(".json"))
-    found = scorer.score(
+    found = scorer.model.score(
         [fc6[:3], fc6[:0], fc6[3:]],
         category="Music",
         tags=("cat",),
         spans_s=np.array([[0, 1], [1, 2], [2, 3]], float),
         duration_s=3.0,
+        change=np.zeros((3, 3)),
     )
 
     w1, b1, w2, b2, w3, b3 = arrays
