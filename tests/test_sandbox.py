@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,41 @@ def test_B14_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: 
 def test_B11_a_full_disk_is_no_items_fault(worker: Worker, tmp_path: Path):
     with pytest.raises(EnvironmentProblem, match="No space left"):
         worker.run("work:full_disk", {"params": {}}, tmp_path / "out")
+
+
+@pytest.fixture
+def confined(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Worker]:
+    if not sandbox.can_confine():
+        pytest.skip("this kernel has no Landlock")
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    limits = Limits(wall_s=20, memory_bytes=2 << 30, confined=True)
+    with Worker(limits, folder=tmp_path / "own") as one:
+        yield one
+
+
+@pytest.mark.parametrize("what", ["write", "make", "remove", "thread", "run", "connect"])
+def test_D35_a_hijacked_child_can_change_nothing_outside(
+    confined: Worker, worker: Worker, tmp_path: Path, what: str
+):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = str(server.getsockname()[1]) if what == "connect" else str(tmp_path / "target")
+        for may, child in ((False, confined), (True, worker)):
+            if what == "remove":
+                Path(target).write_text("precious")
+            args = {"params": {}, "what": what, "target": target}
+            if may:
+                child.run("work:hijacked", args, tmp_path / "own" / "out")
+                continue
+            with pytest.raises(ItemError, match="PermissionError"):
+                child.run("work:hijacked", args, tmp_path / "own" / "out")
+            assert what == "connect" or Path(target).exists() == (what == "remove")
+
+
+def test_D35_a_confined_child_reads_inputs_and_writes_its_result(confined: Worker, tmp_path: Path):
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    out = tmp_path / "own" / "deep" / "out"
+    confined.run("work:echo", {"params": {}, "text": "hello"}, out)
+    assert out.read_text() == "hello "
 
 
 def test_D34_what_a_job_leaves_behind_does_not_pile_up(worker: Worker, tmp_path: Path):

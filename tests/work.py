@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from video2gif.errors import ItemError
@@ -22,6 +23,27 @@ def slow_echo(*, out: Path, params: dict, text: str) -> None:
     out.write_text("half")
     time.sleep(0.02)
     out.write_text(f"{text} whole")
+
+
+def hijacked(*, out: Path, params: dict, what: str, target: str) -> None:
+    """What a decoder under foreign control would try."""
+    import socket
+    import subprocess
+
+    if what == "write":
+        Path(target).write_text("mine")
+    elif what == "make":
+        Path(target).mkdir()
+    elif what == "remove":
+        Path(target).unlink()
+    elif what == "connect":
+        socket.create_connection(("127.0.0.1", int(target)), timeout=5)
+    elif what == "thread":
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(Path(target).write_text, "mine").result()
+    elif what == "run":
+        subprocess.run(["/bin/touch", target], check=True)
+    out.write_text("done")
 
 
 def wait(*, out: Path, params: dict, seconds: float) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from packaging.specifiers import SpecifierSet
 
 from video2gif.layout import Layout, read_json
+from video2gif.sandbox import can_confine
 from video2gif.store import ItemStore
 
 _FREE_BYTES = 5 << 30
@@ -42,6 +43,7 @@ def check_all(layout: Layout) -> list[Check]:
         _packages,
         _codecs,
         _cache,
+        _sandbox,
         lambda: _project(layout),
         lambda: _model(layout),
     ]
@@ -86,6 +88,13 @@ def _cache() -> list[Check]:
     if free < _FREE_BYTES:
         return [Check("note", "item store", f"{root}: {free >> 30} GiB free", "make room")]
     return [Check("ok", "item store", f"{root}, {free >> 30} GiB free")]
+
+
+def _sandbox() -> list[Check]:
+    if can_confine():
+        return [Check("ok", "sandbox", "decoders write nowhere else and reach no network")]
+    remedy = "for files of strangers, use Linux 5.13 or later with Landlock (6.7 for the network)"
+    return [Check("note", "sandbox", "decoders are limited, but not confined", remedy)]
 
 
 def _project(layout: Layout) -> list[Check]:

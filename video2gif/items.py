@@ -181,7 +181,7 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
-        self._idle: list[tuple[str, Limits, Worker]] = []
+        self._idle: list[tuple[tuple[str, Limits, str], Worker]] = []
 
     def __enter__(self) -> "WorkerPool":
         return self
@@ -199,20 +199,22 @@ class WorkerPool:
 
         One bad job never stops the next.
         """
-        worker = self._worker(chunk.work)
+        kind = (chunk.work.function, chunk.work.limits, chunk.store_root)
+        worker = self._worker(kind)
         try:
             return _process_all(chunk, worker)
         finally:
-            self._idle.append((chunk.work.function, chunk.work.limits, worker))
+            self._idle.append((kind, worker))
 
-    def _worker(self, work: Work) -> Worker:
+    def _worker(self, wanted: tuple[str, Limits, str]) -> Worker:
         with suppress(IndexError):
             while True:
-                function, limits, worker = self._idle.pop()
-                if (function, limits) == (work.function, work.limits):
+                kind, worker = self._idle.pop()
+                if kind == wanted:
                     return worker
                 worker.close()  # It did the work of an earlier stage.
-        return Worker(work.limits)
+        _, limits, store_root = wanted
+        return Worker(limits, folder=Path(store_root))
 
 
 @cache

@@ -5,7 +5,9 @@ cannot. A `Worker` is one long-lived child (`python -m video2gif.sandbox`) that 
 time: it imports `module:function`, calls it with JSON arguments and the path it must write its
 result to. Nothing but JSON crosses the pipe, so a hijacked child cannot feed pickles to us.
 
-Limits per job: wall seconds (the parent kills) and address space (RLIMIT_AS in the child).
+Limits per job: wall seconds (the parent kills) and address space (RLIMIT_AS in the child). A
+confined child may besides write below one folder only, start no program and open no connection:
+the kernel sees to it (Landlock), where it is new enough.
 A child dies with its parent: PR_SET_PDEATHSIG, and end of file on its standard input.
 """
 
@@ -42,13 +44,19 @@ class Limits:
     """Seconds on the wall clock before the child is killed."""
     memory_bytes: int = 4 << 30
     """Address space of the child (RLIMIT_AS), imports included."""
+    confined: bool = False
+    """Whether the job only reads files and writes its result."""
 
 
 class Worker:
-    """One killable child. Use it from one thread only; close it, or use it in `with`."""
+    """One killable child. Use it from one thread only; close it, or use it in `with`.
 
-    def __init__(self, limits: Limits) -> None:
+    `folder` is where a confined child may write.
+    """
+
+    def __init__(self, limits: Limits, *, folder: Path | None = None) -> None:
         self._limits = limits
+        self._folder = folder if limits.confined else None
         self._child: subprocess.Popen[bytes] | None = None
         self._jobs = 0
 
@@ -111,10 +119,13 @@ class Worker:
             self.close()
         if self._child is None or self._child.poll() is not None:
             self.close()
-            memory = str(self._limits.memory_bytes)
+            arguments = [str(self._limits.memory_bytes)]
+            if self._folder is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                arguments.append(str(self._folder))
             self._child = subprocess.Popen(
                 # -P: a file named inspect.py in the working folder must not become our module.
-                [sys.executable, "-P", "-m", "video2gif.sandbox", memory],
+                [sys.executable, "-P", "-m", "video2gif.sandbox", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -198,6 +209,58 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
             gc.freeze()
 
 
+# --- Landlock (https://docs.kernel.org/userspace-api/landlock.html) ---
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_PR_SET_NO_NEW_PRIVS = 38
+_VERSION, _PATH_BENEATH = 1, 1
+_EXECUTE, _READ = 1 << 0, 1 << 2 | 1 << 3
+_FS_BITS = {1: 13, 2: 14, 3: 15}  # Rights that a version of the interface knows; later ones 16.
+_TCP = 0b11  # Bind and connect: from version 4 on.
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64))
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+def can_confine() -> bool:
+    """Whether this kernel knows Landlock."""
+    return _syscall(_CREATE_RULESET, None, 0, _VERSION) > 0
+
+
+def confine(folder: Path) -> None:
+    """From now on this process writes below `folder` and /dev, runs no program, opens no TCP.
+
+    Reading stays free: inputs lie anywhere. Does nothing on a kernel without Landlock.
+    """
+    version = _syscall(_CREATE_RULESET, None, 0, _VERSION)
+    if version < 1:
+        return
+    writing = ((1 << _FS_BITS.get(version, 16)) - 1) & ~(_READ | _EXECUTE)
+    rules = _Ruleset(writing | _EXECUTE, _TCP if version >= 4 else 0)
+    size = ctypes.sizeof(rules) if version >= 4 else 8
+    ruleset = _syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)
+    for path in (folder, Path("/dev")):
+        parent = os.open(path, os.O_PATH | os.O_DIRECTORY)
+        rule = _Beneath(writing, parent)
+        _syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
+        os.close(parent)
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if _syscall(_RESTRICT_SELF, ruleset, 0):
+        raise OSError(ctypes.get_errno(), "the child could not be confined")
+    os.close(ruleset)
+
+
+def _syscall(number: int, *arguments: Any) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(ctypes.c_long(number), *arguments))
+
+
 def main() -> None:
     """The child: limits first, then jobs until standard input ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -205,6 +268,8 @@ def main() -> None:
     memory = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for folder in sys.argv[2:]:
+        confine(Path(folder))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Libraries that print must not break the protocol.
     _serve(sys.stdin.buffer, answers)

@@ -24,7 +24,7 @@ from video2gif.sandbox import Limits, Worker
 from video2gif.store import atomic_path, read_arrays
 
 # The largest published file is 330 MB and is unpacked to float64 at worst.
-_LIMITS = Limits(wall_s=600, memory_bytes=6 << 30)
+_LIMITS = Limits(wall_s=600, memory_bytes=6 << 30, confined=True)
 _WORK = "video2gif.features.formats.read:work"
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -104,7 +104,10 @@ def import_head(file: Path, *, sha256: str = "") -> Imported:
 def read_published(file: Path, *, sha256: str, head: bool) -> Imported:
     """Read a file of any published format in a child. Raises `UserError`."""
     digest = check_sha256(file, sha256)
-    with tempfile.TemporaryDirectory(prefix="video2gif-") as folder, Worker(_LIMITS) as worker:
+    with (
+        tempfile.TemporaryDirectory(prefix="video2gif-") as folder,
+        Worker(_LIMITS, folder=Path(folder)) as worker,
+    ):
         out = Path(folder) / "weights"
         try:
             worker.run(_WORK, {"path": str(file.resolve()), "head": head}, out)

@@ -291,7 +291,9 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
 
 def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[Result]:
     """Look into every staged file; name the good ones by content, delete the others."""
-    work = Work(function="video2gif.media.probe:work", libraries=("av",))
+    work = Work(
+        function="video2gif.media.probe:work", libraries=("av",), limits=Limits(confined=True)
+    )
     items = [
         Item(
             id=f"{one.source.kind}:{one.source.id}",
