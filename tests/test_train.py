@@ -45,6 +45,35 @@ def test_the_card_says_what_the_model_was_made_from(layout: Layout) -> None:
     assert card["context"]["categories"] == ["Animals", "Sports"]
 
 
+def test_the_card_counts_its_data_and_says_how_good_the_model_looked(layout: Layout) -> None:
+    card = read_json(layout.model_card)
+    videos = load_videos(layout)
+    for split, counted in card["counts"].items():
+        own = [video for video in videos if video.split == split]
+        assert (counted["videos"], counted["gifs"]) == (len(own), sum(len(v.gifs) for v in own))
+        assert counted["pairs"] == sum(len(v.pairs) for v in own)
+    assert {*card["data"]} >= {"pairs", "labels", "features", "fingerprints"}
+    low, high = card["validation"]["nmsd_ci"]
+    assert low <= card["validation"]["nmsd"] <= high
+    assert card["validation"]["n_videos"] == 2
+    assert "BSD" in card["licence"]
+    assert card["features_origin"]["licence"] == "not stated"
+    assert {*card["fusion"]} == {"network", "motion", "colour"}
+
+
+def test_the_card_quotes_the_card_of_the_weights(tmp_path: Path, context: Context) -> None:
+    layout = write_project(tmp_path, n_videos=4)
+    (tmp_path / "c3d.safetensors").write_bytes(b"weights")
+    origin = {"source": {"url": "https://a"}, "licence": "CC-BY", "doubts": []}
+    write_json(tmp_path / "c3d.json", origin)
+    params = small_params(epochs=1, ensemble=1)
+    extract = dataclasses.replace(params.extract, weights="c3d.safetensors")
+    train.run(layout, dataclasses.replace(params, extract=extract), context)
+    card = read_json(layout.model_card)
+    assert card["features_origin"] == origin
+    assert card["random_weights"] is False
+
+
 def test_metrics_and_plots_hold_every_member_and_epoch(layout: Layout) -> None:
     metrics, plot = read_json(layout.train_metrics), pd.read_csv(layout.train_plot)
     assert metrics["n_videos"] == 6

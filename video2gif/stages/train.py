@@ -19,8 +19,10 @@ import torch
 from video2gif.codeversion import code_version
 from video2gif.config import Params
 from video2gif.items import Context, Counts
-from video2gif.layout import Layout, write_csv, write_json
+from video2gif.layout import Layout, read_json, write_csv, write_json
 from video2gif.ranking.checkpoint import Checkpoint
+from video2gif.ranking.evaluation import usable_gifs, video_metrics
+from video2gif.ranking.figures import figures
 from video2gif.ranking.fusion import NAMES
 from video2gif.ranking.losses import curves
 from video2gif.ranking.scorer import feature_source
@@ -31,6 +33,12 @@ _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."
     " Learns what the makers of its training GIFs chose, with their tastes and their noise."
 )
+
+_LICENCE = (
+    "The code is BSD-3-Clause. The model also carries what binds its data and the weights of its"
+    " features (features_origin); C3D's Sports-1M weights are published for research."
+)
+_SAMPLES = 2000  # Of the bootstrap of the card's intervals.
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
@@ -45,7 +53,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     )
     trained.model.ensemble.save(layout.model)
     metrics = train_metrics(trained, videos)
-    write_json(layout.model_card, _card(trained, params, source, metrics, layout))
+    write_json(layout.model_card, _card(trained, params, source, metrics, videos, layout))
     write_json(layout.train_metrics, metrics)
     _write_curve(layout, trained.history)
     write_csv(layout.loss_plot, curves(params.train.huber_delta))
@@ -66,8 +74,8 @@ def _write_curve(layout: Layout, history: Sequence[Epoch]) -> None:
 
 def _key(layout: Layout, params: Params) -> str:
     """What this training is made from: a checkpoint of any other is not its own."""
-    tables = (layout.segments, layout.labels, layout.pairs, layout.spans, layout.sources)
-    files = [*tables, *sorted(layout.features.iterdir()), *sorted(layout.fingerprints.iterdir())]
+    folders = (layout.features, layout.fingerprints)
+    files = [*_tables(layout).values(), *(p for one in folders for p in sorted(one.iterdir()))]
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
     return hashlib.sha256("\n".join([*parts, *map(_sha256, files)]).encode()).hexdigest()
 
@@ -95,11 +103,11 @@ def _card(
     params: Params,
     source: dict[str, Any],
     metrics: dict[str, Any],
+    videos: Sequence[Video],
     layout: Layout,
 ) -> dict[str, Any]:
     """The model card: what one needs to use the model, and to judge it."""
     fused = trained.model.fusion
-    tables = {"pairs": layout.pairs, "features": layout.features / "index.parquet"}
     return {
         "model": "video2gif ranker",
         "sha256": _sha256(layout.model),
@@ -108,12 +116,70 @@ def _card(
         "context": trained.model.context.to_card(),
         "fusion": fused and dict(zip(NAMES, fused.weights, strict=True)),
         "features": source,
+        "features_origin": _origin(layout.root / params.extract.weights),
         "random_weights": source["weights"].startswith("random:"),
         "params": asdict(params.train),
         "label": asdict(params.label),
-        "data": {name: _sha256(path) for name, path in tables.items()},
+        "data": {name: _sha256(path) for name, path in _tables(layout).items()},
+        "counts": _counts(videos),
         "metrics": metrics,
+        "validation": _validation(trained, videos, params),
+        "licence": _LICENCE,
         "limits": _LIMITS,
+    }
+
+
+def _tables(layout: Layout) -> dict[str, Path]:
+    return {
+        "segments": layout.segments,
+        "labels": layout.labels,
+        "pairs": layout.pairs,
+        "spans": layout.spans,
+        "sources": layout.sources,
+        "features": layout.features / "index.parquet",
+        "fingerprints": layout.fingerprints / "index.parquet",
+    }
+
+
+def _origin(weights: Path) -> dict[str, Any]:
+    """Where the weights of C3D come from and under which licence, as their own card says."""
+    card = weights.with_suffix(".json")
+    if not card.is_file():
+        return {"source": "seeded random numbers, or not stated", "licence": "not stated"}
+    content = read_json(card)
+    return {name: content.get(name, "not stated") for name in ("source", "licence", "doubts")}
+
+
+def _counts(videos: Sequence[Video]) -> dict[str, dict[str, int]]:
+    splits = sorted({video.split for video in videos if video.split})
+    groups = {split: [video for video in videos if video.split == split] for split in splits}
+    return {
+        split: {
+            "videos": len(group),
+            "gifs": sum(len(video.gifs) for video in group),
+            "segments": sum(len(video.spans) for video in group),
+            "pairs": sum(len(video.pairs) for video in group),
+            "with_tags": sum(bool(video.tags) for video in group),
+        }
+        for split, group in groups.items()
+    }
+
+
+def _validation(trained: Trained, videos: Sequence[Video], params: Params) -> dict[str, Any]:
+    """The whole model on the validation videos, with intervals: flattered, see `note`."""
+    held_out = [v for v in videos if v.split == "validation" and can_validate(v)]
+    metrics = [
+        video_metrics(
+            gifs=usable_gifs(video.gifs, video.n_frames),
+            spans=video.spans,
+            scores=trained.model.score_video(video),
+        )
+        for video in held_out
+    ]
+    return {
+        **figures(metrics, samples=_SAMPLES, seed=params.train.seed),
+        "n_videos": len(held_out),
+        "note": "These videos chose the epoch; what the model is worth stands in metrics/eval.json",
     }
 
 
