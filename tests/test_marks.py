@@ -136,14 +136,24 @@ def test_a_marked_segment_moves_to_its_verdict_and_its_like_follow():
     assert abs(found[2]) < 1e-6  # Nothing is known of what looks otherwise.
 
 
+def test_a_good_mark_lowers_nothing_and_a_bad_one_raises_nothing():
+    features, prior = np.array([[0.0], [0.1]]), np.array([3.0, -3.0])
+    for good, sign in ((True, 1), (False, -1)):
+        found = Taste.of([Marked(features, prior, np.array([good, good]))]).rerank(features, prior)
+        assert (sign * (found - prior) >= -1e-9).all()
+
+
 def test_the_kernel_equals_one_written_from_its_definition():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(5, 4)), rng.normal(size=(3, 4))
     good, prior = np.array([True, False, True]), rng.normal(size=3)
-    kernel = lambda a, b: np.exp(-((a - b) ** 2).sum() / (2 * 4))  # noqa: E731
+    kernel = lambda a, b: np.exp(-((a - b) ** 2).sum() / 4)  # noqa: E731
     k_xy = np.array([[kernel(a, b) for b in y] for a in x])
     k_yy = np.array([[kernel(a, b) for b in y] for a in y])
-    wanted = np.where(good, 1.5, -1.5) - prior
+    wanted = np.array(
+        [max(p, 1.5) if g else min(p, -1.5) for g, p in zip(good, prior, strict=True)]
+    )
+    wanted -= prior
     expected = k_xy @ np.linalg.inv(k_yy + 0.3 * np.eye(3)) @ wanted
     found = Taste.of([Marked(y, prior, good)]).rerank(x, np.zeros(5))
     np.testing.assert_allclose(found, expected, atol=1e-10)

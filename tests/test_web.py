@@ -24,8 +24,10 @@ from films import film_of_shots
 
 from video2gif.config import Params
 from video2gif.errors import ItemError, UserError
+from video2gif.items import Context, SerialMapper
 from video2gif.make.analysis import Baseline
 from video2gif.make.marks import read_marks
+from video2gif.make.verify import verify
 from video2gif.store import ItemStore
 from video2gif.web.app import make_app, run
 from video2gif.web.review import Review
@@ -373,6 +375,15 @@ def test_an_export_shows_just_the_span_that_was_set(site: Site):
     content = site.client.get(f"/media/film.mp4/{export['file']}").content
     assert content[8:12] == b"WEBP"
     assert export["height"] == 64
+    params = Params.load(REPO / "params.yaml")
+    checks = verify(
+        site.folder / "gifs" / "film.mp4" / export["file"],
+        site.folder / "film.mp4",
+        Baseline(),
+        params,
+        Context(site.store, SerialMapper()),
+    )
+    assert {check.state for check in checks} == {"true"}, checks
 
 
 def test_an_export_beyond_the_video_is_refused(site: Site):

@@ -1,8 +1,8 @@
 """Re-rank by a handful of marks: a Gaussian process whose prior is the ranking itself.
 
-A mark says that a segment should stand `_STRENGTH` standard deviations above (good) or below (bad)
-the video's middle. The difference from the ranking spreads to segments that look alike, by an RBF
-kernel on their features; where nothing is alike the ranking stays. Closed form, milliseconds:
+A mark says that a segment should stand `_STRENGTH` standard deviations or more above (good) or
+below (bad) the video's middle. The difference from the ranking spreads to segments that look alike,
+by an RBF kernel on their features; where nothing is alike the ranking stays. Closed form:
 Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), equations 2.25 and 2.38.
 """
 
@@ -41,7 +41,9 @@ class Taste:
         features = np.concatenate([one.features for one in marked])
         prior = np.concatenate([one.prior for one in marked])
         good = np.concatenate([one.good for one in marked])
-        return cls(features, np.where(good, _STRENGTH, -_STRENGTH) - prior)
+        # A good one that stands higher already is not to be lowered, nor a bad one raised.
+        wanted = np.where(good, np.maximum(prior, _STRENGTH), np.minimum(prior, -_STRENGTH))
+        return cls(features, wanted - prior)
 
     def rerank(self, features: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Scores (n,) of segments with these features; NaN where the prior is NaN."""
@@ -86,9 +88,9 @@ def _look_of(content: np.ndarray, thumbs: np.ndarray) -> np.ndarray:
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """RBF kernel (n, m) in [0, 1]; unit length scale is the root of the number of features.
+    """RBF kernel (n, m) in [0, 1]; its squared length scale is half the number of features.
 
-    Standardised features of unlike segments are about 2 d apart (squared): their kernel is e⁻¹.
+    Standardised features of unlike segments are about 2 d apart (squared): their kernel is e⁻².
     """
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.exp(-np.maximum(squared, 0) / (2 * a.shape[1]))
+    return np.exp(-np.maximum(squared, 0) / a.shape[1])
