@@ -92,7 +92,7 @@ def _check_numbers(column: pd.Series, path: Path, *, allow_empty: bool) -> None:
     bad = (numbers.isna() & ~(column.isna() & allow_empty)) | np.isinf(numbers)
     if bad.any():
         place = bad.idxmax()
-        raise UserError(f"{path}:{int(place) + 2}: {column.name} = {column[place]!r} is no number")
+        raise UserError(f"{path}:{int(place) + 2}: {column.name} = {column[place]} is no number")
 
 
 def _scored(
