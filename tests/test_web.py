@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import av
 import httpx
@@ -473,11 +474,16 @@ def test_C8_fifty_clients_during_an_analysis_wait_less_than_a_second(served):
     waits: list[float] = []
 
     def ask() -> None:
-        with httpx.Client() as client:
-            for path in ("", "api/videos", "api/videos/film.mp4") * 2:
-                began = time.monotonic()
-                assert client.get(url + path, timeout=30).status_code == 200
-                waits.append(time.monotonic() - began)
+        # Not httpx: fifty of its clients cost more than all the answers.
+        client = http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=30)
+        for path in ("/", "/api/videos", "/api/videos/film.mp4") * 2:
+            began = time.monotonic()
+            client.request("GET", path)
+            answer = client.getresponse()
+            answer.read()
+            waits.append(time.monotonic() - began)
+            assert answer.status == 200
+        client.close()
 
     clients = [threading.Thread(target=ask) for _ in range(50)]
     for client in clients:
@@ -485,6 +491,7 @@ def test_C8_fifty_clients_during_an_analysis_wait_less_than_a_second(served):
     for client in clients:
         client.join()
     assert len(waits) == 300
+    print(f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s")
     p99 = statistics.quantiles(waits, n=100)[-1]
     assert p99 < 2.0  # 1 s is asked for; twice that where other tests run beside this one.
     child.send_signal(signal.SIGINT)

@@ -83,10 +83,12 @@ def make_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.add_exception_handler(Video2GifError, _answer)
 
+    html = render(ReviewPage(ranker=review.ranker.name, warnings=review.ranker.warnings))
+    policy = {"content-security-policy": policy_of(html)}
+
     @app.get("/")
     async def page() -> HTMLResponse:
-        html = render(ReviewPage(ranker=review.ranker.name, warnings=review.ranker.warnings))
-        return HTMLResponse(html, headers={"content-security-policy": policy_of(html)})
+        return HTMLResponse(html, headers=policy)
 
     @app.get("/api/videos")
     def videos() -> dict[str, Any]:

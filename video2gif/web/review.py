@@ -62,6 +62,8 @@ class Film:
     analysis: Analysis | None = None
     moments: Sequence[Moment] = ()
     made: Sequence[MadeGif] = ()
+    whys: Sequence[Sequence[str]] = ()
+    """Why each of `made`."""
     strip: bytes = b""
     is_personal: bool = False
     exports: list[Export] = field(default_factory=list)
@@ -235,6 +237,7 @@ class Review:
             ranker=ranker,
             params=self.params,
         )
+        film.whys = [why(analysis, moments, gif.moment) for gif in made]
         film.analysis, film.strip, film.moments, film.made = analysis, strip, moments, made
         film.is_personal = ranker is not self.ranker
         remove_stale(self._folder_of(film), before, [gif.path.name for gif in made])
@@ -303,9 +306,9 @@ def described(film: Film, marks: Sequence[Mark]) -> dict[str, Any]:
                 "rank": gif.moment.rank,
                 "score": _number(gif.moment.score),
                 "segment": [gif.moment.start_s, gif.moment.end_s],
-                "why": why(analysis, film.moments, gif.moment),
+                "why": facts,
             }
-            for gif in film.made
+            for gif, facts in zip(film.made, film.whys, strict=False)
         ],
     }
 
