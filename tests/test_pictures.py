@@ -10,7 +10,6 @@ from moving import moving_frames
 from PIL import Image
 
 from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash
-from video2gif.media import sampling
 from video2gif.media.pictures import Colour, Luma
 from video2gif.shots.content import ContentMetrics, analysis_size
 
@@ -60,23 +59,6 @@ def test_sampled_pixels_keep_the_colours_that_the_frame_declares(
         frame.colorspace = colorspace
         whole = cv2.resize(converted(frame), (256, 144), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_array_equal(colour(frame, (256, 144))[..., :3], whole)
-
-
-def test_pixels_are_not_sampled_where_libswscale_rounds_otherwise(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sampling, "coefficients", lambda convert: None)
-    frame = frames(1280, 720, "yuv420p")[0]
-    whole = Colour()(frame, (256, 144))
-    assert whole.shape[:2] == (720, 1280)
-    np.testing.assert_array_equal(whole[..., :3], converted(frame))
-
-
-def test_an_unknown_arithmetic_has_no_coefficients() -> None:
-    def other(planes: sampling.Planes) -> np.ndarray:
-        return np.repeat(planes[0][..., None], 3, axis=2)
-
-    assert sampling.coefficients(other) is None
 
 
 def test_frames_of_two_sizes_in_one_file_are_each_converted_right() -> None:

@@ -72,7 +72,7 @@ class Colour:
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
-        self._factors: dict[tuple[object, ...], np.ndarray | None] = {}
+        self._pixels: VideoFrame | None = None
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
         """`size`: (width, height) of the analysis of such a frame."""
@@ -80,32 +80,30 @@ class Colour:
             return self._converted(frame, "bgr24")
         step = frame.width // size[0]
         is_sampled = (step * size[0], step * size[1]) == (frame.width, frame.height)
-        if step > 1 and step % 2 == 1 and is_sampled:
-            picture = self._sampled(frame, step, size)
-            if picture is not None:
-                return picture
-        return self._converted(frame, "bgra")
+        if step == 1 or step % 2 == 0 or not is_sampled:
+            return self._converted(frame, "bgra")
+        picture = self._converted(self._sampled(frame, size), "bgra")
+        pixels = picture.view(np.uint32)[::2, ::2, 0]
+        return np.ascontiguousarray(pixels)[..., None].view(np.uint8)
 
-    def _sampled(self, frame: VideoFrame, step: int, size: tuple[int, int]) -> np.ndarray | None:
-        # Its compiler takes most of a second to load; most sizes do without.
-        from video2gif.media.sampling import Planes, coefficients, sampled
+    def _sampled(self, frame: VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        """A frame of twice the size whose even pixels are the sampled ones.
 
-        def convert(planes: Planes) -> np.ndarray:
-            small = VideoFrame(planes[0].shape[1], planes[0].shape[0], frame.format.name)
-            small.color_range, small.colorspace = frame.color_range, frame.colorspace
-            for number, values in enumerate(planes):
-                plane(small, number)[:] = values
-            return self._converted(small, "bgra")
-
-        kind = (frame.format.name, frame.color_range, frame.colorspace)
-        if kind not in self._factors:
-            self._factors[kind] = coefficients(convert)
-        factors = self._factors[kind]
-        if factors is None:
-            return None
-        picture = np.empty((size[1], size[0], 3), np.uint8)
-        sampled(*(plane(frame, number) for number in range(3)), step, factors, picture)
-        return picture
+        Four pixels share one of chroma in these formats: so each sampled one keeps its own. The
+        others are left as they are.
+        """
+        width, height = 2 * size[0], 2 * size[1]
+        kind = (width, height, frame.format.name)
+        pixels = self._pixels
+        if pixels is None or (pixels.width, pixels.height, pixels.format.name) != kind:
+            pixels = self._pixels = VideoFrame(*kind)
+        pixels.color_range, pixels.colorspace = frame.color_range, frame.colorspace
+        for number in range(3):
+            # The pixel at the centre, which of chroma is the one that covers the luma's centre.
+            centres = cv2.resize(plane(frame, number), size, interpolation=cv2.INTER_NEAREST_EXACT)
+            every = 2 if number == 0 else 1
+            plane(pixels, number)[::every, ::every] = centres
+        return pixels
 
     def _converted(self, frame: VideoFrame, name: str) -> np.ndarray:
         picture = self._scaler.reformat(frame, format=name, threads=1)
