@@ -28,6 +28,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The same bytes on plain calls, DVC, a deployment, Dask and Ray? Minutes long.
+certificate: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,ray]'
+	$(BIN)/python benchmarks/certificate.py
+
 dvc-deps: $(STAMP)
 	$(BIN)/python -m flows.dvcdeps
 

@@ -14,12 +14,11 @@ from video2gif.errors import Exit
 server.quiet()
 
 from prefect import serve as serve_deployments  # noqa: E402  (after the settings it reads)
-from prefect.automations import Automation  # noqa: E402
 from prefect.client.orchestration import get_client  # noqa: E402
 from prefect.client.schemas.objects import StateType  # noqa: E402
 from prefect.deployments.runner import RunnerDeployment  # noqa: E402
 from prefect.events.actions import ChangeFlowRunState  # noqa: E402
-from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: E402
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: E402
 from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: E402
 from prefect.types.entrypoint import EntrypointType  # noqa: E402
 from prefect.utilities.asyncutils import run_coro_as_sync  # noqa: E402
@@ -81,10 +80,10 @@ async def _prepare() -> None:
             await client.create_automation(zombies())
 
 
-def zombies() -> Automation:
+def zombies() -> AutomationCore:
     """Marks a run as crashed when three heartbeats are missing: Prefect itself never would."""
     ends = ("Completed", "Failed", "Cancelled", "Crashed")
-    return Automation(
+    return AutomationCore(
         name=_ZOMBIES,
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
