@@ -18,7 +18,7 @@ from video2gif.cli_dataset import dataset_app
 from video2gif.cli_fsck import fsck
 from video2gif.cli_make import gif, verify
 from video2gif.cli_plan import plan
-from video2gif.cli_rank import ablate, evaluate
+from video2gif.cli_rank import ablate, evaluate, labels
 from video2gif.cli_review import personalise, serve
 from video2gif.cli_shared import (
     Marks,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
-for command in (gif, verify, personalise, serve, evaluate, ablate, plan, fsck):
+for command in (gif, verify, personalise, serve, evaluate, labels, ablate, plan, fsck):
     app.command()(command)
 
 

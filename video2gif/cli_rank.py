@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from video2gif.config import Params
-from video2gif.errors import Exit
+from video2gif.errors import Exit, UserError
 from video2gif.layout import Layout, read_json
 
 if TYPE_CHECKING:
@@ -150,3 +150,37 @@ def _tell_left_out(predictions: list[str], labels: list[str]) -> None:
             shown = ", ".join(escape(name) for name in ids[:10])
             more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
             _err.print(f"without {what}: {shown}{more}", soft_wrap=True, highlight=False)
+
+
+def labels(
+    layout: Annotated[str, typer.Argument(help="phd2, tvsum or youtube-highlights.")],
+    source: Annotated[Path, typer.Argument(help="Its csv, its anno.tsv, or its folder.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The csv to write.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Write a manifest with this split instead: train, validation or test."),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=1, help="Of the videos, for a manifest of frames.")
+    ] = None,
+    best_share: Annotated[
+        float, typer.Option(min=0.01, max=0.99, help="TVSum: share of a video that is highlight.")
+    ] = 0.15,
+) -> None:
+    """Turn another data set's highlights into labels for `evaluate`, or into a manifest.
+
+    To train on one data set and test on another: a manifest of each, one with --split train, the
+    other with --split test, joined into one file (one header), named by `download.manifest`.
+    """
+    from video2gif.ranking import otherdata
+
+    if split not in (None, "train", "validation", "test"):
+        raise UserError(f"--split {split}: choose train, validation or test")
+    unit, found = otherdata.read(layout, source, best_share=best_share)
+    table = (
+        otherdata.labels_table(unit, found)
+        if split is None
+        else otherdata.manifest_table(unit, found, split=split, fps=fps)
+    )
+    table.to_csv(output, index=False, lineterminator="\n")
+    print(f"{len(table)} highlights of {table['video_id'].nunique()} videos written to {output}")
