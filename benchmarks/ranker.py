@@ -8,6 +8,8 @@ has not seen, after the epochs given.
 """
 
 import argparse
+import hashlib
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +26,7 @@ from video2gif.ranking.training import train
 from video2gif.ranking.videos import N_FEATURES, Video
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml").train
+BARE = replace(PARAMS, context=[], fusion=False, ensemble=1)
 STRENGTH = 3.0  # Of the planted direction, in standard deviations along it.
 
 
@@ -114,32 +117,68 @@ def test_nmsd(ensemble: Ensemble, videos: list[Video]) -> float:
     return float(np.mean(values))
 
 
+def compare(options: argparse.Namespace) -> None:
+    """A line for each way of training, on the same videos for the same epochs."""
+    videos = make_videos(options.videos, options.segments, options.positives)
+    training = [video for video in videos if video.split == "train"]
+    n_pairs = sum(len(video.pairs) for video in training)
+    params = replace(BARE, epochs=options.epochs, patience=10**6)
+    wide = replace(params, batch_pairs=400, learning_rate=4 * params.learning_rate)
+    print(f"{len(training)} training videos, {n_pairs} pairs, {params.epochs} epochs, 1 thread")
+    ways: dict[str, Callable[[], Ensemble]] = {
+        f"pair by pair, {params.batch_pairs} a step": lambda: pairwise(training, params),
+        f"ours, {params.batch_pairs} a step": lambda: train(training, params).model.ensemble,
+        f"ours, {wide.batch_pairs} a step": lambda: train(training, wide).model.ensemble,
+    }
+    for name, fit in ways.items():
+        began = time.perf_counter()
+        ensemble = fit()
+        rate = n_pairs * params.epochs / (time.perf_counter() - began)
+        print(f"{name:24} {rate:9.0f} pairs/s, nMSD unseen {test_nmsd(ensemble, videos):.3f}")
+
+
+def minute(options: argparse.Namespace) -> None:
+    """How long 100,000 pairs take, from features in memory to a stopped training."""
+    per_video = options.positives * (options.segments - options.positives)
+    n_training = -(-100_000 // per_video)
+    videos = make_videos(round(n_training / 0.8), options.segments, options.positives)
+    training = [video for video in videos if video.split == "train"][:n_training]
+    watched = [replace(v, split="validation") for v in videos if v.split == "test"][:50]
+    params = replace(BARE, batch_pairs=400, learning_rate=0.004, epochs=20, patience=2)
+    began = time.perf_counter()
+    trained = train([*training, *watched], params)
+    seconds = time.perf_counter() - began
+    print(
+        f"{trained.n_pairs} pairs of {len(training)} videos: {seconds:.1f} s,"
+        f" {len(trained.history)} epochs until validation nMSD rose twice,"
+        f" best {trained.best[0].validation_nmsd:.3f} after {trained.best[0].epoch + 1}"
+    )
+
+
+def digests(options: argparse.Namespace) -> None:
+    """The sha256 of the weights of five trainings, fusion and all."""
+    videos = make_videos(20, options.segments, options.positives)
+    params = replace(PARAMS, epochs=3)
+    for _ in range(5):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "weights"
+            train(videos, params).model.ensemble.save(path)
+            print(hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def main() -> None:
-    """Print a line for each way of training."""
+    """Run what was asked for, or all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parts = {"compare": compare, "minute": minute, "digests": digests}
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[*parts])
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--segments", type=int, default=30)
     parser.add_argument("--positives", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
-    videos = make_videos(options.videos, options.segments, options.positives)
-    training = [video for video in videos if video.split == "train"]
-    n_pairs = sum(len(video.pairs) for video in training)
-    params = replace(
-        PARAMS, context=[], fusion=False, ensemble=1, epochs=options.epochs, patience=10**6
-    )
     torch.set_num_threads(1)
-    print(f"{len(training)} training videos, {n_pairs} pairs, {params.epochs} epochs, 1 thread")
-    ways: dict[str, Callable[[], Ensemble]] = {
-        "pair by pair": lambda: pairwise(training, params),
-        "video by video": lambda: train(training, params).model.ensemble,
-    }
-    for name, fit in ways.items():
-        began = time.perf_counter()
-        ensemble = fit()
-        seconds = time.perf_counter() - began
-        rate = n_pairs * params.epochs / seconds
-        print(f"{name:15} {rate:9.0f} pairs/s, nMSD unseen {test_nmsd(ensemble, videos):.3f}")
+    for part in options.parts:
+        parts[part](options)
 
 
 if __name__ == "__main__":
