@@ -183,6 +183,7 @@ def commit(root: Path, branch: str, paths: list[str], *, push: bool) -> None:
             raise PipelineFailed(f"`git {words[0]}` failed: {done.stderr.strip()}")
         return done.stdout.strip()
 
+    index.parent.mkdir(exist_ok=True)
     index.unlink(missing_ok=True)
     git("read-tree", "HEAD")
     git("add", "--force", *(path for path in paths if (root / path).is_file()))

@@ -55,9 +55,19 @@ def lock_digest(root: Path) -> str:
 
 
 def previews(gifs: Sequence[Path]) -> list[str]:
-    """Markdown images of the first few GIFs, inside the page: a server need not reach our files."""
-    small = [path for path in gifs if path.stat().st_size <= _PREVIEW_BYTES][:_PREVIEWS]
-    return [
-        f"![{path.stem}](data:image/gif;base64,{base64.b64encode(path.read_bytes()).decode()})"
-        for path in small
-    ]
+    """Markdown images of the first few GIFs, inside the page: a server need not reach our files.
+
+    Of a GIF that is too large for that, the still beside it.
+    """
+    shown = (next(filter(_is_small, (gif, gif.with_suffix(".jpg"))), None) for gif in gifs)
+    return [_image(path) for path in list(filter(None, shown))[:_PREVIEWS]]
+
+
+def _is_small(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size <= _PREVIEW_BYTES
+
+
+def _image(path: Path) -> str:
+    kind = {".gif": "gif", ".jpg": "jpeg"}[path.suffix]
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f"![{path.stem}](data:image/{kind};base64,{content})"

@@ -29,9 +29,10 @@ EVERY_S = 6.0
 
 
 def video(path: Path, *, seed: int) -> None:
-    """Two seconds of moving noise, different for every seed."""
+    """Two seconds of moving blocks, different for every seed."""
     random = np.random.default_rng(seed)
-    still = random.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    blocks = random.integers(0, 255, (3, 4, 3), dtype=np.uint8)
+    still = blocks.repeat(16, axis=0).repeat(16, axis=1)
     frames = [np.roll(still, 3 * number, axis=1) for number in range(40)]
     half = path.with_name(f".{path.name}")
     write_video(half.with_suffix(".mp4"), frames, fps=20)
