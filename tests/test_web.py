@@ -298,6 +298,14 @@ def test_a_cut_upload_is_refused(site: Site, tmp_path: Path):
     assert not (site.folder / "cut.mp4").exists()
 
 
+def test_an_upload_that_breaks_off_leaves_nothing(site: Site, tmp_path: Path):
+    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
+    answer = site.upload(content, "short.mp4", **{"Content-Length": str(len(content) + 1000)})
+    assert answer.status_code == 422
+    assert "truncated" in answer.json()["detail"]
+    assert not list(site.folder.glob(".upload-*"))
+
+
 def test_an_endless_upload_is_broken_off_at_the_limit(site: Site):
     sent = 0
 
@@ -421,6 +429,27 @@ def test_a_video_that_cannot_be_used_says_why(site: Site):
         (site.folder / "broken.mp4").unlink()
     assert found["state"] == "failed"
     assert "not_media" in found["reason"]
+
+
+def test_names_that_cannot_be_shown_are_left_out(tmp_path: Path):
+    film_of_shots(tmp_path / "good.mp4")
+    for name in (b"bad\xff.mp4", b"line\nbreak.mp4"):
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).write_bytes(b"x")
+    site = Site(tmp_path, tmp_path / "store")
+    with site.client:
+        videos = site.client.get("/api/videos").json()["videos"]
+    assert [video["name"] for video in videos] == ["good.mp4"]
+
+
+def test_another_file_under_the_same_name_is_looked_at_anew(tmp_path: Path):
+    (tmp_path / "film.mp4").write_bytes(b"nothing")
+    site = Site(tmp_path, tmp_path / "store")
+    with site.client:
+        site.client.post("/api/videos/film.mp4/start")
+        assert site.settled("film.mp4")["state"] == "failed"
+        film_of_shots(tmp_path / "film.mp4")
+        site.client.get("/api/videos")
+        assert site.video("film.mp4")["state"] == "new"
 
 
 def test_too_many_jobs_are_turned_away(tmp_path: Path):

@@ -55,6 +55,8 @@ class Film:
     """One video of the folder. Changed by the working thread only, but for `exports`."""
 
     path: Path
+    stamp: tuple[int, int]
+    """Size and time of change: another file under the same name is another film."""
     state: State = "new"
     stage: str = ""
     share: float = 0.0
@@ -108,11 +110,13 @@ class Review:
 
     def films(self) -> list[Film]:
         """The videos that are there now, by name."""
-        found = sorted(path for path in self.folder.iterdir() if is_video(path))
+        paths = (path for path in self.folder.iterdir() if is_video(path))
+        found = [Film(path, _stamp(path)) for path in sorted(paths) if path.name.isprintable()]
         with self._lock:
-            known = self._films
-            self._films = {p.name: known.get(p.name) or Film(p) for p in found}
-            return list(self._films.values())
+            known = {(film.path, film.stamp): film for film in self._films.values()}
+            now = [known.get((film.path, film.stamp), film) for film in found]
+            self._films = {film.path.name: film for film in now}
+            return now
 
     def film(self, name: str) -> Film:
         """One video. Raises `ItemError` (missing)."""
@@ -263,6 +267,11 @@ class Review:
 
     def _folder_of(self, film: Film) -> Path:
         return self.folder / _GIFS / film.path.name
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 # As JSON

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from starlette.requests import ClientDisconnect
+
 from video2gif.errors import ItemError
 from video2gif.items import Context, Item, Work, compute
 from video2gif.make.analysis import file_digest, payload_of
@@ -51,11 +53,14 @@ async def receive(
     _check_room(declared or 0, path.parent, max_bytes)
     size = 0
     with path.open("xb") as file:
-        async for block in body:
-            size += len(block)
-            if size > max_bytes:
-                raise ItemError("too_large", f"more than the limit of {max_bytes} bytes")
-            file.write(block)
+        try:
+            async for block in body:
+                size += len(block)
+                if size > max_bytes:
+                    raise ItemError("too_large", f"more than the limit of {max_bytes} bytes")
+                file.write(block)
+        except ClientDisconnect:
+            raise ItemError("truncated", f"broken off after {size} bytes") from None
     if declared is not None and size != declared:
         raise ItemError("truncated", f"{size} of {declared} bytes arrived")
     if not size:
