@@ -1,9 +1,10 @@
 """`python benchmarks/fit_presence.py ROWS…`: fit the presence curve of `matching.confidence`.
 
-ROWS are files of `attacks.py --rows`. The confidence is sigmoid(bias + cost + explained terms) ×
-margin; the three weights are those of the greatest likelihood (with a weak prior, since right and
-wrong may be told apart completely) on every second film of the list, and the calibration error on
-the other films is printed beside theirs. Writes `video2gif/matching/presence.py`.
+ROWS are files of `attacks.py --rows`. The confidence is sigmoid(bias + cost + explained +
+correlation terms) × margin; the four weights are those of the greatest likelihood (with a weak
+prior, since right and wrong may be told apart completely) on every second film of the list; the
+calibration error on the other films is printed beside theirs.
+Writes `video2gif/matching/presence.py`.
 """
 
 import argparse
@@ -17,21 +18,23 @@ from attacks import Row, calibration_error
 
 TARGET = Path(__file__).parents[1] / "video2gif" / "matching" / "presence.py"
 _PRIOR = 0.02  # Of the squared weights, features being of unit size.
-_UNITS = np.array([1.0, 5.0, 0.2])
-"""Sizes of the features: one, bits, share."""
+_UNITS = np.array([1.0, 5.0, 0.2, 0.1])
+"""Sizes of the features: one, bits, share, correlation."""
 
 
 def features(rows: list[Row]) -> np.ndarray:
-    """(n, 3): 1, cost, explained. Negative shares say no more than zero."""
-    return np.array([[1.0, row.distance, max(row.explained, 0.0)] for row in rows])
+    """(n, 4): 1, cost, explained, correlation. Negative values say no more than zero."""
+    return np.array(
+        [[1.0, row.distance, max(row.explained, 0.0), max(row.correlation, 0.0)] for row in rows]
+    )
 
 
-def presence(weights: np.ndarray, features_N3: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(features_N3 @ weights, -50, 50)))
+def presence(weights: np.ndarray, features_N4: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(features_N4 @ weights, -50, 50)))
 
 
 def fit(rows: list[Row]) -> np.ndarray:
-    """Weights (3,) of the greatest likelihood of what was right and what was not."""
+    """Weights (4,) of the greatest likelihood of what was right and what was not."""
     scaled = features(rows) / _UNITS
     margin = np.array([row.margin for row in rows])
     right = np.array([row.near for row in rows])
@@ -41,7 +44,7 @@ def fit(rows: list[Row]) -> np.ndarray:
         likelihood = np.where(right, np.log(confidence), np.log(1 - confidence)).sum()
         return float(_PRIOR * (weights**2).sum() - likelihood)
 
-    return scipy.optimize.minimize(loss, np.zeros(3), method="Nelder-Mead").x / _UNITS
+    return scipy.optimize.minimize(loss, np.zeros(4), method="Nelder-Mead").x / _UNITS
 
 
 def recalibrated(rows: list[Row], weights: np.ndarray) -> list[Row]:
@@ -62,11 +65,12 @@ def main() -> None:
     for name, part in (("fitted on", seen), ("not seen", others)):
         error = calibration_error(recalibrated(part, weights))
         print(f"{name}: {len(part)} matches, calibration error {error:.4f}")
-    bias, cost, explained = weights
+    bias, cost, explained, correlation = weights
     TARGET.write_text(
         '"""How likely a GIF is from a video at all.'
         ' Written by `benchmarks/fit_presence.py`."""\n\n'
         f"BIAS = {bias}\nPER_BIT = {cost}\nPER_EXPLAINED = {explained}\n"
+        f"PER_CORRELATION = {correlation}\n"
     )
     print(TARGET.read_text())
 

@@ -1,10 +1,11 @@
 """From what the search tried to one answer, and how sure it is.
 
 Two ways to be wrong. The GIF may not be from this video: then even at its best place the hashes
-are far, and the video's movement does not explain the GIF's; a logistic curve of both is the
-probability that it is there. Or it is, but other times are as good (a scene repeated, or hardly
-moving): the share of the evidence of everything tried (`refine.Evidence`) that agrees with the
-answer is the probability that the time is right. The confidence is the product.
+are far, the pictures correlate less, and the video's movement does not explain the GIF's; a
+logistic curve of the three is the probability that it is there. Or it is, but other times are as
+good (a scene repeated, or hardly moving): the share of the evidence of everything tried
+(`refine.Evidence`) that agrees with the answer is the probability that the time is right. The
+confidence is the product.
 
 A static scene explains no movement, so its GIFs come out ambiguous, whatever span fits best.
 """
@@ -29,6 +30,7 @@ _FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatch
 # A GIF that fits forwards is also tried backwards if less is explained, or its hashes are not
 # near while they are nearer backwards.
 _SURELY_EXPLAINED, _NEAR_BITS = 0.97, 2.0
+_TELLING_SHARE = 0.5  # Explained of true places: at least 69 % (docs/benchmarks/attacks.md).
 _MOST_ALTERNATIVES = 5
 _FOLDED_SHARE = 0.2
 _PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
@@ -196,12 +198,15 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
     near = _agreeing(tried, tried.start_s[best], tried.end_s[best])
     answer = _mean(tried, weight, near)
     cost = cost_at(gif, video, start_s=answer[0], speed=answer[2])
-    present = _presence(cost, float(tried.explained[best]))
+    explained, correlation = float(tried.explained[best]), float(tried.correlation[best])
+    present = _presence(cost, explained, correlation)
     margin = float(weight[_agreeing(tried, answer[0], answer[1])].sum())
+    # If the video hardly explains what moves, nothing tells when.
+    margin *= min(max(explained / _TELLING_SHARE, 0.0), 1.0)
     confidence = present * margin
     if not MIN_SPEED * 1.01 < answer[2] < MAX_SPEED / 1.01:
         # At the end of the grid the true map may lie beyond it: a slide show, say.
-        confidence *= float(tried.explained[best] >= _SURELY_EXPLAINED) / 2 + 0.5
+        confidence *= float(explained >= _SURELY_EXPLAINED) / 2 + 0.5
     found = Match(
         status="matched",
         span=to_span(video, answer[0], answer[1]),
@@ -209,8 +214,8 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
         distance=cost,
         confidence=confidence,
         mirror=bool(tried.mirror[best]),
-        explained=float(tried.explained[best]),
-        correlation=float(tried.correlation[best]),
+        explained=explained,
+        correlation=correlation,
         margin=margin,
     )
     if confidence >= min_confidence:
@@ -222,15 +227,17 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
         )
     others = _others(tried, weight, answer, video)
     reason = (
-        f"ambiguous: confidence {confidence:.2f}, {tried.explained[best]:.0%} of the movement"
+        f"ambiguous: confidence {confidence:.2f}, {explained:.0%} of the movement"
         f" explained, {len(others)} other spans nearly as good"
     )
     return replace(found, status="ambiguous", reason=reason, alternatives=others)
 
 
-def _presence(cost: float, explained: float) -> float:
+def _presence(cost: float, explained: float, correlation: float) -> float:
     """Probability that the GIF is from this video at all."""
-    score = presence.BIAS + presence.PER_BIT * cost + presence.PER_EXPLAINED * max(explained, 0.0)
+    score = presence.BIAS + presence.PER_BIT * cost
+    score += presence.PER_EXPLAINED * max(explained, 0.0)
+    score += presence.PER_CORRELATION * max(correlation, 0.0)
     return 1.0 / (1.0 + float(np.exp(-score)))
 
 
