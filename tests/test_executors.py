@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,22 +70,34 @@ def free_port() -> int:
 
 
 @contextmanager
-def dask_cluster(workers: int, *extra: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and `workers` worker processes of one thread each."""
+def dask_cluster(
+    workers: int, *extra: str, host: str = "127.0.0.1", inside: Sequence[str] = ()
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and `workers` worker processes of one thread each, these run by `inside`."""
     pytest.importorskip("distributed", reason="the extra `dask` is not installed")
     port = free_port()
-    address = f"127.0.0.1:{port}"
+    address = f"{host}:{port}"
     run = [sys.executable, "-m", "dask"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = os.environ | {"PYTHONPATH": PATHS}
     scheduler = subprocess.Popen(
-        [*run, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
+        [*run, "scheduler", "--host", host, "--port", str(port), "--no-dashboard"],
         env=environment,
         **quiet,
     )
     started = [
         subprocess.Popen(
-            [*run, "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", *extra],
+            [
+                *inside,
+                *run,
+                "worker",
+                address,
+                "--nthreads",
+                "1",
+                "--no-nanny",
+                "--no-dashboard",
+                *extra,
+            ],
             env=environment,
             **quiet,
         )
@@ -201,6 +214,50 @@ def test_ray_gives_the_same_bytes(tmp_path: Path, elsewhere: pytest.MonkeyPatch)
     with executors.engine(items.ProcessMapper(2)) as engine:
         assert engine.workers == 2
         compute("download", RENDER, renders(6), Context(there, Straight(engine)))
+    assert contents(there) == contents(here)
+
+
+@pytest.fixture
+def other_machine() -> Iterator[tuple[str, list[str]]]:
+    """A network namespace joined to ours by a cable: our address on it, and how to run inside."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        pytest.skip("network namespaces need root and iproute2 (Debian: apt-get install iproute2)")
+    name = f"v2g{os.getpid()}"
+    cable = [
+        f"netns add {name}",
+        f"link add {name}a type veth peer name {name}b netns {name}",
+        f"address add 10.213.77.1/30 dev {name}a",
+        f"link set {name}a up",
+        f"-n {name} address add 10.213.77.2/30 dev {name}b",
+        f"-n {name} link set {name}b up",
+        f"-n {name} link set lo up",
+    ]
+    try:
+        for words in cable:
+            done = subprocess.run(
+                ["ip", *words.split()], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                pytest.skip(f"no network namespaces here: ip {words}: {done.stderr.strip()}")
+        yield "10.213.77.1", ["ip", "netns", "exec", name]
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_worker_with_an_address_of_its_own_gives_the_same_bytes(
+    tmp_path: Path, elsewhere: pytest.MonkeyPatch, other_machine: tuple[str, list[str]]
+):
+    host, inside = other_machine
+    here = ItemStore(tmp_path / "here")
+    compute("download", RENDER, renders(3), Context(here, SerialMapper()))
+    there = ItemStore(tmp_path / "there")
+    with dask_cluster(1, host=host, inside=inside) as (address, _):
+        elsewhere.setenv("VIDEO2GIF_EXECUTOR", f"dask://{address}")
+        with executors.engine(SerialMapper()) as engine:
+            (worker,) = engine.client.nthreads()  # type: ignore[attr-defined]
+            assert "10.213.77.2" in worker
+            compute("download", RENDER, renders(3), Context(there, Straight(engine)))
     assert contents(there) == contents(here)
 
 
