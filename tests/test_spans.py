@@ -14,7 +14,7 @@ from video2gif.errors import ItemError
 from video2gif.items import Context
 from video2gif.make import frames as span_frames
 from video2gif.make.frames import frames_between
-from video2gif.make.watch import PARTS, share_read, watched
+from video2gif.make.watch import PARTS, shares_read, watched
 from video2gif.media.decode import Decoder
 
 FPS = 20
@@ -97,12 +97,12 @@ def test_the_share_of_a_file_that_a_child_has_read(tmp_path: Path):
     try:
         assert child.stdout is not None
         child.stdout.readline()
-        assert share_read(path) == 0.25
-        assert share_read(tmp_path / "b") is None
+        assert shares_read(path) == [0.25]
+        assert shares_read(tmp_path / "b") == []
     finally:
         child.kill()
         child.wait()
-    assert share_read(path) is None
+    assert shares_read(path) == []
 
 
 def test_progress_of_a_decode_is_told_in_thousandths(tmp_path: Path, context: Context):
@@ -111,5 +111,7 @@ def test_progress_of_a_decode_is_told_in_thousandths(tmp_path: Path, context: Co
     with watched(tmp_path / "a", told_context) as inner:
         inner.progress("decode", 0, 1)
         inner.progress("decode", 1, 1)
+        inner.progress("features", 1, 2)
         inner.progress("encode", 2, 6)
-    assert told == [("decode", 0, PARTS), ("decode", PARTS, PARTS), ("encode", 2, 6)]
+    assert told[:3] == [("decode", 0, PARTS), ("decode", PARTS, PARTS), ("features", 500, PARTS)]
+    assert told[-1] == ("encode", 2, 6)

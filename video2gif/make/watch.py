@@ -22,23 +22,24 @@ _READING = frozenset({"decode", "transnetv2", "features"})
 @contextmanager
 def watched(path: Path, context: Context) -> Iterator[Context]:
     """A context whose progress in decode and features counts thousandths of `path`'s bytes."""
-    state: dict[str, str] = {"stage": ""}
+    now: list[tuple[str, int, int]] = []
     done = threading.Event()
 
     def progress(stage: str, finished: int, total: int) -> None:
-        if stage in _READING and total == 1:
-            state["stage"] = "" if finished else stage
-            context.progress(stage, PARTS * finished, PARTS)
+        if stage in _READING and total:
+            now[:] = [(stage, finished, total)] if finished < total else []
+            context.progress(stage, PARTS * finished // total, PARTS)
         else:
-            state["stage"] = ""
+            now.clear()
             context.progress(stage, finished, total)
 
     def look() -> None:
         while not done.wait(_PERIOD_S):
-            stage = state["stage"]
-            share = share_read(path) if stage else None
-            if share is not None and state["stage"] == stage:
-                context.progress(stage, int(PARTS * min(share, 0.999)), PARTS)
+            before = list(now)
+            for stage, finished, total in before:
+                share = min(finished + sum(shares_read(path)), total - 0.001) / total
+                if now == before:
+                    context.progress(stage, int(PARTS * share), PARTS)
 
     watcher = threading.Thread(target=look, name="progress", daemon=True)
     watcher.start()
@@ -49,22 +50,24 @@ def watched(path: Path, context: Context) -> Iterator[Context]:
         watcher.join()
 
 
-def share_read(path: Path) -> float | None:
-    """The share of a file that the child of ours which has it open has read; None if none has."""
+def shares_read(path: Path) -> list[float]:
+    """The share of a file that each child of ours which has it open has read."""
     try:
-        wanted, size = os.stat(path), os.path.getsize(path)
+        wanted = os.stat(path)
     except OSError:
-        return None
+        return []
+    found = []
     for process in _children():
         for descriptor in _listed(process / "fd"):
             try:
-                found = os.stat(process / "fd" / descriptor)
-                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                one = os.stat(process / "fd" / descriptor)
+                if (one.st_dev, one.st_ino) == (wanted.st_dev, wanted.st_ino):
                     position = int((process / "fdinfo" / descriptor).read_text().split()[1])
-                    return position / max(size, 1)
+                    found.append(position / max(wanted.st_size, 1))
+                    break
             except (OSError, ValueError, IndexError):
                 continue  # It was closed meanwhile.
-    return None
+    return found
 
 
 def _children() -> Iterator[Path]:
