@@ -33,7 +33,7 @@ def digest(trained: Trained, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("epochs_done", [1, 3, 5, 9], ids=lambda n: f"after-{n}-epochs")
-def test_a_killed_training_goes_on_to_the_same_bytes(
+def test_E6_a_killed_training_goes_on_to_the_same_bytes(
     videos: list[Video], tmp_path: Path, epochs_done: int
 ) -> None:
     expected = digest(train(videos, PARAMS), tmp_path)

@@ -129,7 +129,7 @@ def test_one_new_video_computes_its_own_items_only(four, params, tmp_path):
     assert counts["extract"].computed == 1
 
 
-def test_E3_other_folder_and_executor_give_the_same_bytes(four, params, tmp_path):
+def test_E1_E3_other_folder_and_executor_give_the_same_bytes(four, params, tmp_path):
     layout, _, _ = four
     other = _project(tmp_path / "elsewhere", videos=4)
     _run(other, params, ItemStore(tmp_path / "store"), SerialMapper())

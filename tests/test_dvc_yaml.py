@@ -31,6 +31,11 @@ def test_deps_and_params_are_what_the_code_reads(dvc, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_E8_a_changed_lock_file_makes_every_stage_run_again(dvc, stage):
+    assert "constraints.txt" in dvc["stages"][stage]["deps"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_runs_itself_as_dvcs_own_child(dvc, stage):
     assert dvc["stages"][stage]["cmd"].endswith(f" exec python -m flows {stage}")
 

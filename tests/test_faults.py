@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -218,37 +217,67 @@ def test_D7_a_link_in_an_outputs_place_is_replaced_not_followed(project: Layout,
 # --- clocks ---
 
 
-def test_B17_neither_clock_nor_file_times_change_a_result(
-    project: Layout, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def filmed(project: Layout) -> Layout:
+    """The project with a manifest of three films."""
     (project.root / "data").mkdir()
     for number in range(3):
         picture = [[[(number * 80 + y * x) % 256, x, y] for x in range(32)] for y in range(32)]
         frames = [_shifted(picture, n) for n in range(20)]
         write_video(project.root / "data" / f"v{number}.mp4", frames, fps=10)
     lines = ["video_id,video_url,gif_id,gif_url", *(f"v{n},v{n}.mp4,," for n in range(3))]
-    (project.root / "data" / "mine.csv").write_text("\n".join(lines))
-    full = Params.load(project.params)
-    params = replace(full, download=replace(full.download, manifest="data/mine.csv"))
-    store = ItemStore(project.root.parent / "store")
+    (project.root / "data" / "sample.csv").write_text("\n".join(lines))
+    return project
 
-    def run() -> tuple[Counts, dict[str, bytes]]:
-        context = Context(store, SerialMapper())
-        counts = Counts()
-        for stage in ("download", "fingerprint", "segment"):
-            counts += stages.load(stage)(project, params, context)
-        files = [path for path in (project.root / "data").rglob("*") if path.is_file()]
-        return counts, {str(path): path.read_bytes() for path in files}
 
-    first, made = run()
+def run_stages(layout: Layout, store: ItemStore) -> Counts:
+    context, params = Context(store, SerialMapper()), Params.load(layout.params)
+    counts = Counts()
+    for stage in ("download", "fingerprint", "match", "segment", "label"):
+        counts += stages.load(stage)(layout, params, context)
+    return counts
+
+
+def outputs(layout: Layout) -> dict[str, bytes]:
+    files = [path for path in (layout.root / "data").rglob("*") if path.is_file()]
+    return {str(path.relative_to(layout.root)): path.read_bytes() for path in files}
+
+
+def test_B17_neither_clock_nor_file_times_change_a_result(
+    filmed: Layout, store: ItemStore, monkeypatch: pytest.MonkeyPatch
+):
+    first, made = run_stages(filmed, store), outputs(filmed)
     assert first.quarantined == 0
     rng, yesterday = random.Random(0), time.time() - 86_400
-    for path in [*project.root.rglob("*"), *store.root.rglob("*")]:
+    for path in [*filmed.root.rglob("*"), *store.root.rglob("*")]:
         os.utime(path, (rng.uniform(0, 4e9), rng.uniform(0, 4e9)))
     monkeypatch.setattr(time, "time", lambda: yesterday)
-    again, found = run()
-    assert found == made
-    assert again.computed == first.computed - 6  # three probes, three fingerprints
+    again = run_stages(filmed, store)
+    assert outputs(filmed) == made
+    # Three probes and three fingerprints are found; what has no items is done again.
+    assert first.computed - again.computed == 6
+
+
+RUN = """
+import os, sys
+from pathlib import Path
+from test_faults import run_stages
+from video2gif.layout import Layout
+from video2gif.store import ItemStore
+os.umask(int(sys.argv[3], 8))
+run_stages(Layout(Path(sys.argv[1])), ItemStore(Path(sys.argv[2])))
+"""
+
+
+def test_E2_no_setting_of_the_environment_changes_a_result(filmed: Layout, tmp_path: Path):
+    odd = {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C", "LANG": "tr_TR.UTF-8"}
+    found = []
+    for name, changed, umask in (("a", {"PYTHONHASHSEED": "0"}, "022"), ("b", odd, "077")):
+        command = [sys.executable, "-c", RUN, str(filmed.root), str(tmp_path / name), umask]
+        subprocess.run(command, env=ENV | changed, check=True, cwd=tmp_path)
+        stored_there = stored(ItemStore(tmp_path / name))
+        found.append((outputs(filmed), {k: v for k, (_, v) in stored_there.items()}))
+    assert found[0] == found[1]
 
 
 def _shifted(picture: list, n: int):
@@ -276,7 +305,7 @@ load("train")(Layout(root), params, Context(ItemStore(root / "store"), SerialMap
 
 
 def test_E6_a_training_that_was_killed_and_begun_again_is_the_straight_one(tmp_path: Path):
-    """Training is seconds long and keeps no checkpoints: it begins again, from the same seed."""
+    """Whatever it had reached, and whatever it kept of that."""
 
     def train(root: Path, *, kill_after_s: float | None = None) -> dict[str, bytes]:
         process = subprocess.Popen(

@@ -207,7 +207,7 @@ def with_remote(root: Path, bucket: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_fresh_clone_pulls_and_runs_nothing(
+def test_E9_a_fresh_clone_pulls_and_runs_nothing(
     clone: Path, tmp_path: Path, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     for name, value in bucket.items():
@@ -246,7 +246,7 @@ def test_a_fresh_clone_pulls_and_runs_nothing(
 
 
 @pytest.mark.slow
-def test_a_replaced_object_of_the_remote_fails_the_pull(
+def test_B8_a_replaced_object_of_the_remote_fails_the_pull(
     clone: Path, tmp_path: Path, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     for name, value in bucket.items():
