@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup, escape
 from ranking_project import N_SEGMENTS, small_params, write_project
 
 from video2gif.errors import UserError
 from video2gif.layout import read_json
+from video2gif.page.render import ReportPage, render
 from video2gif.ranking import ablation, methods
 from video2gif.ranking.bootstrap import paired_interval
 from video2gif.ranking.methods import REFERENCE, Method, best_union, gif_share
 from video2gif.ranking.videos import Video, load_videos
-from video2gif.stages import ablate
+from video2gif.stages import ablate, report
 from video2gif.stages.ablate import Choice
 
 PARAMS = small_params(epochs=4, patience=4, ensemble=1)
@@ -250,3 +252,65 @@ def test_without_a_video_to_score_the_remedy_is_named(tmp_path: Path) -> None:
     choice = Choice(name="mine", n_folds=0, seeds=1, workers=1, noise=False)
     with pytest.raises(UserError, match="--folds"):
         ablate.run(layout, PARAMS, choice, quiet)
+
+
+# The report
+
+
+def page(**more: object) -> str:
+    nothing = Markup("")
+    return render(
+        ReportPage(
+            title="t",
+            warnings=[],
+            split="test",
+            tiles=[],
+            comparison=[],
+            category_nmsd=nothing,
+            videos=[],
+            loss_by_epoch=nothing,
+            nmsd_by_epoch=nothing,
+            loss_functions=nothing,
+            distributions={},
+            statistics={},
+            **more,  # type: ignore[arg-type]
+        )
+    )
+
+
+def test_the_report_shows_the_table_beside_the_papers_figures(
+    tmp_path: Path, rows: dict[str, ablation.Row]
+) -> None:
+    layout = write_project(tmp_path, n_videos=5)
+    content = {
+        **ablate._about(
+            layout,
+            PARAMS,
+            ablation.folds(load_videos(layout), 0),
+            Choice(name="<mine>", n_folds=0, seeds=2, workers=1, noise=True),
+        ),
+        "rows": ablation.as_json(list(rows.values())),
+        "noise": [
+            {"loss": loss, "noise": share, "nmsd": 0.2 + share, "low": 0, "high": 1}
+            for loss in ("l1", "l2")
+            for share in (0.0, 0.4)
+        ],
+    }
+    html = page(method_tables=[report._method_table(content)])
+    for name, row in rows.items():
+        assert html.count(f'<th scope="row">{escape(name)}</th>') == 1
+        assert f"{row.nmsd:.3f}" in html
+    assert "0.441" in html  # the paper's best row
+    assert "&lt;mine&gt;" in html
+    assert "Losses under wrong labels" in html
+    assert "All methods" not in page()
+
+
+def test_the_report_draws_lengths_and_ranks(videos: list[Video]) -> None:
+    metrics = {
+        "per_length": [{"from_s": 9.6, "to_s": 12.0, "nmsd": 0.25}],
+        "calibration": [{"best_share": 0.1, "gif_share": 0.9}],
+    }
+    html = page(result_charts=report._result_charts(metrics))
+    assert "10–12 s" in html
+    assert "up to 10 %" in html

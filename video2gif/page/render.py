@@ -61,6 +61,32 @@ class Compared:
     map: Metric
 
 
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A row of a table of methods."""
+
+    name: str
+    nmsd: Metric
+    difference: Metric
+    """nMSD less the reference's, the same videos in both."""
+    map: Metric
+    paper_nmsd: float | None
+    paper_map: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodTable:
+    """All methods on one corpus, beside the paper's figures."""
+
+    title: str
+    note: str
+    reference: str
+    of_paper: Sequence[Method]
+    beyond: Sequence[Method]
+    noise: Markup | None
+    """The losses under wrong labels."""
+
+
 @dataclass(frozen=True)
 class Tile:
     name: str
@@ -85,6 +111,9 @@ class ReportPage:
     tiles: Sequence[Tile]
     comparison: Sequence[Compared]
     category_nmsd: Markup
+    result_charts: Mapping[str, tuple[Markup, str]] = field(default_factory=dict)
+    """More drawings of the results: drawing and caption by title."""
+    method_tables: Sequence[MethodTable] = ()
     videos: Sequence[VideoCard]
     loss_by_epoch: Markup
     nmsd_by_epoch: Markup

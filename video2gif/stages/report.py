@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from video2gif.config import Params
 from video2gif.corpus import corpus
@@ -31,6 +32,8 @@ from video2gif.page.pictures import unpack_clip
 from video2gif.page.render import (
     Clip,
     Compared,
+    Method,
+    MethodTable,
     Metric,
     Quarantined,
     ReportPage,
@@ -64,6 +67,7 @@ class _Data:
         self.card = read_json(layout.model_card)
         self.train_plot = pd.read_csv(layout.train_plot)
         self.loss_plot = pd.read_csv(layout.loss_plot)
+        self.ablations = [read_json(path) for path in sorted(layout.ablation.glob("*.json"))]
 
     def media(self, kind: str) -> pd.DataFrame:
         """Usable files of a kind, by id."""
@@ -249,6 +253,8 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
         tiles=_tiles(metrics),
         comparison=_comparison(metrics),
         category_nmsd=charts.bars(_category_nmsd(metrics), label="nMSD by category"),
+        result_charts=_result_charts(metrics),
+        method_tables=[_method_table(content) for content in data.ablations],
         videos=cards,
         loss_by_epoch=charts.line_chart(
             _series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
@@ -312,6 +318,80 @@ def _category_nmsd(metrics: dict[str, Any]) -> dict[str, float]:
         for name, figures in sorted(metrics["per_category"].items())
         if figures["nmsd"] is not None
     }
+
+
+def _result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
+    by_length = {
+        f"{group['from_s']:.0f}–{group['to_s']:.0f} s": round(group["nmsd"], 3)
+        for group in metrics["per_length"]
+    }
+    by_rank = {
+        f"up to {round(100 * one['best_share'])} %": round(one["gif_share"], 3)
+        for one in metrics["calibration"]
+    }
+    return {
+        "nMSD by length of the video": (
+            charts.bars(by_length, label="nMSD by length of the video"),
+            "lower is better",
+        ),
+        "What the ranking is worth": (
+            charts.bars(by_rank, label="Share of frames inside a GIF by tenth of the ranking"),
+            "share of frames inside a GIF, by tenth of each video's ranking, best first",
+        ),
+    }
+
+
+def _method_table(content: dict[str, Any]) -> MethodTable:
+    rows = {
+        beyond: [_method(row) for row in content["rows"] if row["beyond"] == beyond]
+        for beyond in (False, True)
+    }
+    noise = pd.DataFrame(content.get("noise", []), columns=["loss", "noise", "nmsd"])
+    return MethodTable(
+        title=content["name"],
+        note=_about_table(content),
+        reference=content["reference"],
+        of_paper=rows[False],
+        beyond=rows[True],
+        noise=charts.line_chart(
+            {
+                str(name).replace("_", " "): list(zip(line["noise"], line["nmsd"], strict=True))
+                for name, line in noise.groupby("loss", sort=False)
+            },
+            x_label="wrong positives",
+            y_label="nMSD",
+            label="nMSD by the share of wrong positives",
+        )
+        if len(noise)
+        else None,
+    )
+
+
+def _about_table(content: dict[str, Any]) -> str:
+    scored = f"{content['n_gifs']} GIFs of {content['n_videos']} videos"
+    folds = content["folds"]
+    how = (
+        f"each scored by what learned from the others, in {folds} folds"
+        if folds
+        else "the test split"
+    )
+    weights = ", C3D with random weights" if content["random_weights"] else ""
+    return (
+        f"{scored}, {how}{weights}; means of {content['seeds']} seeds, 95 % intervals over videos."
+        " Measured by `video2gif ablate`, apart from this report. The paper's figures are of its"
+        " own corpus and remembered, not re-read: compare their order."
+    )
+
+
+def _method(row: dict[str, Any]) -> Method:
+    return Method(
+        name=row["name"],
+        nmsd=_metric(row, "nmsd"),
+        difference=_metric(row, "to_reference"),
+        map=_metric(row, "map"),
+        paper_nmsd=row["paper_nmsd"],
+        paper_map=row["paper_map"],
+    )
 
 
 def _series(frame: pd.DataFrame, x: str, y: str) -> dict[str, list[tuple[float, float]]]:
