@@ -48,11 +48,13 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             lines.append(text % args)
 
     monkeypatch.setattr(nightly, "get_run_logger", Log)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     return lines
 
 
 def run(root: Path, *words: str) -> str:
     environment = os.environ | {
+        "DVC_NO_ANALYTICS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         **{
             f"GIT_{who}_{what}": "test@example.org"
