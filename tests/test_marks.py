@@ -8,7 +8,9 @@ import pytest
 from films import film_of_shots
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from video2gif.cli import app
 from video2gif.config import Params
 from video2gif.datasets import read_manifest
 from video2gif.errors import UserError
@@ -190,3 +192,21 @@ def test_marks_of_videos_that_are_gone_teach_nothing(folder: Path, context: Cont
         marks = [Mark(name, 0.0, 1.0, "good")]
         base = Baseline()
         assert personal(base, marks, folder=folder, params=PARAMS, context=context) is base
+
+
+# The commands
+
+
+def test_personalise_and_rank_follow_a_file_of_marks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("VIDEO2GIF_CACHE", str(tmp_path))
+    monkeypatch.setenv("VIDEO2GIF_EXECUTOR", "serial")
+    film, marks = folder / "review" / "my film.mp4", folder / "review" / "marks.csv"
+    common = ["--marks", str(marks), "--ranker", "baseline", "--root", str(REPO), "--quiet"]
+    shown = CliRunner().invoke(app, ["personalise", str(film), *common])
+    assert shown.exit_code == 0, shown.output
+    assert "re-ranked by 2 marks" in shown.output
+    ranked = CliRunner().invoke(app, ["rank", str(film), "--csv", *common])
+    first = ranked.stdout.splitlines()[1].split(",")
+    assert (first[0], float(first[1])) == ("1", pytest.approx(2.0))
