@@ -7,15 +7,23 @@ the limit around DVC, and the automation that finds runs whose process is gone.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from flows import server
 from video2gif.errors import Exit
 
 server.quiet()
 
+from prefect import Flow  # noqa: E402  (after the settings it reads)
 from prefect import serve as serve_deployments  # noqa: E402  (after the settings it reads)
 from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.objects import StateType  # noqa: E402
+from prefect.client.schemas.objects import (  # noqa: E402
+    ConcurrencyLimitConfig,
+    StateType,
+)
+from prefect.client.schemas.objects import (  # noqa: E402
+    ConcurrencyLimitStrategy as Clash,
+)
 from prefect.deployments.runner import RunnerDeployment  # noqa: E402
 from prefect.events.actions import ChangeFlowRunState  # noqa: E402
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: E402
@@ -41,31 +49,37 @@ def serve(
 ) -> Exit:
     """Serve the deployment `pipeline` and, with a folder and where its GIFs go, `watch-folder`.
 
-    One run of each at a time; a late one waits its turn.
+    One run of each at a time: a late pipeline waits, a late look at the folder is left out.
     """
     # Prefect read its settings when it was imported, before the server had an address.
     with server.api(root, scheduler=True) as url, temporary_settings({PREFECT_API_URL: url}):
         prepare()
         when = {"interval": interval_s} if interval_s else {"cron": cron}
-        served = [_deployment(pipeline, {"root": str(root)}, when)]
+        served = [_deployment(pipeline, {"root": str(root)}, when, Clash.ENQUEUE)]
         if watch:
             folder, out = watch
             parameters = {"folder": folder, "out": out}
-            served.append(_deployment(watch_folder, parameters, {"interval": watch_s}))
+            # Whatever a run would find that has to wait, the next one finds as well.
+            every = {"interval": watch_s}
+            served.append(_deployment(watch_folder, parameters, every, Clash.CANCEL_NEW))
         names = ", ".join(f"{one.flow_name}/{one.name}" for one in served)
         print(f"serving {names} of {root} ({url}); stop with Ctrl-C", flush=True)
         serve_deployments(*served, print_starting_message=False, limit=len(served))
     return Exit.CLEAN
 
 
-def _deployment(flow, parameters, when) -> RunnerDeployment:  # type: ignore[no-untyped-def]
-    return flow.to_deployment(
+def _deployment(
+    flow: Flow[Any, None], parameters: dict[str, str], when: dict[str, Any], clash: Clash
+) -> RunnerDeployment:
+    made = flow.to_deployment(
         NAME,
         parameters=parameters,
         entrypoint_type=EntrypointType.MODULE_PATH,
-        concurrency_limit=1,
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=clash),
         **when,
     )
+    assert isinstance(made, RunnerDeployment)  # A coroutine only for those who await.
+    return made
 
 
 def prepare() -> None:
