@@ -141,17 +141,17 @@ def plain(workers: int) -> Callable[[Project], None]:
 
 
 def repro(workers: int) -> Callable[[Project], None]:
-    return lambda project: project.run("-m", "dvc", "repro", "--quiet", workers=workers)
+    return lambda project: project.run("-m", "dvc", "repro", workers=workers)
 
 
 def repro_killed(project: Project) -> None:
     """SIGKILL of everything half-way, then `dvc repro` again."""
-    process = project.start("-m", "dvc", "repro", "--quiet", workers=4)
+    process = project.start("-m", "dvc", "repro", workers=4)
     project.half_way()
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    project.run("-m", "dvc", "repro", "--quiet", workers=4)
+    project.run("-m", "dvc", "repro", workers=4)
 
 
 def deployment(workers: int) -> Callable[[Project], None]:
