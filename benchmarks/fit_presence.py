@@ -1,9 +1,10 @@
 """`python benchmarks/fit_presence.py ROWS…`: fit the presence curve of `matching.confidence`.
 
 ROWS are files of `attacks.py --rows`. The confidence is sigmoid(bias + cost + explained +
-correlation terms) × margin; the four weights are those of the greatest likelihood (with a weak
-prior, since right and wrong may be told apart completely) on every second film of the list; the
-calibration error on the other films is printed beside theirs.
+correlation terms) × margin. The four weights are those of the greatest likelihood of a GIF of a
+moving span being found near its place, and one of another film anywhere (with a weak prior, since
+the two may be told apart completely). Fitted on every second film, the calibration error on the
+other films is printed beside theirs; then fitted on all.
 Writes `video2gif/matching/presence.py`.
 """
 
@@ -17,6 +18,7 @@ import scipy.optimize
 from attacks import Row, calibration_error
 
 TARGET = Path(__file__).parents[1] / "video2gif" / "matching" / "presence.py"
+_FOUND_S = 1.0
 _PRIOR = 0.02  # Of the squared weights, features being of unit size.
 _UNITS = np.array([1.0, 5.0, 0.2, 0.1])
 """Sizes of the features: one, bits, share, correlation."""
@@ -34,14 +36,15 @@ def presence(weights: np.ndarray, features_N4: np.ndarray) -> np.ndarray:
 
 
 def fit(rows: list[Row]) -> np.ndarray:
-    """Weights (4,) of the greatest likelihood of what was right and what was not."""
-    scaled = features(rows) / _UNITS
-    margin = np.array([row.margin for row in rows])
-    right = np.array([row.near for row in rows])
+    """Weights (4,) of the greatest likelihood of what was there and what was not."""
+    # How sure the time is, and storyboards, are the margin's business.
+    telling = [row for row in rows if row.right == "span" or row.edit == "other film"]
+    scaled = features(telling) / _UNITS
+    there = np.array([row.right == "span" and row.error_s <= _FOUND_S for row in telling])
 
     def loss(weights: np.ndarray) -> float:
-        confidence = np.clip(presence(weights, scaled) * margin, 1e-6, 1 - 1e-6)
-        likelihood = np.where(right, np.log(confidence), np.log(1 - confidence)).sum()
+        share = np.clip(presence(weights, scaled), 1e-6, 1 - 1e-6)
+        likelihood = np.where(there, np.log(share), np.log(1 - share)).sum()
         return float(_PRIOR * (weights**2).sum() - likelihood)
 
     return scipy.optimize.minimize(loss, np.zeros(4), method="Nelder-Mead").x / _UNITS
@@ -61,10 +64,10 @@ def main() -> None:
     films = sorted({row.film for row in rows})
     seen = [row for row in rows if row.film in films[::2]]
     others = [row for row in rows if row.film in films[1::2]]
-    weights = np.round(fit(seen), 3)
     for name, part in (("fitted on", seen), ("not seen", others)):
-        error = calibration_error(recalibrated(part, weights))
+        error = calibration_error(recalibrated(part, fit(seen)))
         print(f"{name}: {len(part)} matches, calibration error {error:.4f}")
+    weights = np.round(fit(rows), 3)
     bias, cost, explained, correlation = weights
     TARGET.write_text(
         '"""How likely a GIF is from a video at all.'
