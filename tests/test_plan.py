@@ -14,7 +14,7 @@ from video2gif.cli import app
 from video2gif.config import Params
 from video2gif.errors import EnvironmentProblem
 from video2gif.items import Counts
-from video2gif.layout import DOWNLOADS, SEGMENTS, Layout
+from video2gif.layout import DOWNLOADS, SEGMENTS, SOURCES, Layout
 from video2gif.plan import minutes, plan
 from video2gif.rates import Rate, known, remember
 from video2gif.store import ItemStore
@@ -43,6 +43,7 @@ def layout(tmp_path: Path) -> Layout:
             for n in names
         ],
     )
+    SOURCES.write(layout.sources, [{"video_id": n, "gif_id": ""} for n in names])
     SEGMENTS.write(
         layout.segments,
         [{"video_id": n, "segment_id": 0, "start_frame": 0, "end_frame": 16} for n in names],
@@ -79,7 +80,7 @@ def test_items_in_the_store_are_not_counted(
 
     work = extract.extraction(params.extract, root=layout.root)
     segments = {"v0": SEGMENTS.read(layout.segments).query("video_id == 'v0'")}
-    (item,) = extract._items(layout, work, segments)
+    (item,) = extract._items(layout, work, segments, ["v0"])
     with store.writing(work.work.key(item.inputs)) as out:
         out.write_text("done")
     found = {one.stage: one for one in plan(layout, params, store)}

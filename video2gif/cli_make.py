@@ -133,7 +133,8 @@ def verify(
 
 
 def _gif_table(made: "Made") -> Table:
-    table = Table(Column("GIF", overflow="fold"), "from", "to", "score", "loop", "size", "fps", "kB")
+    numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
+    table = Table(Column("GIF", overflow="fold"), *numbers)
     table.title = plain(made.analysis.path.name)
     for gif in made.gifs:
         recipe = gif.recipe
