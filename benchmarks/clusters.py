@@ -1,9 +1,10 @@
 """`python benchmarks/clusters.py`: what a cluster gains, and what chunking costs.
 
 First fingerprints of the real videos ($VIDEO2GIF_REALDATA) on a Dask cluster of one and of two
-worker processes of one thread. Then no-op items through the pipeline's own loop, chunks and
-sandboxed children and store included, in a flow with
-two children: seconds and memory of the driver.
+worker processes of one thread: bound to a core each, as on machines of their own, and free (where
+one worker alone fills two cores: libav decodes in threads beside the one that measures). Then
+no-op items through the pipeline's own loop, chunks and sandboxed children and store included, in a
+flow with two children: seconds and memory of the driver.
 """
 
 import argparse
@@ -56,8 +57,11 @@ class Direct:
 
 
 @contextmanager
-def cluster(workers: int) -> Iterator[Any]:
-    """An engine on a scheduler and `workers` processes of one thread each, all started."""
+def cluster(workers: int, *, bound: bool) -> Iterator[Any]:
+    """An engine on a scheduler and `workers` processes of one thread each, all started.
+
+    `bound`: each may run on one core alone, the children it starts too.
+    """
     from flows import executors  # It imports Prefect, which is quiet only if told before.
 
     with socket.socket() as probe:
@@ -68,11 +72,13 @@ def cluster(workers: int) -> Iterator[Any]:
     address = f"127.0.0.1:{port}"
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port)]
     worker = ["worker", address, "--nthreads", "1", "--no-nanny"]
+    dask = [sys.executable, "-m", "dask"]
+    cores = sorted(os.sched_getaffinity(0))
+    bind = [["taskset", "-c", str(cores[n % len(cores)])] if bound else [] for n in range(workers)]
+    commands = [[*dask, *scheduler], *([*one, *dask, *worker] for one in bind)]
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "dask", *words, "--no-dashboard"], env=environment, **quiet
-        )
-        for words in (scheduler, *[worker] * workers)
+        subprocess.Popen([*command, "--no-dashboard"], env=environment, **quiet)
+        for command in commands
     ]
     try:
         time.sleep(8)
@@ -86,7 +92,7 @@ def cluster(workers: int) -> Iterator[Any]:
             process.wait()
 
 
-def fingerprint_s(workers: int, copies: int, folder: Path) -> float:
+def fingerprint_s(workers: int, copies: int, folder: Path, *, bound: bool) -> float:
     """Seconds to fingerprint all real videos; the children are warm."""
     videos = sorted((REALDATA / "videos").iterdir())
     work = fingerprinting(Params.load(REPO / "params.yaml").fingerprint)
@@ -99,7 +105,7 @@ def fingerprint_s(workers: int, copies: int, folder: Path) -> float:
         for copy in range(copies)
         for path in videos
     ]
-    with cluster(workers) as engine:
+    with cluster(workers, bound=bound) as engine:
         compute(
             "warm", work, films[: 2 * workers], Context(ItemStore(folder / "w"), Direct(engine))
         )
@@ -144,8 +150,16 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.store) as folder:
         if args.copies:
-            one, two = (fingerprint_s(n, args.copies, Path(folder) / str(n)) for n in (1, 2))
-            print(f"fingerprints: one worker {one:.1f} s, two {two:.1f} s: {one / two:.2f} ×")
+            for how, bound in (("bound to a core each", True), ("free", False)):
+                one, two = (
+                    fingerprint_s(n, args.copies, Path(folder) / f"{how}{n}", bound=bound)
+                    for n in (1, 2)
+                )
+                print(
+                    f"fingerprints, workers {how}: one {one:.1f} s, two {two:.1f} s:"
+                    f" {one / two:.2f} ×",
+                    flush=True,
+                )
         if args.items:
             no_ops(args.items, Path(folder))
 
