@@ -84,6 +84,7 @@ EDITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "crop-15-centre": lambda f: crop(f, 0.075, 0.075, 0.85),
     "crop-15-corner": lambda f: crop(f, 0.0, 0.15, 0.85),
     "crop-10-off-centre": lambda f: crop(f, 0.1, 0.03, 0.9),
+    "crop-14-between-the-windows": lambda f: crop(f, 0.13, 0.06, 0.86),
     "caption": captioned,
     "web-palette": posterized,
     "gamma": lambda f: (255 * (f / 255.0) ** 1.4).astype(np.uint8),
@@ -249,3 +250,9 @@ def test_the_mean_cost_of_a_true_place_is_the_hamming_distance_by_hand() -> None
         for a, f in zip(gif.hashes[:, 0], frames, strict=True)
     ]
     assert cost <= np.mean(apart) + 1e-9
+
+
+def test_a_crop_between_the_windows_is_near_in_the_box_that_was_found() -> None:
+    gif = track([crop(frame, 0.13, 0.06, 0.86) for frame in cut()], 0.1)
+    windows = align.cost_at(gif, video(), start_s=START / FPS, speed=1.0)
+    assert find(gif).distance < windows / 2

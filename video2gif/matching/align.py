@@ -50,7 +50,8 @@ class Variant(NamedTuple):
     mirror: bool
 
 
-def _column(window: Window) -> int:
+def column(window: Window) -> int:
+    """Of `Track.hashes`."""
     return 0 if window == WHOLE else 1 + WINDOWS.index(window)
 
 
@@ -58,9 +59,9 @@ def _variants() -> Iterator[Variant]:
     for mirror in (False, True):
         for crop in CROPS:
             for part in PARTS:
-                yield Variant(_column(part), _column(part.inside(crop)), mirror)
-        yield Variant(_column(BAND), _column(WHOLE), mirror)
-        yield Variant(_column(WHOLE), _column(BAND), mirror)
+                yield Variant(column(part), column(part.inside(crop)), mirror)
+        yield Variant(column(BAND), column(WHOLE), mirror)
+        yield Variant(column(WHOLE), column(BAND), mirror)
 
 
 VARIANTS = tuple(_variants())
@@ -251,6 +252,10 @@ def cost_at(gif: Track, video: Track, *, start_s: float, speed: float) -> float:
     for variant in VARIANTS:
         ours = gif.hashes[:, variant.gif]
         ours = mirrored(ours) if variant.mirror else ours
-        apart = np.bitwise_count(ours ^ video.hashes[shown, variant.video])
-        costs.append(float(np.minimum(apart, CAP) @ _weights(gif)))
+        costs.append(mean_cost(gif, ours, video.hashes[shown, variant.video]))
     return min(costs)
+
+
+def mean_cost(gif: Track, ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Mean capped distance of two hashes (n,) a frame of the GIF, weighted by its quality."""
+    return float(np.minimum(np.bitwise_count(ours ^ theirs), CAP) @ _weights(gif))

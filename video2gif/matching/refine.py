@@ -2,7 +2,8 @@
 
 Works on thumbnails (`Track.thumbs`, 16×16 luma), which tell much finer than 64 bits. First the
 *view*: the box of the video's picture that fills the GIF (crops stand anywhere), mirrored or not,
-and the part of the GIF without a caption, by normalised correlation over a few frames. Then every
+and the part of the GIF without a caption, by normalised correlation over a few frames; once more,
+finer, when the time is known. Then every
 start and speed around the place, each with its own curve of levels (bias, gain, gamma): in a fade
 brightness is time, so a curve fitted elsewhere would move the span. The residual has two parts:
 
@@ -21,10 +22,10 @@ from functools import cache
 
 import numpy as np
 
-from video2gif.matching.phash import BAND, PARTS, WHOLE, Window
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED, column, mean_cost
+from video2gif.matching.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, mirrored, phash
+from video2gif.matching.resample import resampler
 from video2gif.matching.track import THUMB_SIDE, Track
-
-MIN_SPEED, MAX_SPEED = 0.25, 4.0
 
 _VIEW_FRAMES = 8
 _MOST_FRAMES = 40
@@ -36,7 +37,7 @@ _LETTERBOXED = Window(0.0, -1 / 6, 1.0, 7 / 6)
 # Pulls gain and gamma to none, per pixel, where the pictures do not tell them.
 _GAIN_RIDGE, _GAMMA_RIDGE = 1e-6, 1e-5
 _STEP = 0.05
-_FINE_STEP = 0.025
+_FINE_STEP, _FINEST_STEP = 0.025, 0.0125
 # Squared gray levels: palette and rounding noise of an exact match; the box's own error.
 _MOVING_FLOOR, _STILL_FLOOR = 0.5, 20.0
 _MOVING_FREEDOM_PER_FRAME, _STILL_FREEDOM = 2.0, 10.0
@@ -88,6 +89,7 @@ def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bo
         view = max(view, again, key=lambda found: found.correlation)
         if moved < _SETTLED_S:
             break
+    view = _finer_view(gif, video, view, start_s, speed)
     fine = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_FINE))
     # Both grids count: the fine one for the answer, the wide one for how sure it is.
     wide = _tried(gif, video, view, wide.start_s, wide.speed)
@@ -137,6 +139,18 @@ def others(
     return found
 
 
+def view_cost(gif: Track, video: Track, view: View, *, start_s: float, speed: float) -> float:
+    """Mean Hamming distance, bits, to the video's hashes of the very box that the GIF shows.
+
+    They are made of thumbnails, some 3 bits off; those of `align.cost_at` are of fixed windows.
+    """
+    shown = video.shown_at(start_s + speed * gif.pts_s)
+    luma = _box(_pictures(video, shown), view.part.inside(view.box), HASH_SIDE)
+    ours = gif.hashes[:, column(view.part)]
+    theirs = phash(np.clip(np.round(luma), 0, 255).astype(np.uint8))
+    return mean_cost(gif, mirrored(ours) if view.mirror else ours, theirs)
+
+
 def _grid(
     gif: Track,
     video: Track,
@@ -165,18 +179,31 @@ def _spread(n: int, most: int) -> np.ndarray:
 
 def _find_view(gif: Track, video: Track, start_s: float, speed: float, *, mirror: bool) -> View:
     """The box and part that correlate best at a start and speed: a grid, then finer around it."""
+    ours, theirs = _pictures_of_view(gif, video, start_s, speed, mirror=mirror)
+    best = _best_view(ours, theirs, _boxes(), mirror=mirror)
+    return _best_view(ours, theirs, _boxes_near(best.box, _FINE_STEP), mirror=mirror)
+
+
+def _finer_view(gif: Track, video: Track, view: View, start_s: float, speed: float) -> View:
+    """Half as fine a step again, once the time is known."""
+    ours, theirs = _pictures_of_view(gif, video, start_s, speed, mirror=view.mirror)
+    return _best_view(ours, theirs, _boxes_near(view.box, _FINEST_STEP), mirror=view.mirror)
+
+
+def _pictures_of_view(
+    gif: Track, video: Track, start_s: float, speed: float, *, mirror: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the GIF's pictures, and the video's at the same times."""
     frames = _spread(len(gif), _VIEW_FRAMES)
     ours = _pictures(gif, frames)[:, :, :: -1 if mirror else 1]
-    theirs = _pictures(video, video.shown_at(start_s + speed * gif.pts_s[frames]))
-    best = _best_view(ours, theirs, _boxes(), mirror=mirror)
-    return _best_view(ours, theirs, _boxes_near(best.box), mirror=mirror)
+    return ours, _pictures(video, video.shown_at(start_s + speed * gif.pts_s[frames]))
 
 
 def _best_view(
     ours: np.ndarray, theirs: np.ndarray, boxes: tuple[Window, ...], *, mirror: bool
 ) -> View:
-    down = np.stack([_resampler(box.y0, box.y1) for box in boxes])
-    across = np.stack([_resampler(box.x0, box.x1).T for box in boxes])
+    down = np.stack([resampler(box.y0, box.y1, THUMB_SIDE) for box in boxes])
+    across = np.stack([resampler(box.x0, box.x1, THUMB_SIDE).T for box in boxes])
     seen_BFHW = down[:, None] @ theirs @ across[:, None]
     found: list[View] = []
     for part in (*PARTS, BAND):
@@ -230,8 +257,12 @@ def _renumbered(shown: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _seen(video: Track, view: View, frames: np.ndarray) -> np.ndarray:
     """The box of the video's pictures, resampled to thumbnails: float32 (n, 16, 16)."""
-    down, across = _resampler(view.box.y0, view.box.y1), _resampler(view.box.x0, view.box.x1)
-    return down @ _pictures(video, frames) @ across.T
+    return _box(_pictures(video, frames), view.box, THUMB_SIDE)
+
+
+def _box(pictures: np.ndarray, box: Window, side: int) -> np.ndarray:
+    down, across = resampler(box.y0, box.y1, side), resampler(box.x0, box.x1, side)
+    return down @ pictures @ across.T
 
 
 def _residuals(
@@ -280,9 +311,9 @@ def _boxes() -> tuple[Window, ...]:
 
 
 @cache
-def _boxes_near(box: Window) -> tuple[Window, ...]:
-    """Boxes whose four edges differ by at most one fine step, not farther out of the picture."""
-    steps = (-_FINE_STEP, 0.0, _FINE_STEP)
+def _boxes_near(box: Window, step: float) -> tuple[Window, ...]:
+    """Boxes whose four edges differ by at most one step, not farther out of the picture."""
+    steps = (-step, 0.0, step)
     boxes = [
         Window(box.x0 + left, box.y0 + top, box.x1 + right, box.y1 + bottom)
         for left in steps
@@ -292,15 +323,3 @@ def _boxes_near(box: Window) -> tuple[Window, ...]:
     ]
     least, most = min(0.0, *box) - 1e-9, max(1.0, *box) + 1e-9
     return tuple(b for b in boxes if min(b) >= least and max(b) <= most)
-
-
-@cache
-def _resampler(start: float, stop: float) -> np.ndarray:
-    """float32 (16, 16): linear interpolation of 16 pixels at 16 points of [start, stop)."""
-    points = (start + (np.arange(THUMB_SIDE) + 0.5) / THUMB_SIDE * (stop - start)) * THUMB_SIDE
-    points = np.clip(points - 0.5, 0, THUMB_SIDE - 1)
-    left = np.minimum(points.astype(int), THUMB_SIDE - 2)
-    weights = np.zeros((THUMB_SIDE, THUMB_SIDE), np.float32)
-    weights[np.arange(THUMB_SIDE), left] = 1.0 - (points - left)
-    weights[np.arange(THUMB_SIDE), left + 1] = points - left
-    return weights
