@@ -50,6 +50,16 @@ class Recipe:
     noise: float = 0.0
     """Of the source before the GIF is made: JPEG quality, standard deviation in gray levels."""
 
+    @property
+    def n_frames(self) -> int:
+        """Before any is dropped, and before it plays back."""
+        return max(2, round(self.span_s / self.speed * self.fps))
+
+    @property
+    def last_s(self) -> float:
+        """When the last frame was shown, seconds of video after the span's start."""
+        return (self.n_frames - 1) / self.fps * self.speed
+
 
 Edit = Callable[[Recipe, Rng], Recipe]
 
@@ -135,7 +145,7 @@ def combined(recipe: Recipe, rng: Rng, count: int) -> Recipe:
 
 def timing(recipe: Recipe, rng: Rng) -> tuple[np.ndarray, list[int]]:
     """When each GIF frame was shown in the video, seconds after the span's start; its delay, cs."""
-    count = max(2, round(recipe.span_s / recipe.speed * recipe.fps))
+    count = recipe.n_frames
     times_s = np.arange(count) / recipe.fps * recipe.speed
     delays = delays_cs(recipe.fps, count)
     again = np.flatnonzero(rng.random(count) < recipe.repeated)

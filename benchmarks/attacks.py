@@ -2,10 +2,11 @@
 
 Where GIFs are cut. A span *moves* when thumbnails (16×16 luma) 0.1 s apart differ by at least 1.5
 gray levels on average, over the whole span and also over its first and last half second: where
-nothing moves, no matcher can tell when. It is *static* when the whole span, and the second on
-either side of it, moves by less than 0.1. Spans lie within one shot if the film has one long
-enough; those `over a cut` hold a cut in their middle half. A moving span is 1.5 to 4 s long unless
-the edit says otherwise.
+nothing moves, no matcher can tell when. Its end is here the last frame that the GIF shows: a cut
+after that tells nothing. It is *static* when the whole span, and the second on either side of it,
+moves by less than 0.1. Spans lie within one shot if the film has one long enough; those `over a
+cut` hold a cut in their middle half. A moving span is 1.5 to 4 s long unless the edit says
+otherwise.
 
 GIFs are made of the decoded film at ≤ 320 pixels, by `media.encode.write_gif`, and fingerprinted
 like any other file. Each is matched against its film and a third of them, as negatives, against a
@@ -16,12 +17,14 @@ Recall counts GIFs with status `matched` whose start and end are both near enoug
 `matched` and off. The calibration error (ECE) is over ten bins of the confidence of everything
 matched against anything, where right means within 0.25 s.
 
-`--store DIR` keeps fingerprints of GIFs, so that a second run only matches.
+`--edits NAME…` cuts GIFs of these alone, the same ones as a run of all edits. `--store DIR` keeps
+fingerprints of GIFs, so that a second run only matches.
 """
 
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -57,6 +60,7 @@ _CUT = 25.0  # Gray levels between neighbouring frames' thumbnails: a cut.
 _TRIES = 400
 _RANDOM = {"two edits": 2, "three edits": 3}
 _FAMILIES = ("none", *EDITS, *_RANDOM)
+_ALL = (*_FAMILIES, "static", "storyboard")
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class Film:
 
     def movement(self, start_s: float, end_s: float) -> float:
         """Mean over [start_s, end_s), gray levels in 0.1 s."""
-        part = self._movement[round(start_s / _STEP_S) : round(end_s / _STEP_S)]
+        first, end = math.ceil(start_s / _STEP_S - 1e-6), math.floor(end_s / _STEP_S + 1e-6)
+        part = self._movement[first:end]
         return float(part.mean()) if len(part) else 0.0
 
     def start(self, recipe: Recipe, rng: Rng, *, static: bool) -> int | None:
@@ -142,7 +147,9 @@ class Film:
         for frame in rng.integers(0, max(latest, 1), _TRIES if latest > 0 else 0):
             start_s = float(self.track.pts_s[frame])
             end_s = start_s + recipe.span_s
-            if not (self._stands if static else self._moves)(start_s, end_s):
+            if static and not self._stands(start_s, end_s):
+                continue
+            if not static and not self._moves(start_s, start_s + recipe.last_s):
                 continue
             inside = self.cuts_s[(self.cuts_s > start_s) & (self.cuts_s < end_s)]
             middle = np.abs(inside - (start_s + end_s) / 2) < recipe.span_s / 4
@@ -165,9 +172,16 @@ def _rng(*names: object) -> Rng:
     return np.random.default_rng(zlib.crc32(" ".join(map(str, names)).encode()))
 
 
-def cuts(of: Film, *, seed: int, turn: int, of_films: int, each: int) -> Iterator[Cut]:
+def cuts(
+    of: Film, *, edits: Sequence[str], seed: int, turn: int, of_films: int, each: int
+) -> Iterator[Cut]:
     """The GIFs of one film: films take turns, `each` GIFs an edit from all of them together."""
-    for place, edit in enumerate((*_FAMILIES, "static")):
+    for place, edit in enumerate(_ALL):
+        if edit not in edits:
+            continue
+        if edit == "storyboard":
+            yield storyboard(of, seed=seed)
+            continue
         for number in range((turn - place) % of_films, each, of_films):
             rng = _rng(seed, of.path.name, edit, number)
             recipe = Recipe(span_s=float(rng.uniform(1.5, 4.0)))
@@ -260,7 +274,13 @@ def _error_s(found: Match, start_s: float, end_s: float) -> float:
 
 
 def attack(
-    number: int, films: dict[Path, Track], *, each: int, seed: int, store: Path
+    number: int,
+    films: dict[Path, Track],
+    *,
+    edits: Sequence[str],
+    each: int,
+    seed: int,
+    store: Path,
 ) -> list[Row]:
     """All GIFs of one film, matched."""
     cv2.setNumThreads(1)
@@ -268,10 +288,10 @@ def attack(
     own = Film(paths[number], films[paths[number]])
     others = [Film(p, t) for p, t in films.items() if film(p) != film(own.path)]
     maker = Maker(store)
-    made = cuts(own, seed=seed, turn=number, of_films=len(films), each=each)
+    made = cuts(own, edits=edits, seed=seed, turn=number, of_films=len(films), each=each)
     rows: list[Row] = []
     done = 0
-    for cut in (*made, storyboard(own, seed=seed)):
+    for cut in made:
         try:
             gif, end_s = maker.make(cut, own)
         except ItemError as error:
@@ -306,7 +326,7 @@ def report(rows: Sequence[Row]) -> None:
     print("| edit | GIFs | ±0.25 s | ±0.5 s | ambiguous | unmatched | wrong > 0.25 s | > 1 s |")
     print("|---|---|---|---|---|---|---|---|")
     singles = [row for row in rows if row.edit in EDITS or row.edit == "none"]
-    for name in (*_FAMILIES, "static", "storyboard", "other film"):
+    for name in (*_ALL, "other film"):
         _line(name, [row for row in rows if row.edit == name])
     _line("**every single edit**", singles)
     _line("**all**", rows)
@@ -338,6 +358,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("videos", nargs="*", type=Path, help="default: $VIDEO2GIF_REALDATA/videos")
     parser.add_argument("--gifs-per-edit", type=int, default=11)
+    parser.add_argument("--edits", nargs="+", choices=_ALL, default=_ALL, metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--store", type=Path, help="keep fingerprints of GIFs here")
@@ -351,7 +372,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         store = asked.store or Path(scratch)
         store.mkdir(parents=True, exist_ok=True)
-        work = partial(attack, films=films, each=asked.gifs_per_edit, seed=asked.seed, store=store)
+        work = partial(
+            attack,
+            films=films,
+            edits=asked.edits,
+            each=asked.gifs_per_edit,
+            seed=asked.seed,
+            store=store,
+        )
         with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
             rows: list[Row] = []
             for part in pool.map(work, range(len(films))):
