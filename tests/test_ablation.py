@@ -73,7 +73,7 @@ def test_every_row_of_the_papers_table_is_there_with_its_figure(
         *("category-specific SVM", "domain-specific rank SVM", "classification"),
         *("rank, across videos", "rank, l1", "rank, l2", "rank, Huber", "rank, adaptive Huber"),
         *("+ context", "+ context + model averaging", "listwise", "centred features"),
-        *("step to the neighbours", "several shots", "fusion", "as in params.yaml"),
+        *("step to the neighbours", "several shots", "linear", "fusion", "as in params.yaml"),
     ],
 )
 def test_every_method_that_learns_finds_a_planted_direction(

@@ -15,7 +15,7 @@ from video2gif.ranking.videos import load_videos
 
 def test_the_weights_are_those_of_logistic_regression_on_both_signs() -> None:
     rng = np.random.default_rng(0)
-    differences = [rng.normal([0.5, 0.1, -0.2], 1, (n, 3)) for n in (5, 40, 1)]
+    differences = [rng.normal([0.5, 0.3, 0.1, -0.2], 1, (n, 4)) for n in (5, 40, 1)]
     rows = np.concatenate(differences)
     weight = np.concatenate([np.full(len(part), 1 / len(part)) for part in differences])
     # Both signs of each pair, each with half of the weight that `fit` gives a pair.
@@ -26,56 +26,59 @@ def test_the_weights_are_those_of_logistic_regression_on_both_signs() -> None:
 
 
 def test_without_pairs_the_network_stands_alone() -> None:
-    assert fusion.fit([]).weights == (1, 0, 0)
-    assert fusion.fit([np.zeros((0, 3))]).weights == (1, 0, 0)
+    assert fusion.fit([]).weights == (1, 0, 0, 0)
+    assert fusion.fit([np.zeros((0, 4))]).weights == (1, 0, 0, 0)
 
 
 def test_what_orders_every_pair_gets_the_weight() -> None:
-    differences = [np.array([[0.0, 1.0, 0.0], [0.0, 0.5, 0.0]])] * 20
-    network, motion, colour = fusion.fit(differences).weights
+    differences = [np.array([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.5, 0.0]])] * 20
+    network, linear, motion, colour = fusion.fit(differences).weights
     assert motion > 1
-    assert network == colour == 0
+    assert network == linear == colour == 0
 
 
 @given(
-    scores=st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8, unique=True),
+    scores=st.lists(st.integers(-1000, 1000), min_size=1, max_size=8, unique=True),
     scale=st.sampled_from([0.5, 2.0, 1024.0]),
 )
-def test_only_the_order_of_the_networks_scores_counts(scores: list[float], scale: float) -> None:
-    network = np.array(scores)
+def test_only_the_order_of_the_networks_scores_counts(scores: list[int], scale: float) -> None:
+    network = np.array(scores, float)
     change = np.arange(3.0 * len(scores)).reshape(-1, 3)
-    fused = Fusion((1.0, 0.5, 0.25))
-    expected = fused.score(network, change)
-    np.testing.assert_array_equal(fused.score(network * scale, change), expected)
+    fused = Fusion((1.0, 0.75, 0.5, 0.25))
+    expected = fused.score(network, -network, change)
+    np.testing.assert_array_equal(fused.score(network * scale, -network, change), expected)
+    np.testing.assert_array_equal(fused.score(network, -network * scale, change), expected)
 
 
 def test_an_unscored_segment_stays_unscored_and_moves_no_other() -> None:
-    fused, change = Fusion((1.0, 1.0, 0.0)), np.array([[1.0, 1, 1], [9, 9, 9], [3, 3, 3]])
-    with_gap = fused.score(np.array([0.2, np.nan, 0.1]), change)
+    fused, change = Fusion((1.0, 0.5, 1.0, 0.0)), np.array([[1.0, 1, 1], [9, 9, 9], [3, 3, 3]])
+    scores = np.array([0.2, np.nan, 0.1])
+    with_gap = fused.score(scores, scores, change)
     assert np.isnan(with_gap[1])
-    alone = fused.score(np.array([0.2, 0.1]), change[[0, 2]])
+    alone = fused.score(scores[[0, 2]], scores[[0, 2]], change[[0, 2]])
     np.testing.assert_array_equal(with_gap[[0, 2]], alone)
 
 
-def test_a_network_that_knows_is_trusted_over_noise(tmp_path) -> None:
+def test_rankers_that_know_are_trusted_over_noise(tmp_path) -> None:
     videos = load_videos(write_project(tmp_path, n_videos=20))
     found = train(videos, small_params(fusion=True, ensemble=1).train).model.fusion
     assert found is not None
-    network, motion, colour = found.weights
-    assert network > 2 * max(abs(motion), abs(colour))
+    network, linear, motion, colour = found.weights
+    assert network + linear > 2 * max(abs(motion), abs(colour))
 
 
 def test_one_training_video_leaves_the_network_alone(tmp_path) -> None:
     videos = load_videos(write_project(tmp_path, n_videos=1, splits=("train",)))
     found = train(videos, small_params(fusion=True, ensemble=1, epochs=2).train).model.fusion
-    assert found == Fusion((1.0, 0.0, 0.0))
+    assert found == Fusion((1.0, 0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_ranks_lie_in_minus_one_to_one(n: int) -> None:
-    rows = fusion.ranks(np.arange(float(n)), np.zeros((n, 3)))
-    assert rows.shape == (n, 3)
+    rows = fusion.ranks(np.arange(float(n)), -np.arange(float(n)), np.zeros((n, 3)))
+    assert rows.shape == (n, 4)
     assert np.abs(rows).max() <= 1
     if n > 1:
         np.testing.assert_allclose(rows[:, 0], np.linspace(-1, 1, n))
-        np.testing.assert_allclose(rows[:, 1:], 0)
+        np.testing.assert_allclose(rows[:, 1], np.linspace(1, -1, n))
+        np.testing.assert_allclose(rows[:, 2:], 0)

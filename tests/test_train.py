@@ -58,7 +58,7 @@ def test_the_card_counts_its_data_and_says_how_good_the_model_looked(layout: Lay
     assert card["validation"]["n_videos"] == 2
     assert "BSD" in card["licence"]
     assert card["features_origin"]["licence"] == "not stated"
-    assert {*card["fusion"]} == {"network", "motion", "colour"}
+    assert {*card["fusion"]} == {"network", "linear", "motion", "colour"}
 
 
 def test_the_card_quotes_the_card_of_the_weights(tmp_path: Path, context: Context) -> None:

@@ -1,9 +1,10 @@
-"""The network's ranking fused with motion and colour, the weights learned from the same pairs.
+"""The network's ranking fused with three plainer ones, the weights learned from the same pairs.
 
-Not in the paper. fc6 is trusted as far as it has earned it on videos that its network has not
-seen, and what the frames say by themselves takes the rest: three numbers, convex, milliseconds.
-Every input is a rank within its video, since the three have no common unit (Wolpert, Stacked
-generalization, 1992; logistic loss on differences of a pair as in RankNet).
+Not in the paper. The network and the linear ranker (`ranking/linear.py`) are trusted as far as they
+have earned it on videos that they have not seen, and what the frames say by themselves, motion and
+colour, takes the rest: four numbers, convex, milliseconds. Every input is a rank within its video,
+since the four have no common unit (Wolpert, Stacked generalization, 1992; logistic loss on
+differences of a pair as in RankNet).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from video2gif.ranking.baselines import rank_in_video
 
-NAMES = ("network", "motion", "colour")
+NAMES = ("network", "linear", "motion", "colour")
 _TRUST = 2.0  # The evidence of one video against the prior, a unit Gaussian on each weight.
 
 
@@ -23,33 +24,34 @@ class Fusion:
 
     weights: tuple[float, ...]
 
-    def score(self, network: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Scores (n,) of a video's segments; NaN where `network` (n,) has none.
+    def score(self, network: np.ndarray, linear: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Scores (n,) of a video's segments; NaN where `network` and `linear` (n,) have none.
 
         `change` (n, 3): of hue, saturation and value, as `Video.change`.
         """
         fused = np.full(len(network), np.nan)
         scored = ~np.isnan(network)
-        fused[scored] = ranks(network[scored], change[scored]) @ np.array(self.weights)
+        inputs = ranks(network[scored], linear[scored], change[scored])
+        fused[scored] = inputs @ np.array(self.weights)
         return fused
 
 
-def ranks(network: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The inputs of the fusion, each a rank within the video in [−1, 1]: (n, 3)."""
-    columns = (network, change.mean(axis=1), change[:, :2].mean(axis=1))
+def ranks(network: np.ndarray, linear: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The inputs of the fusion, each a rank within the video in [−1, 1]: (n, 4)."""
+    columns = (network, linear, change.mean(axis=1), change[:, :2].mean(axis=1))
     return np.stack([2 * rank_in_video(column) - 1 for column in columns], axis=1)
 
 
 def fit(differences: Sequence[np.ndarray]) -> Fusion:
-    """Weights from the pairs of each video, (P, 3): inputs of the positive less the negative's.
+    """Weights from the pairs of each video, (P, 4): inputs of the positive less the negative's.
 
     Minimises ½|w|² + `_TRUST` · Σ over videos of the mean over pairs of log(1 + exp(−w · d)), by
-    Newton's method: strictly convex, so that there is one answer. The network's scores must be of
-    videos that it was not trained on, or it would be trusted for what it knows by heart.
+    Newton's method: strictly convex, so that there is one answer. The scores must be of videos
+    that their rankers were not trained on: else those are trusted for what they know by heart.
     """
     given = [rows for rows in differences if len(rows)]
     if not given:
-        return Fusion((1.0, 0.0, 0.0))
+        return Fusion((1.0, 0.0, 0.0, 0.0))
     d = np.concatenate(given)
     weight = _TRUST * np.concatenate([np.full(len(rows), 1 / len(rows)) for rows in given])
     w = np.zeros(d.shape[1])

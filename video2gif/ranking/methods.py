@@ -15,6 +15,7 @@ import numpy as np
 from video2gif.config import Train
 from video2gif.ranking import baselines
 from video2gif.ranking.context import PARTS, hashed_tags
+from video2gif.ranking.fusion import NAMES, Fusion
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video
 
@@ -72,6 +73,7 @@ def methods(params: Train) -> list[Method]:
         _neural("centred features", replace(adaptive, features="centred"), beyond=True),
         _neural("step to the neighbours", replace(adaptive, features="neighbours"), beyond=True),
         Method("several shots", partial(_several_shots, params=adaptive), beyond=True),
+        Method("linear", partial(_linear, params=adaptive), seeded=False, beyond=True),
         _neural("fusion", replace(adaptive, fusion=True), beyond=True),
         _neural("as in params.yaml", params, beyond=True),
     ]
@@ -91,6 +93,12 @@ def _ranker(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
     # Members take the seeds from here on: two runs must not share one.
     start = params.seed + 1000 * seed
     return train(videos, replace(params, seed=start)).model.score_video
+
+
+def _linear(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
+    model = train(videos, replace(params, fusion=True, epochs=1)).model
+    alone = Fusion(tuple(float(name == "linear") for name in NAMES))
+    return replace(model, fusion=alone).score_video
 
 
 def _several_shots(videos: Sequence[Video], seed: int, *, params: Train) -> Score:

@@ -129,6 +129,8 @@ class Ensemble:
     standardise: Standardise
     members: tuple[Ranker, ...]
     features: FeaturesName = "own"
+    linear: Tensor | None = None
+    """(inputs,): the weights of `ranking/linear.py`, for the fusion."""
 
     @torch.no_grad()
     def score_segments(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
@@ -136,11 +138,20 @@ class Ensemble:
 
         `clips` (sum of n_clips, 4096) raw fc6, `context` (n, k), `n_clips` (n,).
         """
-        x = clip_inputs(
-            clips, context, n_clips, standardise=self.standardise, features=self.features
-        )
+        x = self._inputs(clips, context, n_clips)
         scores = torch.stack([member.eval()(x) for member in self.members]).mean(dim=0)
         return segment_means(scores, n_clips)
+
+    @torch.no_grad()
+    def score_linear(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
+        """The same by `linear`, which must be there."""
+        assert self.linear is not None
+        return segment_means(self._inputs(clips, context, n_clips) @ self.linear, n_clips)
+
+    def _inputs(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
+        return clip_inputs(
+            clips, context, n_clips, standardise=self.standardise, features=self.features
+        )
 
     def save(self, path: Path) -> None:
         """Write all members and the standardisation as safetensors: equal models, equal bytes."""
@@ -148,6 +159,8 @@ class Ensemble:
         for number, member in enumerate(self.members):
             for name, tensor in member.state_dict().items():
                 tensors[f"member.{number}.{name}"] = tensor.contiguous()
+        if self.linear is not None:
+            tensors["linear.weight"] = self.linear.contiguous()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(save(tensors))
 
@@ -160,6 +173,7 @@ class Ensemble:
         context_size: int,
         hidden: Sequence[int],
         features: FeaturesName = "own",
+        has_linear: bool = False,
     ) -> "Ensemble":
         """Read and check a model: every tensor there, of the right shape, finite.
 
@@ -178,7 +192,9 @@ class Ensemble:
             ranker.load_state_dict(state)
             rankers.append(ranker)
         std = _take(tensors, "input.std", path, shape=mean.shape)
-        return cls(Standardise(mean, std), tuple(rankers), features)
+        shape = torch.Size([width + context_size])
+        linear = _take(tensors, "linear.weight", path, shape=shape) if has_linear else None
+        return cls(Standardise(mean, std), tuple(rankers), features, linear)
 
 
 def segment_means(scores: Tensor, n_clips: Tensor) -> Tensor:

@@ -74,13 +74,16 @@ class Model:
             category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
         )
         empty = np.zeros((0, len(self.ensemble.standardise.mean)), np.float32)
-        scores = self.ensemble.score_segments(
+        seen = (
             torch.from_numpy(np.concatenate([empty, *fc6])),
             torch.from_numpy(columns),
             torch.tensor([len(part) for part in fc6], dtype=torch.int64),
         )
-        network = scores.numpy().astype(np.float64)
-        return network if self.fusion is None else self.fusion.score(network, change)
+        network = self.ensemble.score_segments(*seen).numpy().astype(np.float64)
+        if self.fusion is None:
+            return network
+        linear = self.ensemble.score_linear(*seen).numpy().astype(np.float64)
+        return self.fusion.score(network, linear, change)
 
     def score_video(self, video: Video) -> np.ndarray:
         """The same for a video of the tables."""
@@ -126,6 +129,7 @@ class Scorer:
             context_size=context.size,
             hidden=hidden,
             features=features,
+            has_linear=fusion is not None,
         )
         return cls(Model(ensemble, context, fusion), content, model)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from video2gif.config import Train
 from video2gif.errors import UserError
-from video2gif.ranking import fusion
+from video2gif.ranking import fusion, linear
 from video2gif.ranking.batches import Block, across_videos, block_of, by_video, paired
 from video2gif.ranking.checkpoint import Checkpoint, State
 from video2gif.ranking.context import ContextEncoder
@@ -115,7 +115,8 @@ def train(
         run = _Run(taught, held_out, span, params, report, checkpoint)
         members, best = run.all_members()
         fused = run.fusion() if params.fusion else None
-    ensemble = Ensemble(standardise, tuple(members), params.features)
+        weights = run.linear() if params.fusion else None
+    ensemble = Ensemble(standardise, tuple(members), params.features, weights)
     n_pairs = sum(len(one.block.pairs) for one in taught)
     if checkpoint:
         checkpoint.remove()
@@ -271,14 +272,22 @@ class _Run:
         return members, best
 
     def fusion(self) -> fusion.Fusion:
-        """What the fusion learns from networks that have not seen the video they score."""
+        """What the fusion learns from rankers that have not seen the video they score."""
         differences = []
         for number, fold in enumerate(self._folds, start=self._params.ensemble):
             others = [one for place, one in enumerate(self._taught) if place not in fold]
-            ranker = self._trained(number, others).chosen()
+            ranker, weights = self._trained(number, others).chosen(), self._linear(others)
             for place in fold:
-                differences.append(_differences(self._taught[place], ranker))
+                differences.append(_differences(self._taught[place], ranker, weights))
         return fusion.fit(differences)
+
+    def linear(self) -> Tensor:
+        """The linear ranker of all videos, on inputs as they are."""
+        return self._span.full(self._linear(self._taught)[None])[0]
+
+    def _linear(self, taught: Sequence[_Seen]) -> Tensor:
+        n_inputs = taught[0].block.x.shape[1]
+        return linear.fit([paired(one.small) for one in taught], n_inputs)
 
     def _trained(self, number: int, taught: Sequence[_Seen]) -> _Member:
         """Member `number`; those after the ensemble's are trained for the fusion alone."""
@@ -360,12 +369,16 @@ def _nmsd(one: _Seen, scores: Tensor) -> float:
     return video_metrics(gifs=gifs, spans=video.spans, scores=as_numpy).nmsd
 
 
-def _differences(one: _Seen, ranker: Ranker) -> np.ndarray:
-    """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 3)."""
-    scores = _scores(ranker, one.block)
-    scored = ~np.isnan(scores)
-    inputs = np.full((len(scores), len(fusion.NAMES)), np.nan)
-    inputs[scored] = fusion.ranks(scores[scored], one.video.change[scored])
+def _differences(one: _Seen, ranker: Ranker, weights: Tensor) -> np.ndarray:
+    """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 4).
+
+    `weights` (r,): of the linear ranker, in coordinates of the training span.
+    """
+    network = _scores(ranker, one.block)
+    plain = segment_means(one.small.x @ weights, one.block.n_clips).numpy()
+    scored = ~np.isnan(network)
+    inputs = np.full((len(network), len(fusion.NAMES)), np.nan)
+    inputs[scored] = fusion.ranks(network[scored], plain[scored], one.video.change[scored])
     positive, negative = one.block.pairs.numpy().T
     return inputs[positive] - inputs[negative]
 
