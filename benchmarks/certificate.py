@@ -30,7 +30,7 @@ from flows.guard import children
 from video2gif.sample import manifest_csv
 
 REPO = Path(__file__).parents[1]
-CODE = ("flows", "video2gif", "weights", "constraints.txt", "dvc.yaml", "params.yaml")
+CODE = ("ablation", "flows", "video2gif", "weights", "constraints.txt", "dvc.yaml", "params.yaml")
 # Seconds of work, and videos enough in every split although there are few.
 CUT_DOWN = {
     "extract": {"clip_stride": 100},
