@@ -308,9 +308,14 @@ def test_the_report_shows_the_table_beside_the_papers_figures(
 
 def test_the_report_draws_lengths_and_ranks(videos: list[Video]) -> None:
     metrics = {
-        "per_length": [{"from_s": 9.6, "to_s": 12.0, "nmsd": 0.25}],
+        "per_length": [
+            {"from_s": 9.6, "to_s": 12.0, "nmsd": 0.25},
+            {"from_s": 12.0, "to_s": 12.01, "nmsd": 0.125},
+            {"from_s": 12.02, "to_s": 12.03, "nmsd": 0.75},
+        ],
         "calibration": [{"best_share": 0.1, "gif_share": 0.9}],
     }
     html = page(result_charts=report._result_charts(metrics))
-    assert "10–12 s" in html
+    assert "9.6–12.0 s" in html
+    assert all(value in html for value in ("0.250", "0.125", "0.750"))  # also of equal names
     assert "up to 10 %" in html

@@ -65,12 +65,12 @@ def test_line_chart_survives_nothing_and_gaps():
 
 
 def test_bars_are_as_long_as_their_values():
-    svg = ET.fromstring(bars({"a": 4, "b": 2, "<c>": 0}, label="l"))
+    svg = ET.fromstring(bars([("a", 4), ("b", 2), ("<c>", 0)], label="l"))
     widths = [float(rect.get("width")) for rect in svg.findall("rect")]
     assert widths[0] == 2 * widths[1]
     assert widths[2] == 0
 
 
 def test_drawings_have_a_name_for_screen_readers():
-    svg = ET.fromstring(bars({"a": 1}, label='Videos by "category"'))
+    svg = ET.fromstring(bars([("a", 1)], label='Videos by "category"'))
     assert svg.get("aria-label") == 'Videos by "category"'

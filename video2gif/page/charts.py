@@ -82,20 +82,19 @@ def line_chart(
     return _svg(parts, width, height, label) + _legend(list(series))
 
 
-def bars(values: Mapping[str, float], *, label: str, unit: str = "") -> Markup:
-    """Horizontal bars, longest first as given, with their value written beside them."""
+def bars(values: Sequence[tuple[str, float]], *, label: str, digits: int = 0) -> Markup:
+    """A horizontal bar for each name and value, in the order given, with the value beside it."""
     if not values:
         return Markup('<p class="quiet">nothing to draw</p>')
-    top = max(values.values()) or 1.0
+    top = max(value for _, value in values) or 1.0
     width, row = 460.0, 24
     parts = []
-    for number, (name, value) in enumerate(values.items()):
-        y = number * row
+    for number, (name, value) in enumerate(values):
+        y, written = number * row, f"{value:.{digits}f}"
         parts.append(f'<text class="name" x="146" y="{y + 16}">{escape(name)}</text>')
-        parts.append(_rect(152, y + 4, 250 * value / top, 15, "bar", f"{name}: {value:g}{unit}"))
+        parts.append(_rect(152, y + 4, 250 * value / top, 15, "bar", f"{name}: {written}"))
         parts.append(
-            f'<text class="value" x="{156 + 250 * value / top:.1f}" y="{y + 16}">'
-            f"{value:g}{escape(unit)}</text>"
+            f'<text class="value" x="{156 + 250 * value / top:.1f}" y="{y + 16}">{written}</text>'
         )
     return _svg(parts, width, row * len(values) + 4.0, label)
 

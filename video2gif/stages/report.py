@@ -252,7 +252,7 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
         split=params.evaluate.split,
         tiles=_tiles(metrics),
         comparison=_comparison(metrics),
-        category_nmsd=charts.bars(_category_nmsd(metrics), label="nMSD by category"),
+        category_nmsd=charts.bars(_category_nmsd(metrics), label="nMSD by category", digits=3),
         result_charts=_result_charts(metrics),
         method_tables=[_method_table(content) for content in data.ablations],
         videos=cards,
@@ -277,7 +277,7 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
             label="Loss functions",
         ),
         distributions={
-            title: charts.bars(counts, label=title)
+            title: charts.bars([*counts.items()], label=title)
             for title, counts in data.corpus.distributions.items()
         },
         statistics=_statistics(data),
@@ -312,30 +312,32 @@ def _metric(figures: dict[str, Any], name: str) -> Metric:
     return Metric(value=figures[name], low=low, high=high)
 
 
-def _category_nmsd(metrics: dict[str, Any]) -> dict[str, float]:
-    return {
-        name: round(figures["nmsd"], 3)
+def _category_nmsd(metrics: dict[str, Any]) -> list[tuple[str, float]]:
+    return [
+        (name, figures["nmsd"])
         for name, figures in sorted(metrics["per_category"].items())
         if figures["nmsd"] is not None
-    }
+    ]
 
 
 def _result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
-    by_length = {
-        f"{group['from_s']:.0f}–{group['to_s']:.0f} s": round(group["nmsd"], 3)
+    by_length = [
+        (f"{group['from_s']:.1f}–{group['to_s']:.1f} s", group["nmsd"])
         for group in metrics["per_length"]
-    }
-    by_rank = {
-        f"up to {round(100 * one['best_share'])} %": round(one["gif_share"], 3)
+    ]
+    by_rank = [
+        (f"up to {round(100 * one['best_share'])} %", one["gif_share"])
         for one in metrics["calibration"]
-    }
+    ]
     return {
         "nMSD by length of the video": (
-            charts.bars(by_length, label="nMSD by length of the video"),
+            charts.bars(by_length, label="nMSD by length of the video", digits=3),
             "lower is better",
         ),
         "What the ranking is worth": (
-            charts.bars(by_rank, label="Share of frames inside a GIF by tenth of the ranking"),
+            charts.bars(
+                by_rank, label="Share of frames inside a GIF by tenth of the ranking", digits=3
+            ),
             "share of frames inside a GIF, by tenth of each video's ranking, best first",
         ),
     }
