@@ -135,7 +135,8 @@ class Train:
     """What of fc6 a segment shows: its own; less the video's mean; and the step to its
     neighbours beside it."""
     fusion: bool
-    """Motion and colour beside the network's ranking, weighted as the training pairs say."""
+    """A linear ranking, motion and colour beside the network's, weighted as the training pairs
+    say."""
     context: list[str]
     """Any of category, tags, position."""
     tag_buckets: int
