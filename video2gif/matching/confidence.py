@@ -30,7 +30,7 @@ _FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatch
 # A GIF that fits forwards is also tried backwards if less is explained, or its hashes are not
 # near while they are nearer backwards.
 _SURELY_EXPLAINED, _NEAR_BITS = 0.97, 2.0
-_TELLING_SHARE = 0.6  # Explained of true places: at least 64 % (docs/benchmarks/attacks.md).
+_TELLING_SHARE = 0.6  # Explained of all true places but one (57 %) (docs/benchmarks/attacks.md).
 _MOST_ALTERNATIVES = 5
 # Of the evidence, for rivals: neighbouring frames err alike, which makes the best look too good.
 _RIVAL_SHARE = 0.5
