@@ -2,7 +2,7 @@
 
 With a server of your own (`PREFECT_API_URL`), `prefect deploy --all` gives prefect.yaml's
 deployments to a work pool instead, and `python -m flows prepare` makes what they rely on:
-the limit around DVC, and the automation that finds runs whose process is gone.
+the limit around DVC, and the automations that find runs whose process or worker is gone.
 """
 
 from datetime import timedelta
@@ -36,7 +36,8 @@ from flows.watch import watch_folder  # noqa: E402
 
 NAME = "video2gif"
 _BEAT_S = 30  # The shortest that Prefect allows.
-_ZOMBIES = "video2gif: mark runs without a heartbeat as crashed"
+_BEGIN_S = 600  # From a worker taking a run to the run's own process: seconds, unless it died.
+_ENDS = tuple(f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed"))
 
 
 def serve(
@@ -83,34 +84,55 @@ def _deployment(
 
 
 def prepare() -> None:
-    """Create the limit around DVC and the automation for zombies, where they are not there yet."""
+    """Create the limit around DVC and the automations for lost runs, where they are not yet."""
     run_coro_as_sync(_prepare())
 
 
 async def _prepare() -> None:
     async with get_client() as client:
         await client.upsert_global_concurrency_limit_by_name(DVC_LIMIT, 1)
-        if not await client.read_automations_by_name(_ZOMBIES):
-            await client.create_automation(zombies())
+        for automation in (zombies(), unborn()):
+            if not await client.read_automations_by_name(automation.name):
+                await client.create_automation(automation)
 
 
 def zombies() -> AutomationCore:
     """Marks a run as crashed when three heartbeats are missing: Prefect itself never would."""
-    ends = ("Completed", "Failed", "Cancelled", "Crashed")
+    return _crashed(
+        "video2gif: mark runs without a heartbeat as crashed",
+        after="prefect.flow-run.heartbeat",
+        expect=("prefect.flow-run.heartbeat", *_ENDS),
+        within_s=3 * _BEAT_S,
+        message="No heartbeat: it is gone",
+    )
+
+
+def unborn() -> AutomationCore:
+    """The same for a run that its worker took and never began: it would hold its place for ever."""
+    return _crashed(
+        "video2gif: mark runs that never began as crashed",
+        after="prefect.flow-run.Pending",
+        expect=("prefect.flow-run.Running", *_ENDS),
+        within_s=_BEGIN_S,
+        message="It never began: its worker is gone",
+    )
+
+
+def _crashed(
+    name: str, *, after: str, expect: tuple[str, ...], within_s: int, message: str
+) -> AutomationCore:
     return AutomationCore(
-        name=_ZOMBIES,
+        name=name,
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
-            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{end}" for end in ends)},
+            after={after},
+            expect=set(expect),
             match={"prefect.resource.id": ["prefect.flow-run.*"]},
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=3 * _BEAT_S),
+            within=timedelta(seconds=within_s),
         ),
         actions=[
-            ChangeFlowRunState(
-                name=None, state=StateType.CRASHED, message="No heartbeat: it is gone", force=False
-            )
+            ChangeFlowRunState(name=None, state=StateType.CRASHED, message=message, force=False)
         ],
     )

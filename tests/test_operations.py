@@ -195,6 +195,38 @@ def finished(home: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
+def test_B20_a_run_whose_worker_died_before_it_began_is_marked_and_frees_its_slot(deployed: Server):
+    name = {"automations": {"name": {"any_": ["video2gif: mark runs that never began as crashed"]}}}
+    (alarm,) = deployed.ask("/automations/filter", name)
+    # Ten seconds instead of ten minutes.
+    own = ("name", "description", "enabled", "actions", "actions_on_trigger", "actions_on_resolve")
+    faster = {key: alarm[key] for key in own} | {"trigger": {**alarm["trigger"], "within": 10}}
+    deployed.ask(f"/automations/{alarm['id']}", faster, method="PUT")
+    by_hand = deployed.ask("/deployments/name/pipeline/by-hand", method="GET")
+
+    def taken_by_a_worker() -> tuple[str, str]:
+        run = deployed.ask(
+            f"/deployments/{by_hand['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}}
+        )
+        return run["id"], take(run["id"])
+
+    def take(run_id: str) -> str:
+        return deployed.ask(f"/flow_runs/{run_id}/set_state", {"state": {"type": "PENDING"}})[
+            "status"
+        ]
+
+    lost, answer = taken_by_a_worker()  # Which dies at once.
+    assert answer == "ACCEPT"
+    late, answer = taken_by_a_worker()
+    assert answer != "ACCEPT", "the slot is taken"
+    _until(lambda: deployed.runs("by-hand", "CRASHED"), within_s=120)
+    (crashed,) = deployed.runs("by-hand", "CRASHED")
+    assert crashed["id"] == lost
+    _until(lambda: take(late) == "ACCEPT", within_s=30)
+    deployed.ask(f"/flow_runs/{late}/set_state", {"state": {"type": "CANCELLED"}})
+
+
+@pytest.mark.slow
 def test_B19_a_schedule_processes_each_video_once_and_outlives_a_killed_worker(
     deployed: Server, environment: dict[str, str], home: Path
 ):
