@@ -1,5 +1,6 @@
 """Whatever a job does, the parent goes on, and says what happened."""
 
+import json
 import os
 import signal
 import socket
@@ -34,6 +35,17 @@ def test_a_child_serves_many_jobs(worker: Worker, tmp_path: Path):
     for name in ("a", "b"):
         worker.run("work:pid", {"params": {}}, tmp_path / name)
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+def test_E4_a_child_counts_with_one_thread_whatever_its_parent_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with Worker(Limits(wall_s=20)) as worker:
+        worker.run("work:blas_threads", {"params": {}}, tmp_path / "out")
+    assert json.loads((tmp_path / "out").read_text()) == [1]
 
 
 def test_what_libraries_print_does_not_break_the_protocol(worker: Worker, tmp_path: Path):

@@ -55,6 +55,15 @@ def megabyte(*, out: Path, params: dict) -> None:
     out.write_bytes(bytes(1_000_000))
 
 
+def blas_threads(*, out: Path, params: dict) -> None:
+    """Write how many threads numpy's products of matrices may take."""
+    import numpy  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    found = [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+    out.write_text(json.dumps(found))
+
+
 def pid(*, out: Path, params: dict) -> None:
     out.write_text(str(os.getpid()))
 

@@ -33,6 +33,9 @@ from video2gif.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
 
 _PR_SET_PDEATHSIG = 1
 _MAX_ANSWER_BYTES = 1 << 20
+# Products of matrices are summed in another order by another number of threads. One makes the same
+# bytes on any machine and under any executor (Ray sets one, Dask does not).
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _JOBS_PER_CHILD = 500  # A fresh child now and then bounds what leaking codecs can pile up.
 
 
@@ -129,6 +132,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
+                env=os.environ | _ONE_THREAD,
             )
         self._jobs += 1
         return self._child
