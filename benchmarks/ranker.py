@@ -170,14 +170,14 @@ def main() -> None:
     """Run what was asked for, or all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parts = {"compare": compare, "minute": minute, "digests": digests}
-    parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[*parts])
+    parser.add_argument("--only", choices=parts, help="one of the three parts")
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--segments", type=int, default=30)
     parser.add_argument("--positives", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for part in options.parts:
+    for part in [options.only] if options.only else parts:
         parts[part](options)
 
 
