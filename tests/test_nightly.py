@@ -200,41 +200,40 @@ def bucket() -> Iterator[dict[str, str]]:
         moto.wait()
 
 
-def with_remote(root: Path, bucket: dict[str, str]) -> None:
-    """As docs/operations.md says."""
-    run(root, *DVC, "remote", "add", "-d", "team", "s3://team/dvc")
-    run(root, *DVC, "remote", "modify", "team", "endpointurl", bucket["url"])
-    run(root, *DVC, "remote", "modify", "team", "verify", "true")
-    run(root, "git", "commit", "-q", "-a", "-m", "remote")
-
-
-@pytest.mark.slow
-def test_E9_a_fresh_clone_pulls_and_runs_nothing(
-    clone: Path, tmp_path: Path, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def shared(clone: Path, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clone, with a remote as docs/operations.md says, and pushed to it."""
     for name, value in bucket.items():
         if name != "url":
             monkeypatch.setenv(name, value)
-    with_remote(clone, bucket)
+    run(clone, *DVC, "remote", "add", "-d", "team", "s3://team/dvc")
+    run(clone, *DVC, "remote", "modify", "team", "endpointurl", bucket["url"])
+    run(clone, *DVC, "remote", "modify", "team", "verify", "true")
+    run(clone, "git", "commit", "-q", "-a", "-m", "remote")
     run(clone, *DVC, "push", "-q")
+    return clone
+
+
+@pytest.mark.slow
+def test_E9_a_fresh_clone_pulls_and_runs_nothing(shared: Path, tmp_path: Path):
     fresh = tmp_path / "fresh"
-    run(tmp_path, "git", "clone", "-q", str(clone), str(fresh))
+    run(tmp_path, "git", "clone", "-q", str(shared), str(fresh))
     run(fresh, *DVC, "pull", "-q")
     assert "Running stage" not in run(fresh, *DVC, "repro")
-    assert (fresh / "data/doubled.txt").read_bytes() == (clone / "data/doubled.txt").read_bytes()
-    assert (fresh / "dvc.lock").read_bytes() == (clone / "dvc.lock").read_bytes()
+    assert (fresh / "data/doubled.txt").read_bytes() == (shared / "data/doubled.txt").read_bytes()
+    assert (fresh / "dvc.lock").read_bytes() == (shared / "dvc.lock").read_bytes()
 
     # Two people change different things; dvc.lock conflicts; either side, then repro, mends it.
-    run(clone, "git", "checkout", "-q", "-b", "ours")
-    (clone / "numbers.txt").write_text("1\n2\n")
-    run(clone, *DVC, "repro", "-q")
-    run(clone, "git", "commit", "-q", "-a", "-m", "ours")
+    run(shared, "git", "checkout", "-q", "-b", "ours")
+    (shared / "numbers.txt").write_text("1\n2\n")
+    run(shared, *DVC, "repro", "-q")
+    run(shared, "git", "commit", "-q", "-a", "-m", "ours")
     run(fresh, "git", "config", "user.email", "other@example.org")
     run(fresh, "git", "config", "user.name", "other")
     (fresh / "dvc.yaml").write_text(STAGE.replace("cat numbers.txt numbers.txt", "rev numbers.txt"))
     run(fresh, *DVC, "repro", "-q")
     run(fresh, "git", "commit", "-q", "-a", "-m", "theirs")
-    run(fresh, "git", "fetch", "-q", str(clone), "ours")
+    run(fresh, "git", "fetch", "-q", str(shared), "ours")
     merged = subprocess.run(
         ["git", "merge", "FETCH_HEAD"], cwd=fresh, capture_output=True, text=True, check=False
     )
@@ -249,20 +248,15 @@ def test_E9_a_fresh_clone_pulls_and_runs_nothing(
 
 @pytest.mark.slow
 def test_B8_a_replaced_object_of_the_remote_fails_the_pull(
-    clone: Path, tmp_path: Path, bucket: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    shared: Path, tmp_path: Path, bucket: dict[str, str]
 ):
-    for name, value in bucket.items():
-        if name != "url":
-            monkeypatch.setenv(name, value)
-    with_remote(clone, bucket)
-    run(clone, *DVC, "push", "-q")
-    digest = hashlib.md5((clone / "data/doubled.txt").read_bytes()).hexdigest()
+    digest = hashlib.md5((shared / "data/doubled.txt").read_bytes()).hexdigest()
     boto3 = pytest.importorskip("boto3")
     boto3.client("s3", endpoint_url=bucket["url"]).put_object(
         Bucket="team", Key=f"dvc/files/md5/{digest[:2]}/{digest[2:]}", Body=b"9\n9\n"
     )
     fresh = tmp_path / "fresh"
-    run(tmp_path, "git", "clone", "-q", str(clone), str(fresh))
+    run(tmp_path, "git", "clone", "-q", str(shared), str(fresh))
     done = subprocess.run([*DVC, "pull"], cwd=fresh, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert not (fresh / "data/doubled.txt").exists()

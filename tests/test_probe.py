@@ -230,3 +230,14 @@ def test_every_real_file_is_accepted(realdata: Path) -> None:
             except ItemError as error:
                 refused[path.name] = error.reason
     assert refused == {}
+
+
+def test_D35_whoever_probes_a_file_does_it_in_a_confined_child() -> None:
+    """One definition for the pipeline's downloads and the review page's uploads."""
+    named = [
+        path.name
+        for path in sorted(Path(probe.__file__).parents[1].rglob("*.py"))
+        if "media.probe:work" in path.read_text()
+    ]
+    assert named == []
+    assert probe.probing().limits.confined

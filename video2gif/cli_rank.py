@@ -1,4 +1,4 @@
-"""`video2gif ablate` and `video2gif evaluate`: methods compared; anyone's predictions measured."""
+"""`video2gif ablate`, `evaluate`, `labels`: methods compared, predictions measured, labels read."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,20 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from video2gif.cli_shared import Root, err, out, plain
 from video2gif.config import Params
 from video2gif.errors import Exit, UserError
 from video2gif.layout import Layout, read_json
 
 if TYPE_CHECKING:
     from video2gif.ranking.ablation import Progress as Report
-
-_out = Console()
-_err = Console(stderr=True)
 
 
 def ablate(
@@ -36,7 +32,7 @@ def ablate(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings a row.")] = 5,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     noise: Annotated[bool, typer.Option(help="Also the losses under wrong labels.")] = True,
-    root: Annotated[Path, typer.Option(help="The project.")] = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Train every method of the paper's table on this project's data, and compare them."""
     from video2gif.stages.ablate import Choice, run
@@ -45,17 +41,17 @@ def ablate(
     choice = Choice(name=name, n_folds=folds, seeds=seeds, workers=workers, noise=noise)
     with _progress() as progress:
         path = run(layout, Params.load(layout.params), choice, progress)
-    _out.print(_table(path))
+    out.print(_table(path))
     print(path)
 
 
 @contextmanager
 def _progress() -> "Iterator[Report]":
-    if not _err.is_terminal:
-        yield lambda what, done, total: _err.print(f"{done} of {total}: {what}", highlight=False)
+    if not err.is_terminal:
+        yield lambda what, done, total: err.print(f"{done} of {total}: {what}", highlight=False)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_err, transient=True) as bar:
+    with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda what, done, total: bar.update(
             task, description=what, completed=done - 1, total=total
@@ -119,7 +115,7 @@ def evaluate(
     if as_json:
         print(json.dumps(content, indent=2, sort_keys=True))
     else:
-        _out.print(_figures_table(content))
+        out.print(_figures_table(content))
         _tell_left_out(found.without_predictions, found.without_labels)
     if found.without_predictions or not found.videos:
         raise typer.Exit(Exit.QUARANTINED)
@@ -147,9 +143,9 @@ def _figures_table(content: dict[str, Any]) -> Table:
 def _tell_left_out(predictions: list[str], labels: list[str]) -> None:
     for what, ids in (("predictions", predictions), ("labels that can be measured", labels)):
         if ids:
-            shown = ", ".join(escape(name) for name in ids[:10])
+            shown = ", ".join(plain(name) for name in ids[:10])
             more = f" and {len(ids) - 10} more" if len(ids) > 10 else ""
-            _err.print(f"without {what}: {shown}{more}", soft_wrap=True, highlight=False)
+            err.print(f"without {what}: {shown}{more}", soft_wrap=True, highlight=False)
 
 
 def labels(

@@ -205,6 +205,12 @@ class StoredArrays:
         return np.frombuffer(content, dtype).reshape(-1, *shape)
 
 
+def file_digest(path: Path) -> str:
+    """sha256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
     """A temporary sibling of `final`, renamed to it after fsync when the block ends cleanly."""

@@ -5,7 +5,6 @@ again), for files that stand in no manifest. A `Ranker` gives each segment a sco
 needs no model, `make.model.Model` is what `dvc repro` trained.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from video2gif.items import Context, Item, Outcome, compute
 from video2gif.layout import Layout
 from video2gif.ranking.baselines import motion_colour
 from video2gif.shots.segments import segment_video, shot_cuts
+from video2gif.store import file_digest
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,6 @@ def fingerprint_file(
     )
     (outcome,) = compute("decode", fingerprinting(params.fingerprint), [item], context)
     return sha256, read_fingerprint(payload_of(outcome, context))
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def analyse(path: Path, params: Params, context: Context) -> Analysis:

@@ -7,9 +7,10 @@ import numpy as np
 from video2gif.config import Params
 from video2gif.features.extract import extraction, read_features
 from video2gif.items import Context, Item, compute
-from video2gif.make.analysis import Analysis, file_digest, payload_of
+from video2gif.make.analysis import Analysis, payload_of
 from video2gif.ranking.baselines import segment_change
 from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.store import file_digest
 
 _LONG_FRAMES = 1000
 """From so many frames on, C3D takes longer than a second start of the network."""

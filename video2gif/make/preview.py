@@ -18,6 +18,7 @@ from video2gif.errors import UserError
 from video2gif.items import Context, Item, Work, compute
 from video2gif.make.analysis import fingerprint_file, payload_of
 from video2gif.make.match import Found
+from video2gif.make.strips import tile
 from video2gif.matching.confidence import Match
 from video2gif.matching.track import Track
 from video2gif.media.decode import Decoder
@@ -120,9 +121,7 @@ def _tiles(path: str, wanted: Sequence[int], *, from_s: float) -> list[tuple[flo
         frames = (one for one in decoder.frames(from_s=from_s) if one[0] >= from_s - _EPSILON_S)
         for number, (time_s, frame) in enumerate(frames):
             if number in asked:
-                width = max(2, round(frame.width * _HEIGHT / frame.height))
-                small = scaler.reformat(frame, width=width, height=_HEIGHT, format="bgr24")
-                found[number] = (time_s, small.to_ndarray())
+                found[number] = (time_s, tile(frame, _HEIGHT, scaler))
             if number >= max(asked):
                 break
     return [found[number] for number in wanted]

@@ -53,6 +53,12 @@ def window_strip(
     return payload_of(outcome, context)
 
 
+def tile(frame: VideoFrame, height: int, scaler: VideoReformatter) -> np.ndarray:
+    """The frame at that height, uint8 BGR (height, width, 3)."""
+    width = max(2, round(frame.width * height / frame.height))
+    return scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+
+
 def work(
     *,
     out: Path,
@@ -72,12 +78,12 @@ def work(
     def small(number: int, frame: VideoFrame) -> np.ndarray | None:
         if number not in asked:
             return None
-        width = max(2, round(frame.width * height / frame.height))
-        tile = scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+        whole = tile(frame, height, scaler)
         # Side by side, the middle of each tells more than the whole squeezed.
+        width = whole.shape[1]
         left = max(0, (width - height) // 2) if len(wanted) > 1 else 0
-        return tile[:, left : width - left]
+        return whole[:, left : width - left]
 
     _, kept = frames_between(Path(path), start_s, end_s, expected=expected, keep=small)
-    picture = np.concatenate([tile for tile in kept if tile is not None], axis=1)
+    picture = np.concatenate([one for one in kept if one is not None], axis=1)
     out.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())

@@ -9,10 +9,11 @@ import numpy as np
 from video2gif.config import Params
 from video2gif.errors import ItemError
 from video2gif.items import Context, Item, Work, compute
-from video2gif.make.analysis import Ranker, analyse, file_digest, payload_of, rank
+from video2gif.make.analysis import Ranker, analyse, payload_of, rank
 from video2gif.make.gifs import LIBRARIES, params_digest
 from video2gif.make.receipt import Receipt, digest, extract, this_tool
 from video2gif.make.render import read_rendered
+from video2gif.store import file_digest
 
 State = Literal["true", "false", "unknown"]
 

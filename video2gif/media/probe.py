@@ -15,15 +15,22 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from video2gif.errors import ItemError
+from video2gif.items import Work
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
+from video2gif.sandbox import Limits
 from video2gif.store import write_arrays
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound
 # libav works these durations out from the last time stamps it finds: they declare nothing.
 _UNDECLARED = ("mpegts", "mpeg", "mpegvideo", "gif")
+
+
+def probing() -> Work:
+    """The work of an item whose args are path and kind, on a file that a stranger may have made."""
+    return Work(function=f"{__name__}:work", libraries=("av",), limits=Limits(confined=True))
 
 
 def work(*, out: Path, params: dict[str, Any], path: str, kind: Literal["video", "gif"]) -> None:

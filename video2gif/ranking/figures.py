@@ -137,7 +137,7 @@ def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, An
         above = (scores[None, :] > scores[:, None]).mean(axis=1)
         place = np.minimum((above * n_bins).astype(int), n_bins - 1)
         np.add.at(total, place, spans[:, 1] - spans[:, 0])
-        np.add.at(inside, place, _frames_inside(spans, one.gifs))
+        np.add.at(inside, place, frames_inside(spans, one.gifs))
     return [
         {"best_share": (bin_ + 1) / n_bins, "n_frames": int(n), "gif_share": float(hit / n)}
         for bin_, (hit, n) in enumerate(zip(inside, total, strict=True))
@@ -145,10 +145,11 @@ def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, An
     ]
 
 
-def _frames_inside(spans: np.ndarray, gifs: Sequence[Span]) -> np.ndarray:
+def frames_inside(spans: np.ndarray, gifs: Sequence[Span]) -> np.ndarray:
+    """How many frames of each span (n, 2) lie inside any GIF, (n,)."""
     mask = np.zeros(int(spans.max(initial=0)) + 1)
     for start, end in gifs:
-        mask[start:end] = 1
+        mask[max(start, 0) : max(end, 0)] = 1
     total = np.concatenate([[0], np.cumsum(mask)])
     return total[spans[:, 1]] - total[spans[:, 0]]
 

@@ -15,6 +15,7 @@ import numpy as np
 from video2gif.config import Train
 from video2gif.ranking import baselines
 from video2gif.ranking.context import PARTS, hashed_tags
+from video2gif.ranking.figures import frames_inside
 from video2gif.ranking.fusion import NAMES, Fusion
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video
@@ -147,12 +148,8 @@ def _bound(videos: Sequence[Video], seed: int) -> Score:
 
 def gif_share(video: Video) -> np.ndarray:
     """Share of each segment's frames inside any GIF, (n,)."""
-    inside = np.zeros(video.n_frames + 1)
-    for start, end in video.gifs:
-        inside[max(start, 0) : max(end, 0)] = 1
-    total = np.concatenate([[0], np.cumsum(inside[: video.n_frames])])
     start, end = video.spans.T
-    return (total[end] - total[start]) / (end - start)
+    return frames_inside(video.spans, video.gifs) / (end - start)
 
 
 # By scikit-learn

@@ -114,12 +114,11 @@ def centred(clips: Tensor) -> Tensor:
 def _beside(x: Tensor, n_clips: Tensor) -> Tensor:
     """For each clip the mean of the scored segments before and after its own, (clips, width)."""
     counts = n_clips[n_clips > 0]
-    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    means = x.new_zeros(len(counts), x.shape[1]).index_add(0, owner, x) / counts[:, None]
+    means = segment_means(x, counts)
     if len(counts) > 1:
         # At the ends of a video the only neighbour counts twice.
         means = (torch.cat([means[1:2], means[:-1]]) + torch.cat([means[1:], means[-2:-1]])) / 2
-    return means[owner]
+    return means.repeat_interleave(counts, dim=0)
 
 
 @dataclass(frozen=True)
@@ -197,14 +196,14 @@ class Ensemble:
         return cls(Standardise(mean, std), tuple(rankers), features, linear)
 
 
-def segment_means(scores: Tensor, n_clips: Tensor) -> Tensor:
-    """The mean score of each segment's clips, (n,); NaN (0 / 0) for a segment without any.
+def segment_means(clips: Tensor, n_clips: Tensor) -> Tensor:
+    """The mean of each segment's clips, (n, …); NaN (0 / 0) for a segment without any.
 
-    `scores` (sum of n_clips,), the clips of segment 0 first.
+    `clips` (sum of n_clips, …): scores or inputs, the clips of segment 0 first.
     """
     owner = torch.repeat_interleave(torch.arange(len(n_clips)), n_clips)
-    sums = scores.new_zeros(len(n_clips)).index_add(0, owner, scores)
-    return sums / n_clips
+    sums = clips.new_zeros(len(n_clips), *clips.shape[1:]).index_add(0, owner, clips)
+    return sums / n_clips.reshape(-1, *[1] * (clips.ndim - 1))
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ figures. No stage of dvc.yaml, as it trains hundreds of rankers: `video2gif abla
 report made afterwards is another (dvc.yaml names the folder).
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from video2gif.ranking.ablation import Fold, Progress, as_json, folds, noise_row
 from video2gif.ranking.methods import REFERENCE, methods
 from video2gif.ranking.scorer import feature_source
 from video2gif.ranking.videos import load_videos
+from video2gif.store import file_digest
 
 NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
 
@@ -90,12 +90,7 @@ def _about(layout: Layout, params: Params, parts: Sequence[Fold], choice: Choice
         "random_weights": source["weights"].startswith("random:"),
         "train": asdict(params.train),
         "data": {
-            "pairs": _sha256(layout.pairs),
-            "features": _sha256(layout.features / "index.parquet"),
+            "pairs": file_digest(layout.pairs),
+            "features": file_digest(layout.features / "index.parquet"),
         },
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

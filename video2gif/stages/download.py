@@ -33,8 +33,9 @@ from video2gif.items import (
     compute,
 )
 from video2gif.layout import DOWNLOADS, SOURCES, Layout, clear_folder
+from video2gif.media.probe import probing
 from video2gif.sandbox import Limits
-from video2gif.store import read_arrays
+from video2gif.store import file_digest, read_arrays
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20
@@ -247,10 +248,8 @@ class _Collector:
     def _take_stored(self, source: Source, outcome: Outcome) -> Staged:
         target = self._target(source)
         self._context.store.copy_to(outcome.key, target)
-        with target.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = target.stat().st_size
-        return Staged(source, target, digest, size, outcome.status)
+        return Staged(source, target, file_digest(target), size, outcome.status)
 
     def _take(self, source: Source, path: Path, status: Status) -> Staged:
         target = self._target(source)
@@ -291,9 +290,6 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
 
 def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[Result]:
     """Look into every staged file; name the good ones by content, delete the others."""
-    work = Work(
-        function="video2gif.media.probe:work", libraries=("av",), limits=Limits(confined=True)
-    )
     items = [
         Item(
             id=f"{one.source.kind}:{one.source.id}",
@@ -302,7 +298,7 @@ def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[
         )
         for one in staged
     ]
-    outcomes = compute("download", work, items, context) if items else []
+    outcomes = compute("download", probing(), items, context) if items else []
     return [
         _settled(one, outcome, layout, context)
         for one, outcome in zip(staged, outcomes, strict=True)

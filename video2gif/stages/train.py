@@ -28,6 +28,7 @@ from video2gif.ranking.losses import curves
 from video2gif.ranking.scorer import feature_source
 from video2gif.ranking.training import Epoch, Trained, can_validate, train
 from video2gif.ranking.videos import Video, load_videos
+from video2gif.store import file_digest
 
 _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."
@@ -77,7 +78,7 @@ def _key(layout: Layout, params: Params) -> str:
     folders = (layout.features, layout.fingerprints)
     files = [*_tables(layout).values(), *(p for one in folders for p in sorted(one.iterdir()))]
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
-    return hashlib.sha256("\n".join([*parts, *map(_sha256, files)]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *map(file_digest, files)]).encode()).hexdigest()
 
 
 def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _card(
     fused = trained.model.fusion
     return {
         "model": "video2gif ranker",
-        "sha256": _sha256(layout.model),
+        "sha256": file_digest(layout.model),
         "n_members": len(trained.model.ensemble.members),
         "standardised_inputs": True,
         "context": trained.model.context.to_card(),
@@ -120,7 +121,7 @@ def _card(
         "random_weights": source["weights"].startswith("random:"),
         "params": asdict(params.train),
         "label": asdict(params.label),
-        "data": {name: _sha256(path) for name, path in _tables(layout).items()},
+        "data": {name: file_digest(path) for name, path in _tables(layout).items()},
         "counts": _counts(videos),
         "metrics": metrics,
         "validation": _validation(trained, videos, params),
@@ -181,8 +182,3 @@ def _validation(trained: Trained, videos: Sequence[Video], params: Params) -> di
         "n_videos": len(held_out),
         "note": "These videos chose the epoch; what the model is worth stands in metrics/eval.json",
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

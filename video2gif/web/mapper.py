@@ -21,4 +21,4 @@ class WarmMapper:
 
     def close(self) -> None:
         """End the child."""
-        self._children.__exit__()
+        self._children.close()

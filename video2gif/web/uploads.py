@@ -12,9 +12,10 @@ from pathlib import Path
 from starlette.requests import ClientDisconnect
 
 from video2gif.errors import ItemError
-from video2gif.items import Context, Item, Work, compute
-from video2gif.make.analysis import file_digest, payload_of
-from video2gif.store import read_arrays
+from video2gif.items import Context, Item, compute
+from video2gif.make.analysis import payload_of
+from video2gif.media.probe import probing
+from video2gif.store import file_digest, read_arrays
 
 _MAX_NAME = 80
 _SPARE_BYTES = 500_000_000  # stay free on the disk
@@ -73,13 +74,12 @@ def keep(part: Path, name: str, context: Context) -> Path:
     The same bytes under the same name are kept once. Raises `ItemError`: those of `media.probe`.
     """
     sha256 = file_digest(part)
-    work = Work(function="video2gif.media.probe:work", libraries=("av",))
     item = Item(
         id=f"upload:{sha256[:16]}",
         inputs=(sha256,),
         args={"path": str(part.resolve()), "kind": "video"},
     )
-    (outcome,) = compute("check", work, [item], context)
+    (outcome,) = compute("check", probing(), [item], context)
     _, notes = read_arrays(payload_of(outcome, context))
     stem, number = safe_stem(name), 2
     target = part.with_name(f"{stem}.{notes['extension']}")
