@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test test-all reliability fuzz lint dvc-deps clean
+.PHONY: repro test test-all reliability fuzz lint clean
 
 repro: $(STAMP)
 	$(BIN)/python -m flows pipeline
@@ -32,9 +32,6 @@ lint: $(STAMP)
 certificate: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,ray]'
 	$(BIN)/python benchmarks/certificate.py
-
-dvc-deps: $(STAMP)
-	$(BIN)/python -m flows.dvcdeps
 
 clean:
 	rm -rf .venv .video2gif .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from video2gif.matching.phash import WHOLE, Window
+from video2gif.fingerprint.phash import WHOLE, Window
 from video2gif.media.encode import Palette, delays_cs
 
 Play = Literal["forwards", "backwards", "ping-pong"]

@@ -43,11 +43,12 @@ from attack_edits import EDITS, Recipe, Rng, combined, rendered, timing
 from av.video.reformatter import VideoReformatter
 from match_realdata import PARAMS, film, find, realdata, tracks
 
-from video2gif import fingerprint
-from video2gif.errors import ItemError
-from video2gif.fingerprint import fingerprinting, read_fingerprint
+from video2gif.core.errors import ItemError
+from video2gif.fingerprint import decode as fingerprint
+from video2gif.fingerprint.decode import fingerprinting
+from video2gif.fingerprint.read import read_fingerprint
+from video2gif.fingerprint.track import Track
 from video2gif.matching.confidence import Match
-from video2gif.matching.track import Track
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_gif
 

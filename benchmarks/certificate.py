@@ -25,7 +25,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flows.dvcdeps import outs_of
 from flows.guard import children
 from video2gif.sample import manifest_csv
 
@@ -42,9 +41,9 @@ CUT_DOWN = {
 PLAIN = """
 from pathlib import Path
 from video2gif import stages
-from video2gif.config import Params
-from video2gif.items import Context
-from video2gif.layout import Layout
+from video2gif.core.config import Params
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
 layout = Layout(Path.cwd())
 for stage in stages.STAGES:
     print(stage, stages.load(stage)(layout, Params.load(layout.params), Context.default()))
@@ -259,6 +258,12 @@ WAYS = (
     Way("ray 4", ray(4)),
     Way("ray 4, killed", ray(4, kill=True)),
 )
+
+
+def outs_of(stage: dict[str, Any]) -> list[str]:
+    """Paths of a stage's outs, metrics and plots, as dvc.yaml lists them."""
+    listed = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, ())]
+    return [out if isinstance(out, str) else next(iter(out)) for out in listed]
 
 
 def digests(root: Path) -> dict[str, str]:

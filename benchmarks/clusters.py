@@ -24,22 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
-from video2gif import items
-from video2gif.config import Params
-from video2gif.fingerprint import fingerprinting
-from video2gif.items import (
-    Chunk,
-    Context,
-    Counts,
-    Item,
-    Mapper,
-    Outcome,
-    ProcessMapper,
-    SerialMapper,
-    Work,
-    compute,
-)
-from video2gif.store import ItemStore
+from video2gif.core import items
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.mappers import Mapper, ProcessMapper, SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.work import Chunk, Item, Outcome, Work
+from video2gif.fingerprint.decode import fingerprinting
 
 REPO = Path(__file__).parents[1]
 REALDATA = Path(os.environ.get("VIDEO2GIF_REALDATA", REPO / "../shared/realdata")).resolve()

@@ -23,7 +23,7 @@ import imagehash
 import numpy as np
 import scenedetect
 
-from video2gif.fingerprint import Measuring
+from video2gif.fingerprint.decode import Measuring
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
 

@@ -5,7 +5,7 @@ correlation terms) × margin. The four weights are those of the greatest likelih
 moving span being found near its place, and one of another film anywhere (with a weak prior, since
 the two may be told apart completely). Fitted on every second film, the calibration error on the
 other films is printed beside theirs; then fitted on all.
-Writes `video2gif/matching/presence.py`.
+Prints the line that stands in `video2gif/matching/confidence.py`.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import numpy as np
 import scipy.optimize
 from attacks import Row, calibration_error
 
-TARGET = Path(__file__).parents[1] / "video2gif" / "matching" / "presence.py"
 _FOUND_S = 1.0
 _PRIOR = 0.02  # Of the squared weights, features being of unit size.
 _UNITS = np.array([1.0, 5.0, 0.2, 0.1])
@@ -68,14 +67,8 @@ def main() -> None:
         error = calibration_error(recalibrated(part, fit(seen)))
         print(f"{name}: {len(part)} matches, calibration error {error:.4f}")
     weights = np.round(fit(rows), 3)
-    bias, cost, explained, correlation = weights
-    TARGET.write_text(
-        '"""How likely a GIF is from a video at all.'
-        ' Written by `benchmarks/fit_presence.py`."""\n\n'
-        f"BIAS = {bias}\nPER_BIT = {cost}\nPER_EXPLAINED = {explained}\n"
-        f"PER_CORRELATION = {correlation}\n"
-    )
-    print(TARGET.read_text())
+    values = ", ".join(str(weight) for weight in weights)
+    print(f"_BIAS, _PER_BIT, _PER_EXPLAINED, _PER_CORRELATION = {values}")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 import faiss
 import numpy as np
 
+from video2gif.fingerprint.phash import CROPS, PARTS, WINDOWS
+from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, column, kept_frames
 from video2gif.matching.corpus.kernels import within
 from video2gif.matching.corpus.search import Candidate, search_corpus, search_exhaustively
-from video2gif.matching.phash import CROPS, PARTS, WINDOWS
-from video2gif.matching.track import THUMB_SIDE, Track
 
 if TYPE_CHECKING:
     from match_realdata import Case

@@ -15,11 +15,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from video2gif.config import Params
-from video2gif.fingerprint import fingerprinting, read_fingerprint
-from video2gif.items import Context, Item, compute
+from video2gif.core.config import Params
+from video2gif.core.items import Context, compute
+from video2gif.core.work import Item
+from video2gif.fingerprint.decode import fingerprinting
+from video2gif.fingerprint.read import read_fingerprint
+from video2gif.fingerprint.track import Track
 from video2gif.matching.confidence import Match, match
-from video2gif.matching.track import Track
 
 ROOT = Path(__file__).parents[1]
 PARAMS = Params.load(ROOT / "params.yaml")

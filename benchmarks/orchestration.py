@@ -22,9 +22,9 @@ PLAIN = """
 import sys
 from pathlib import Path
 from video2gif import stages
-from video2gif.config import Params
-from video2gif.items import Context
-from video2gif.layout import Layout
+from video2gif.core.config import Params
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
 layout = Layout(Path.cwd())
 print(stages.load(sys.argv[1])(layout, Params.load(layout.params), Context.default()))
 """

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from video2gif.config import Params
-from video2gif.items import Context
-from video2gif.make.analysis import Analysis, Baseline, analyse
-from video2gif.ranking.taste import Marked, Taste, look, standardised
+from video2gif.core.config import Params
+from video2gif.core.items import Context
+from video2gif.make.analysis import Analysis, analyse
+from video2gif.make.rankers import Baseline
+from video2gif.make.taste import Marked, Taste, look, standardised
 
 ROOT = Path(__file__).parents[1]
 REALDATA = Path(os.environ.get("VIDEO2GIF_REALDATA", ROOT / "../shared/realdata")).resolve()

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from video2gif.config import Params, Train
-from video2gif.ranking.evaluation import video_metrics
+from video2gif.core.config import Params, Train
+from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.losses import pair_loss
 from video2gif.ranking.model import Ensemble, Ranker, Standardise
 from video2gif.ranking.training import train

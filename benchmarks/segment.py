@@ -28,11 +28,12 @@ from scenedetect import (
 from scenedetect.detector import SceneDetector
 from splices import SOURCES, Kind, Shot, Tally, Transition, real_shots, splice, tally
 
-from video2gif.config import Params, Segment
-from video2gif.features import transnet
-from video2gif.fingerprint import Fingerprint, read_fingerprint, work
+from video2gif.core.config import Params, Segment
+from video2gif.core.store import read_arrays
+from video2gif.fingerprint.decode import work
+from video2gif.fingerprint.read import Fingerprint, read_fingerprint
+from video2gif.shots import transnet
 from video2gif.shots.segments import segment_video, shot_cuts
-from video2gif.store import read_arrays
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from video2gif.fingerprint import Fingerprint
+from video2gif.fingerprint.read import Fingerprint
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
 from video2gif.shots.cuts import cuts

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from flows import guard
-from video2gif.errors import Exit, Video2GifError
+from video2gif.core.errors import Exit, Video2GifError
 from video2gif.stages import STAGES
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code (see `video2gif.errors.Exit`)."""
+    """Run one command and return its exit code (see `video2gif.core.errors.Exit`)."""
     args = _parser().parse_args(argv)
     root = args.root.resolve()
     try:

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from video2gif.items import Counts
+from video2gif.core.items import Counts
 from video2gif.stages import STAGES
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
-from video2gif.errors import Exit
+from video2gif.core.errors import Exit
 
 server.quiet()
 

@@ -18,8 +18,9 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
-from video2gif.errors import EnvironmentProblem
-from video2gif.items import Chunk, Mapper, Outcome, WorkerPool, executor_name, process_chunk
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.mappers import Mapper, WorkerPool, executor_name, process_chunk
+from video2gif.core.work import Chunk, Outcome
 
 _CONNECT_S = 20
 _LOST_WORKERS = 3  # A chunk that has taken three workers with it would take the fourth as well.

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any, TypeVar
 
-from video2gif.errors import EnvironmentProblem, Exit
+from video2gif.core.errors import EnvironmentProblem, Exit
 
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1

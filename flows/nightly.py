@@ -24,10 +24,10 @@ from prefect import flow, get_run_logger  # noqa: E402  (after the settings it r
 from prefect.concurrency.sync import concurrency  # noqa: E402
 
 from flows import runs  # noqa: E402
-from video2gif.config import Params  # noqa: E402
-from video2gif.errors import EnvironmentProblem, Exit, Video2GifError  # noqa: E402
-from video2gif.layout import Layout  # noqa: E402
-from video2gif.summary import Quality, quality, worse  # noqa: E402
+from video2gif.core.config import Params  # noqa: E402
+from video2gif.core.errors import EnvironmentProblem, Exit, Video2GifError  # noqa: E402
+from video2gif.core.layout import Layout  # noqa: E402
+from video2gif.project.summary import Quality, quality, worse  # noqa: E402
 
 DVC_LIMIT = "video2gif-dvc"
 """The global concurrency limit around DVC; `flows.deploy` creates it, runs refuse to do without."""

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from flows import guard, server
-from video2gif import fsck
-from video2gif.errors import EnvironmentProblem, Exit
-from video2gif.layout import Layout
-from video2gif.summary import METRICS, LeftOut, Quality, left_out, quality
+from video2gif.core.errors import EnvironmentProblem, Exit
+from video2gif.core.layout import Layout
+from video2gif.project import fsck
+from video2gif.project.summary import METRICS, LeftOut, Quality, left_out, quality
 
 _SHOWN = 20
 

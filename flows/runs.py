@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.counts import items_table
-from video2gif.summary import METRICS, Quality
+from video2gif.project.summary import METRICS, Quality
 
 _PREVIEW_BYTES = 200_000
 _PREVIEWS = 3

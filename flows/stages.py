@@ -14,20 +14,14 @@ from pathlib import Path
 
 from flows import guard, server
 from flows.counts import note_counts
-from video2gif import rates, stages
-from video2gif.config import Params
-from video2gif.errors import Video2GifError
-from video2gif.items import (
-    Context,
-    Counts,
-    Mapper,
-    Progress,
-    default_mapper,
-    executor_name,
-    no_progress,
-)
-from video2gif.layout import Layout
-from video2gif.store import ItemStore
+from video2gif import stages
+from video2gif.core.config import Params
+from video2gif.core.errors import Video2GifError
+from video2gif.core.items import Context, Counts, Progress, no_progress
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import Mapper, default_mapper, executor_name
+from video2gif.core.store import ItemStore
+from video2gif.project import rates
 
 log = logging.getLogger("video2gif")
 

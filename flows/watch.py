@@ -26,7 +26,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact  #
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 
 from flows import runs  # noqa: E402
-from video2gif.errors import Exit, Video2GifError  # noqa: E402
+from video2gif.core.errors import Exit, Video2GifError  # noqa: E402
 
 _HIDDEN = (".", "_")
 
@@ -167,7 +167,7 @@ def _ranked(watched: Watched, video: Arrived, *, top: int, ranker: str, timeout_
 
 def _video2gif(words: list[str], timeout_s: float) -> tuple[int, str]:
     """Run the command line tool: its exit code and its last words."""
-    command = [sys.executable, "-P", "-m", "video2gif.cli", *words]
+    command = [sys.executable, "-P", "-m", "video2gif", *words]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout_s, check=False

@@ -6,8 +6,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from video2gif.items import Context, SerialMapper
-from video2gif.store import ItemStore
+from video2gif.core.items import Context
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
 
 pytest_plugins = ["cases"]
 

@@ -22,13 +22,13 @@ from threading import get_ident, local
 
 from mutants import KINDS, NARROW, mutant, seeds
 
-from video2gif.config import Params
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError, UserError, Video2GifError
+from video2gif.core.sandbox import Limits, Worker
+from video2gif.core.store import read_arrays
 from video2gif.datasets import read_manifest
-from video2gif.errors import ItemError, UserError, Video2GifError
 from video2gif.features import weights
-from video2gif.make.receipt import extract
-from video2gif.sandbox import Limits, Worker
-from video2gif.store import read_arrays
+from video2gif.gifs.receipt import extract
 
 MAX_CPU_S = 1.0
 MAX_BYTES = 512 << 20

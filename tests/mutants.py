@@ -22,7 +22,8 @@ import torch
 import weight_files
 
 from video2gif.features.weights import Architecture
-from video2gif.make.receipt import Receipt, Recipe, embed
+from video2gif.gifs.receipt import Receipt, embed
+from video2gif.gifs.render import Recipe
 from video2gif.media.encode import write_gif, write_video
 
 REPO = Path(__file__).parents[1]

@@ -12,19 +12,11 @@ import numpy as np
 import pandas as pd
 from stored import store_fingerprints
 
-from video2gif.config import Params
-from video2gif.layout import (
-    FEATURES,
-    LABELS,
-    PAIRS,
-    SEGMENTS,
-    SOURCES,
-    SPANS,
-    Layout,
-    clear_folder,
-)
+from video2gif.core.config import Params
+from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.shards import ShardWriter
+from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
 from video2gif.ranking.videos import N_FEATURES
-from video2gif.shards import ShardWriter
 
 REPO = Path(__file__).parents[1]
 N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25

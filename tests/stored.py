@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from video2gif.layout import FINGERPRINTS, Layout
-from video2gif.shards import ShardWriter
+from video2gif.core.layout import Layout
+from video2gif.core.shards import ShardWriter
+from video2gif.core.tables import FINGERPRINTS
 
 
 def store_fingerprints(

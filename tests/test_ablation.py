@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 from markupsafe import Markup, escape
 from ranking_project import N_SEGMENTS, small_params, write_project
 
-from video2gif.errors import UserError
-from video2gif.layout import read_json
+from video2gif.ablation import methods
+from video2gif.ablation import run as ablate
+from video2gif.ablation import table as ablation
+from video2gif.ablation.methods import REFERENCE, Method, best_union, gif_share
+from video2gif.ablation.run import Choice
+from video2gif.core.errors import UserError
+from video2gif.core.layout import read_json
+from video2gif.evaluation.bootstrap import paired_interval
 from video2gif.page.render import ReportPage, render
-from video2gif.ranking import ablation, methods
-from video2gif.ranking.bootstrap import paired_interval
-from video2gif.ranking.methods import REFERENCE, Method, best_union, gif_share
 from video2gif.ranking.videos import Video, load_videos
-from video2gif.stages import ablate, report
-from video2gif.stages.ablate import Choice
+from video2gif.stages import report
 
 PARAMS = small_params(epochs=4, patience=4, ensemble=1)
 PAPER = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from video2gif.media.ahead import Ahead
+from video2gif.fingerprint.ahead import Ahead
 
 
 def counted(n: int, made: list[int]) -> Iterator[int]:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from moving import moving_frames
 
-from video2gif.fingerprint import shrunk
+from video2gif.fingerprint.decode import shrunk
+from video2gif.fingerprint.phash import HASH_SIDE, phash, quality, window_hashes
+from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching import align
 from video2gif.matching.confidence import Match, _way_there, match
-from video2gif.matching.phash import HASH_SIDE, phash, quality, window_hashes
-from video2gif.matching.track import THUMB_SIDE, Track
 
 FPS = 25.0
 START, END = 130, 190  # frames of the video that GIFs are cut from

@@ -1,4 +1,8 @@
-"""Who may import whom: read from the syntax trees, so that nothing has to be run."""
+"""Who may import whom: read from the syntax trees, so that nothing has to be run.
+
+`python tests/test_architecture.py` prints the rooms and their arrows, as docs/architecture.md
+draws them.
+"""
 
 import ast
 import subprocess
@@ -9,50 +13,20 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[1]
+LIBRARY = REPO / "video2gif"
 
-# Lowest first. A module imports only from lower rows and from its own room.
+# Lowest first. A room imports only from lower rows; rooms of one row do not know each other.
 ROWS = (
-    {"errors"},
-    {"config", "layout", "codeversion", "sandbox", "store", "items", "shards", "datasets"},
-    {"media", "rates"},
-    {"matching", "shots", "features", "ranking", "sample", "page", "labels", "corpus"},
-    {"fingerprint"},
-    {"stages", "make", "summary", "doctor", "fsck", "hashlabels"},
-    {
-        "cli",
-        "cli_dataset",
-        "cli_fsck",
-        "cli_make",
-        "cli_plan",
-        "cli_rank",
-        "cli_review",
-        "cli_shared",
-        "cli_weights",
-        "plan",
-        "web",
-    },
+    {"core"},
+    {"media", "datasets", "evaluation"},
+    {"sample", "gifs", "features", "page", "ranking", "fingerprint"},
+    {"shots", "ablation", "matching"},
+    {"make", "labels"},
+    {"web", "stages"},
+    {"project"},
+    {"cli"},
 )
-# Rooms of one row that may look into another, and those that may look into fewer.
-ALSO = {
-    ("items", "codeversion"),
-    ("items", "sandbox"),
-    ("items", "store"),
-    ("layout", "store"),
-    ("doctor", "make"),
-    ("cli", "cli_dataset"),
-    ("cli", "cli_fsck"),
-    ("cli", "cli_weights"),
-    ("cli", "cli_plan"),
-    ("cli", "cli_rank"),
-    ("cli", "cli_make"),
-    ("cli", "cli_review"),
-    ("cli", "cli_shared"),
-    ("cli_make", "cli_shared"),
-    ("cli_review", "cli_shared"),
-    ("cli_review", "web"),
-    ("cli_plan", "plan"),
-}
-PURE = {"matching": {"media"}, "shots": {"media"}, "ranking": {"media"}, "page": set()}
+MOST_ROOMS, MOST_ARROWS, MOST_LINES = 22, 85, 400
 HEAVY = {"numpy", "pandas", "torch", "pyarrow", "av", "cv2"}
 
 
@@ -77,26 +51,72 @@ def files(package: str) -> list[Path]:
     return sorted((REPO / package).rglob("*.py"))
 
 
-def room(path: Path) -> str:
-    """The room a file of the library belongs to: its folder below video2gif, or its own name."""
-    return path.relative_to(REPO / "video2gif").parts[0].removesuffix(".py")
+def rooms() -> dict[str, set[str]]:
+    """Every room, and the rooms it imports from."""
+    found: dict[str, set[str]] = {
+        path.parent.name: set() for path in sorted(LIBRARY.glob("*/__init__.py"))
+    }
+    for room, others in found.items():
+        for path in files(f"video2gif/{room}"):
+            parts = [name.split(".") for name in imported(path)]
+            others |= {p[1] for p in parts if p[0] == "video2gif" and len(p) > 1}
+        others &= found.keys() - {room}
+    return found
 
 
-LIBRARY = [path for path in files("video2gif") if room(path) not in {"__init__", "__main__"}]
+def drawing() -> str:
+    """The map of docs/architecture.md: rooms by row, each with the rooms it looks into."""
+    lines = ["flowchart TD"]
+    for row in reversed(ROWS):
+        lines += [
+            f"  {room} --> {' & '.join(sorted(others))}"
+            for room, others in rooms().items()
+            if room in row and others
+        ]
+    return "\n".join(lines)
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(REPO)))
-def test_a_module_imports_only_from_lower_rows_and_its_own_room(path: Path):
-    home = room(path)
-    for name in imported(path):
-        package, _, rest = name.partition(".")
-        other = rest.partition(".")[0]
-        if package != "video2gif" or not other or other.startswith("__") or other == home:
-            continue
-        if row_of(other) == row_of(home):
-            assert (home, other) in ALSO, f"{home} and {other} stand side by side"
-        assert row_of(other) <= row_of(home), f"{home} imports {other} from above"
-        assert other not in PURE.get(home, set()), f"{home} is pure and imports {other}"
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_imports_only_from_lower_rows(room: str):
+    for other in rooms()[room]:
+        assert row_of(other) < row_of(room), f"{room} imports {other}, which is not below it"
+
+
+def test_there_are_few_rooms_and_few_arrows():
+    arrows = sum(len(others) for others in rooms().values())
+    print(f"{len(rooms())} rooms, {arrows} arrows\n{drawing()}")
+    assert len(rooms()) <= MOST_ROOMS
+    assert arrows <= MOST_ARROWS
+
+
+def modules() -> dict[str, set[str]]:
+    """Every module of the library, and those it imports from its own room."""
+    names = {
+        path: "video2gif." + ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
+        for path in files("video2gif")
+    }
+    known = set(names.values())
+    return {name: set(imported(path)) & known - {name} for path, name in names.items()}
+
+
+def test_no_module_reaches_itself_by_imports():
+    found = modules()
+    for start in found:
+        reached, waiting = set(), [start]
+        while waiting:
+            new = found[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        assert start not in reached, f"{start} stands in a circle"
+
+
+def test_the_package_itself_holds_no_room_of_one_file():
+    assert {path.name for path in LIBRARY.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("path", files("video2gif") + files("flows"), ids=lambda path: path.stem)
+def test_no_file_needs_two_rooms(path: Path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("path", files("video2gif"), ids=lambda path: path.stem)
@@ -117,14 +137,21 @@ def test_stages_never_import_each_other():
             assert not name.startswith("video2gif.stages."), f"{path}: {name}"
 
 
+def test_the_map_in_the_docs_is_the_one_of_the_imports():
+    assert drawing() in (REPO / "docs" / "architecture.md").read_text(), (
+        "put what `python tests/test_architecture.py` prints into docs/architecture.md"
+    )
+
+
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
         pytest.param("video2gif", {"numpy", "torch", "prefect"}, id="package"),
-        pytest.param("video2gif.cli", {"torch", "prefect", "av", "scenedetect"}, id="cli"),
-        pytest.param("video2gif.ranking.external", {"torch", "sklearn", "av"}, id="evaluate"),
+        pytest.param("video2gif.cli.__main__", {"torch", "prefect", "av", "scenedetect"}, id="cli"),
+        pytest.param("video2gif.evaluation.tables", {"torch", "sklearn", "av"}, id="evaluate"),
+        pytest.param("video2gif.fingerprint.read", {"torch", "av", "cv2"}, id="read"),
         pytest.param("flows.__main__", {"torch", "prefect", "av"}, id="flows"),
-        pytest.param("video2gif.sandbox", {"numpy", "torch", "pandas"}, id="sandbox"),
+        pytest.param("video2gif.core.sandbox", {"numpy", "torch", "pandas"}, id="sandbox"),
     ],
 )
 def test_importing_is_light(module: str, unwanted: set[str]):
@@ -133,3 +160,7 @@ def test_importing_is_light(module: str, unwanted: set[str]):
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO, check=True
     )
     assert not unwanted & set(done.stdout.split())
+
+
+if __name__ == "__main__":
+    print(drawing())

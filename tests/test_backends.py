@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from video2gif.config import Params
-from video2gif.errors import UserError
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
 from video2gif.features import backends, warmup
 from video2gif.features.backends import Forward, Mode, Name, ahead, pipelined
 from video2gif.features.c3d import C3D, Dense

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from video2gif.ranking.bootstrap import mean_interval, paired_interval
+from video2gif.evaluation.bootstrap import mean_interval, paired_interval
 
 
 def test_the_interval_is_close_to_the_normal_one_for_many_videos() -> None:

@@ -16,7 +16,7 @@ import pytest
 from browser import Page, browser, program
 from films import film_of_shots
 
-from video2gif.make.marks import read_marks
+from video2gif.datasets.marks import read_marks
 
 REPO = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(

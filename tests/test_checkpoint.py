@@ -7,8 +7,8 @@ import pytest
 import torch
 from ranking_project import small_params, write_project
 
-from video2gif.items import Context
-from video2gif.layout import Layout
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
 from video2gif.ranking.checkpoint import Checkpoint
 from video2gif.ranking.training import Trained, train
 from video2gif.ranking.videos import Video, load_videos

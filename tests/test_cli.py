@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from video2gif.cli_make import _parse_bytes
-from video2gif.errors import UserError
+from video2gif.cli.gif import _parse_bytes
+from video2gif.core.errors import UserError
 from video2gif.media.encode import write_gif, write_video
 
 REPO = Path(__file__).parents[1]

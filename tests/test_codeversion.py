@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from video2gif import codeversion
+from video2gif.core import codeversion
 
 FILES = {
     "__init__": "",
-    "items": "PLUMBING = 1\n",
+    "core/__init__": "",
+    "core/items": "PLUMBING = 1\n",
     "low": '"""Doc."""\nX = 1\n',
     "wing/__init__": "",
-    "wing/room": "from video2gif import low\nfrom video2gif.items import PLUMBING\n",
+    "wing/room": "from video2gif import low\nfrom video2gif.core.items import PLUMBING\n",
     "wing/other": "Y = 1\n",
     "lazy": "def f():\n    import video2gif.wing.other\n",
     "typed": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import video2gif.low\n",
@@ -39,7 +40,11 @@ def _forget() -> None:
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        pytest.param("wing.room", {"", ".low", ".items", ".wing", ".wing.room"}, id="from-package"),
+        pytest.param(
+            "wing.room",
+            {"", ".low", ".core", ".core.items", ".wing", ".wing.room"},
+            id="from-package",
+        ),
         pytest.param("lazy", {"", ".lazy", ".wing", ".wing.other"}, id="inside-a-function"),
         pytest.param("typed", {"", ".typed"}, id="type-checking-only"),
     ],
@@ -54,7 +59,7 @@ def test_the_closure_is_what_an_import_runs(package: Path, module: str, expected
         pytest.param("low", '"""Doc."""\nX = 2\n', False, id="code-below"),
         pytest.param("low", '"""Other."""\n# Why.\nX = 1\n', True, id="comment-and-docstring"),
         pytest.param("wing/other", "Y = 2\n", True, id="not-imported"),
-        pytest.param("items", "PLUMBING = 2\n", True, id="plumbing"),
+        pytest.param("core/items", "PLUMBING = 2\n", True, id="plumbing"),
         pytest.param("wing/__init__", "Z = 1\n", False, id="parent-package"),
     ],
 )
@@ -66,7 +71,8 @@ def test_the_version_changes_with_what_computes(package: Path, changed: str, tex
 
 
 def test_every_module_of_the_project_has_a_version():
-    for path in Path(codeversion.__file__).parent.rglob("*.py"):
-        parts = path.relative_to(Path(codeversion.__file__).parent).with_suffix("").parts
+    root = Path(codeversion.__file__).parents[1]
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(["video2gif", *(part for part in parts if part != "__init__")])
         assert len(codeversion.code_version(name)) == 16

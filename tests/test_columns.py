@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video2gif.media.columns import Columns
-from video2gif.store import read_arrays
+from video2gif.core.store import read_arrays
+from video2gif.fingerprint.columns import Columns
 
 
 @pytest.mark.parametrize("sizes", [[5], [64, 64, 3], [1, 1, 1]], ids=str)

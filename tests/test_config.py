@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from video2gif.config import Params
-from video2gif.errors import UserError
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
 
 REPO = Path(__file__).parents[1]
 

@@ -21,8 +21,8 @@ from scenedetect import (
 from scenedetect.detector import FlashFilter, SceneDetector
 from scenedetect.scene_manager import compute_downscale_factor
 
+from video2gif.fingerprint.content import ContentMetrics, analysis_size
 from video2gif.media.decode import Decoder
-from video2gif.shots.content import ContentMetrics, analysis_size
 from video2gif.shots.cuts import Detector, cuts, scores
 
 DETECTORS = [

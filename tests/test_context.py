@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from video2gif.errors import UserError
+from video2gif.core.errors import UserError
 from video2gif.ranking.context import ContextEncoder, hashed_tags
 
 SPANS_S = np.array([[0.0, 2.0], [2.0, 5.0], [5.0, 10.0]])

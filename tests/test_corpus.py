@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from video2gif.cli_dataset import dataset_app
-from video2gif.corpus import Histogram, corpus
-from video2gif.layout import FINGERPRINTS, LABELS, MATCHES, PAIRS, SOURCES, SPANS, Layout
+from video2gif.cli.dataset import dataset_app
+from video2gif.core.layout import Layout
+from video2gif.core.tables import FINGERPRINTS, LABELS, MATCHES, PAIRS, SOURCES, SPANS
+from video2gif.datasets.statistics import Histogram, corpus
 
 
 @pytest.fixture

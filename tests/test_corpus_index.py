@@ -13,21 +13,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from moving import moving_frames
 
-from video2gif.config import Params
-from video2gif.errors import EnvironmentProblem, UserError
-from video2gif.fingerprint import Fingerprints
-from video2gif.items import Context, SerialMapper
-from video2gif.layout import DOWNLOADS, Layout
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS
+from video2gif.fingerprint.phash import WINDOWS
+from video2gif.fingerprint.read import Fingerprints
+from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.make.analysis import fingerprint_file
-from video2gif.make.corpus import corpus_index, match_corpus
+from video2gif.make.match import corpus_index, match_corpus
 from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, kept_frames
 from video2gif.matching.corpus.kernels import within
 from video2gif.matching.corpus.search import RADIUS, search_corpus, search_exhaustively, verify
-from video2gif.matching.phash import WINDOWS
-from video2gif.matching.track import THUMB_SIDE, Track
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint
-from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 PARAMS = Params.load(REPO / "params.yaml")

@@ -8,18 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from video2gif.config import Params
-from video2gif.items import (
-    Context,
-    Counts,
-    Mapper,
-    ProcessMapper,
-    SerialMapper,
-)
-from video2gif.layout import DOWNLOADS, FEATURES, LABELS, SEGMENTS, Layout
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import Mapper, ProcessMapper, SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS, FEATURES, LABELS, SEGMENTS
 from video2gif.sample import manifest_csv
 from video2gif.stages import STAGES, load
-from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 PER_ITEM = ("download", "fingerprint", "match", "extract", "report")

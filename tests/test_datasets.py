@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from video2gif.datasets import BadRow, Manifest, SourceRow, read_manifest
-from video2gif.errors import Exit, UserError
+from video2gif.core.errors import Exit, UserError
+from video2gif.datasets import read_manifest
+from video2gif.datasets.rows import BadRow, Manifest, SourceRow
 
 HEADER = "video_id,video_url,gif_id,gif_url"
 

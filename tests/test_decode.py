@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_gif
 

@@ -18,20 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.config import Params
-from video2gif.errors import EnvironmentProblem, ItemError, TooManyFailed
-from video2gif.items import (
-    Chunk,
-    Context,
-    Counts,
-    Job,
-    Outcome,
-    ProcessMapper,
-    Work,
-)
-from video2gif.layout import DOWNLOADS, SOURCES, Layout
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem, ItemError, TooManyFailed
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import ProcessMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS, SOURCES
+from video2gif.core.work import Chunk, Job, Outcome, Work
 from video2gif.stages import download
-from video2gif.store import ItemStore
 
 HEADER = "video_id,video_url,gif_id,gif_url"
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from video2gif.matching.duplicates import NEAR_BITS, near_duplicates, pictures, shared_share
+from video2gif.labels.duplicates import NEAR_BITS, near_duplicates, pictures, shared_share
 
 N_FRAMES = 400
 

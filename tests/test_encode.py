@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import (
     Palette,

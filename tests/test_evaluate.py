@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 from ranking_project import N_SEGMENTS, small_params, write_project
 
-from video2gif.config import Params
-from video2gif.errors import UserError
-from video2gif.items import Context, Counts, SerialMapper
-from video2gif.layout import PREDICTIONS, SPANS, Layout, read_json
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout, read_json
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import PREDICTIONS, SPANS
 from video2gif.ranking import training
 from video2gif.ranking.videos import load_videos
 from video2gif.stages import evaluate, train
-from video2gif.store import ItemStore
 
 
 def evaluate_params(**chosen: object) -> Params:

@@ -15,20 +15,13 @@ from pathlib import Path
 import pytest
 
 from flows import executors
-from video2gif import items
-from video2gif.errors import EnvironmentProblem
-from video2gif.items import (
-    Chunk,
-    Context,
-    Item,
-    Job,
-    Outcome,
-    SerialMapper,
-    Work,
-    compute,
-    process_chunk,
-)
-from video2gif.store import ItemStore
+from video2gif.core import items, mappers
+from video2gif.core import work as works
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.items import Context, compute
+from video2gif.core.mappers import SerialMapper, process_chunk
+from video2gif.core.store import ItemStore
+from video2gif.core.work import Chunk, Item, Job, Outcome, Work
 
 REPO = Path(__file__).parents[1]
 PATHS = f"{REPO}{os.pathsep}{REPO / 'tests'}"
@@ -127,7 +120,7 @@ def test_a_worker_refuses_work_whose_key_it_would_not_give(tmp_path: Path):
 def test_a_chunk_that_is_run_again_computes_only_what_is_missing(
     tmp_path: Path, elsewhere: pytest.MonkeyPatch
 ):
-    elsewhere.setattr(items, "code_version", lambda module: "test")
+    elsewhere.setattr(works, "code_version", lambda module: "test")
     work = Work(function="work:echo")
     jobs = [Job(f"i{i}", work.key((str(i),)), (str(i),), {"text": str(i)}) for i in range(3)]
     store = ItemStore(tmp_path)
@@ -211,7 +204,7 @@ def test_ray_gives_the_same_bytes(tmp_path: Path, elsewhere: pytest.MonkeyPatch)
     compute("download", RENDER, renders(6), Context(here, SerialMapper()))
     there = ItemStore(tmp_path / "there")
     elsewhere.setenv("VIDEO2GIF_EXECUTOR", "ray")
-    with executors.engine(items.ProcessMapper(2)) as engine:
+    with executors.engine(mappers.ProcessMapper(2)) as engine:
         assert engine.workers == 2
         compute("download", RENDER, renders(6), Context(there, Straight(engine)))
     assert contents(there) == contents(here)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from video2gif.cli import app
-from video2gif.errors import UserError
-from video2gif.ranking import figures
-from video2gif.ranking.evaluation import video_metrics
-from video2gif.ranking.external import read
-from video2gif.ranking.figures import Scored
+from video2gif.cli.__main__ import app
+from video2gif.core.errors import UserError
+from video2gif.evaluation import figures
+from video2gif.evaluation.figures import Scored
+from video2gif.evaluation.tables import read
+from video2gif.evaluation.videos import video_metrics
 
 REPO = Path(__file__).parents[1]
 PREDICTIONS = """video_id,start_frame,end_frame,score
@@ -136,7 +136,7 @@ def test_a_missing_video_ends_with_3(tmp_path: Path) -> None:
 
 def test_evaluating_imports_no_torch(files: tuple[Path, Path]) -> None:
     code = (
-        "import sys; from video2gif.cli_rank import evaluate; from pathlib import Path;"
+        "import sys; from video2gif.cli.measure import evaluate; from pathlib import Path;"
         f"evaluate(Path({str(files[0])!r}), Path({str(files[1])!r}), None, True, 10, 0);"
         "print('torch' in sys.modules, 'sklearn' in sys.modules, file=sys.stderr)"
     )

@@ -8,8 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from video2gif.config import Extract, Params
-from video2gif.errors import ItemError, TooManyFailed, UserError
+from video2gif.core.config import Extract, Params
+from video2gif.core.errors import ItemError, TooManyFailed, UserError
+from video2gif.core.items import Context, Counts
+from video2gif.core.items import compute as really_compute
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import ProcessMapper
+from video2gif.core.shards import ShardReader
+from video2gif.core.store import ItemStore, write_arrays
+from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FEATURES, SEGMENTS, SOURCES
+from video2gif.core.work import Item, Outcome, Work
 from video2gif.features import extract
 from video2gif.features.backends import Forward, Mode
 from video2gif.features.extract import (
@@ -21,21 +29,9 @@ from video2gif.features.extract import (
     video_pieces,
 )
 from video2gif.features.preprocess import load_mean
-from video2gif.items import Context, Counts, Item, Outcome, ProcessMapper, Work
-from video2gif.items import compute as really_compute
-from video2gif.layout import (
-    DOWNLOADS,
-    FEATURE_STATUS,
-    FEATURES,
-    SEGMENTS,
-    SOURCES,
-    Layout,
-)
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
-from video2gif.shards import ShardReader
 from video2gif.stages.extract import run
-from video2gif.store import ItemStore, write_arrays
 
 CHOSEN = Extract(
     weights="random:0",

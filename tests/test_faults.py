@@ -16,13 +16,15 @@ from ranking_project import write_project
 
 from flows.__main__ import main
 from video2gif import stages
-from video2gif.config import Params
-from video2gif.errors import EnvironmentProblem, Exit
-from video2gif.items import Context, Counts, Item, ProcessMapper, SerialMapper, Work, compute
-from video2gif.layout import Layout, write_csv, write_json
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem, Exit
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.layout import Layout, write_csv, write_json
+from video2gif.core.mappers import ProcessMapper, SerialMapper
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import ItemStore
+from video2gif.core.work import Item, Work
 from video2gif.media.encode import write_video
-from video2gif.sandbox import Limits
-from video2gif.store import ItemStore
 
 TESTS = Path(__file__).parent
 REPO = TESTS.parent
@@ -40,10 +42,12 @@ STAGE = """
 import sys
 from pathlib import Path
 from flows import guard
-from video2gif import items
-from video2gif.items import Context, Item, ProcessMapper, Work, compute
-from video2gif.store import ItemStore
-items.code_version = lambda module: "test"
+from video2gif.core import work as works
+from video2gif.core.items import Context, compute
+from video2gif.core.mappers import ProcessMapper
+from video2gif.core.work import Item, Work
+from video2gif.core.store import ItemStore
+works.code_version = lambda module: "test"
 work = Work(function="work:slow_echo")
 todo = [Item(id=str(n), inputs=(str(n),), args={"text": str(n)}) for n in range(40)]
 context = Context(ItemStore(Path(sys.argv[1])), ProcessMapper(2), lambda *s: print(*s, flush=True))
@@ -137,7 +141,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_B11_a_full_disk_stops_the_stage_and_the_next_run_goes_on(
     small_disk: Path, mapper: SerialMapper | ProcessMapper, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("video2gif.items.code_version", lambda module: "test")
+    monkeypatch.setattr("video2gif.core.work.code_version", lambda module: "test")
     store = ItemStore(small_disk / "store")
     work = Work(function="work:megabyte", limits=Limits(wall_s=60))
     items = [Item(id=str(n), inputs=(str(n),), args={}) for n in range(12)]
@@ -262,8 +266,8 @@ RUN = """
 import os, sys
 from pathlib import Path
 from test_faults import run_stages
-from video2gif.layout import Layout
-from video2gif.store import ItemStore
+from video2gif.core.layout import Layout
+from video2gif.core.store import ItemStore
 os.umask(int(sys.argv[3], 8))
 run_stages(Layout(Path(sys.argv[1])), ItemStore(Path(sys.argv[2])))
 """
@@ -293,10 +297,11 @@ TRAIN = """
 import sys
 from pathlib import Path
 from ranking_project import small_params
-from video2gif.items import Context, SerialMapper
-from video2gif.layout import Layout
+from video2gif.core.items import Context
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.layout import Layout
 from video2gif.stages import load
-from video2gif.store import ItemStore
+from video2gif.core.store import ItemStore
 root = Path(sys.argv[1])
 print("training", flush=True)
 params = small_params(epochs=40, patience=40)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits, Worker
 from video2gif.media import egress, pages
 from video2gif.media.fetch import Policy, display, fetch
-from video2gif.sandbox import Limits, Worker
 
 BODY = hashlib.shake_256(b"a film").digest(300_000)
 

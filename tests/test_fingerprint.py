@@ -14,21 +14,14 @@ from memory import PEAK_BYTES
 from moving import moving_frames
 from PIL import Image
 
-from video2gif.errors import EnvironmentProblem, ItemError
-from video2gif.fingerprint import (
-    COLUMNS,
-    Fingerprint,
-    parts,
-    read_fingerprint,
-    shrunk,
-    track_digest,
-    work,
-)
-from video2gif.matching.phash import WINDOWS
-from video2gif.matching.track import THUMB_SIDE
-from video2gif.media.columns import Columns
+from video2gif.core.errors import EnvironmentProblem, ItemError
+from video2gif.core.store import ItemStore
+from video2gif.fingerprint.columns import Columns
+from video2gif.fingerprint.decode import shrunk, work
+from video2gif.fingerprint.phash import WINDOWS
+from video2gif.fingerprint.read import COLUMNS, Fingerprint, parts, read_fingerprint, track_digest
+from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media.encode import write_gif, write_video
-from video2gif.store import ItemStore
 
 FRAMES = moving_frames(90, seed=5, cut_every=30)
 
@@ -108,7 +101,7 @@ def test_E7_decoding_threads_change_no_byte(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     for count in (1, threads):
-        monkeypatch.setattr("video2gif.fingerprint._DECODING_THREADS", count)
+        monkeypatch.setattr("video2gif.fingerprint.decode._DECODING_THREADS", count)
         out = tmp_path / str(count)
         work(out=out, params={"max_bad_packets": 0}, path=str(video), kind="video")
     assert (tmp_path / "1").read_bytes() == (tmp_path / str(threads)).read_bytes()
@@ -122,7 +115,7 @@ def test_E7_decoding_threads_change_no_byte_of_a_damaged_file(
     data[start : start + 4000] = np.random.default_rng(0).bytes(4000)
     (tmp_path / "v.mp4").write_bytes(data)
     for count in (1, 3):
-        monkeypatch.setattr("video2gif.fingerprint._DECODING_THREADS", count)
+        monkeypatch.setattr("video2gif.fingerprint.decode._DECODING_THREADS", count)
         out = tmp_path / str(count)
         work(out=out, params={"max_bad_packets": 1.0}, path=str(tmp_path / "v.mp4"), kind="video")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
@@ -132,7 +125,7 @@ def test_E7_decoding_threads_change_no_byte_of_a_damaged_file(
 def resident_bytes_of_work(path: Path, out: Path) -> int:
     """The most memory a fresh process had while it fingerprinted a file."""
     code = (
-        "import sys; from pathlib import Path; from video2gif.fingerprint import work;"
+        "import sys; from pathlib import Path; from video2gif.fingerprint.decode import work;"
         "work(out=Path(sys.argv[2]), params={'max_bad_packets': 0}, path=sys.argv[1],"
         f" kind='video'); print({PEAK_BYTES})"
     )
@@ -169,7 +162,7 @@ def test_C1_memory_does_not_grow_with_the_length(tmp_path: Path, n: int, most_by
 def test_a_stored_fingerprint_is_read_in_parts(
     video: Path, found: Fingerprint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("video2gif.fingerprint._PART", 7)
+    monkeypatch.setattr("video2gif.fingerprint.read._PART", 7)
     store = ItemStore(tmp_path)
     with store.writing("ab") as out:
         work(out=out, params={"max_bad_packets": 0}, path=str(video), kind="video")
@@ -209,9 +202,9 @@ def test_packing_a_ten_hour_video_takes_no_more_memory_than_a_part(tmp_path: Pat
             columns.append(block)
         columns.write(out, {"end_s": 1.0})
     code = (
-        "import sys; from pathlib import Path; from video2gif.store import ItemStore;"
-        "from video2gif.shards import ShardWriter;"
-        "from video2gif.fingerprint import parts, track_digest;"
+        "import sys; from pathlib import Path; from video2gif.core.store import ItemStore;"
+        "from video2gif.core.shards import ShardWriter;"
+        "from video2gif.fingerprint.read import parts, track_digest;"
         f"before = {PEAK_BYTES}; root = Path(sys.argv[1]); shards = ShardWriter(root / 's')\n"
         "with ItemStore(root).arrays('ab') as stored:\n"
         "    shards.add_parts('v', parts(stored)); track_digest(stored)\n"

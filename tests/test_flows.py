@@ -15,17 +15,12 @@ from flows.__main__ import main
 from flows.executors import PrefectMapper
 from flows.stages import run_stage
 from video2gif import stages
-from video2gif.errors import EnvironmentProblem, Exit, TooManyFailed
-from video2gif.items import (
-    Context,
-    Counts,
-    Item,
-    SerialMapper,
-    Work,
-    compute,
-)
-from video2gif.layout import Layout
-from video2gif.store import ItemStore
+from video2gif.core.errors import EnvironmentProblem, Exit, TooManyFailed
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.work import Item, Work
 
 REPO = Path(__file__).parents[1]
 ENV = os.environ | {"PYTHONPATH": f"{REPO}{os.pathsep}{REPO / 'tests'}"}
@@ -68,7 +63,7 @@ def stored(store: ItemStore) -> Mapping[str, bytes]:
 def test_a_stage_in_a_flow_gives_what_a_plain_call_gives(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("video2gif.items.code_version", lambda module: "test")
+    monkeypatch.setattr("video2gif.core.work.code_version", lambda module: "test")
     mappers: list[object] = []
 
     def run(layout: Layout, params: object, context: Context) -> Counts:

@@ -9,12 +9,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from video2gif import fsck
-from video2gif.cli import app
-from video2gif.errors import EnvironmentProblem, ItemError
-from video2gif.fsck import Damage, Tally
-from video2gif.layout import Layout
-from video2gif.store import ItemStore
+from video2gif.cli.__main__ import app
+from video2gif.core.errors import EnvironmentProblem, ItemError
+from video2gif.core.layout import Layout
+from video2gif.core.store import ItemStore
+from video2gif.project import fsck
+from video2gif.project.fsck import Damage, Tally
 
 STAGES = {"one": {"cmd": "make one", "outs": ["data/one", "data/media"]}, "two": {"cmd": "x"}}
 

@@ -14,7 +14,7 @@ import fuzz
 import pytest
 from mutants import KINDS, mutant
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.features.formats import read
 
 TESTS = Path(__file__).parent

@@ -19,24 +19,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2gif.config import Params
-from video2gif.errors import ItemError, UserError
-from video2gif.fingerprint import Fingerprint
-from video2gif.items import Context, SerialMapper
-from video2gif.make import seam, sources
-from video2gif.make.analysis import Analysis, Baseline, Moment
-from video2gif.make.encoders import held
-from video2gif.make.fit import FILL, SizeModel, shown_at, solve
-from video2gif.make.gifs import GifOptions, remove_stale
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError, UserError
+from video2gif.core.items import Context
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.fingerprint.read import Fingerprint
+from video2gif.gifs import loop as seam
+from video2gif.gifs.encoders import held
+from video2gif.gifs.palette import colours_of
+from video2gif.gifs.receipt import RESERVED_BYTES, Receipt, embed, extract, parse
+from video2gif.gifs.render import Recipe
+from video2gif.gifs.shape import FILL, SizeModel, shown_at, solve, ssim
+from video2gif.make import inputs as sources
+from video2gif.make.analysis import Analysis
 from video2gif.make.moments import Choice, choose
-from video2gif.make.receipt import RESERVED_BYTES, Receipt, embed, extract, parse
-from video2gif.make.render import Recipe
+from video2gif.make.rankers import Baseline, Moment
 from video2gif.make.run import Run
-from video2gif.make.ssim import ssim
 from video2gif.make.verify import verify
+from video2gif.make.write import GifOptions, remove_stale
 from video2gif.media.encode import write_gif, write_indexed_gif, write_video
-from video2gif.media.palette import colours_of
-from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from video2gif.matching.phash import phash
+from video2gif.fingerprint.phash import phash
 from video2gif.shots.gradual import gradual, with_gradual
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from films import film_of_shots
 
-from video2gif.config import Params
+from video2gif.core.config import Params
+from video2gif.core.items import Context, compute
 from video2gif.features.extract import extraction, read_features
-from video2gif.items import Context, compute
-from video2gif.make import model
+from video2gif.make import rankers
 from video2gif.make.analysis import Analysis, analyse
-from video2gif.make.model import Model
+from video2gif.make.rankers import Model
 
 REPO = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ REPO = Path(__file__).parents[1]
 def test_features_of_halves_are_those_of_the_whole(
     tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(model, "_LONG_FRAMES", 100)
+    monkeypatch.setattr(rankers, "_LONG_FRAMES", 100)
     params = Params.load(REPO / "params.yaml")
     found = analyse(film_of_shots(tmp_path / "film.mp4"), params, context)
     spans = np.array([[8, 24], [100, 116], [130, 150]])  # One clip each: C3D is slow.

@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from video2gif.datasets import SourceRow, read_manifest
-from video2gif.errors import UserError
-from video2gif.fingerprint import Fingerprints
-from video2gif.hashlabels import Aligned, Sequence, align, export, read, write_manifest
-from video2gif.layout import (
-    FINGERPRINTS,
-    SOURCES,
-    SPANS,
-    Layout,
-)
-from video2gif.matching.phash import WINDOWS
-from video2gif.shards import ShardWriter
+from video2gif.core.errors import UserError
+from video2gif.core.layout import Layout
+from video2gif.core.shards import ShardWriter
+from video2gif.core.tables import FINGERPRINTS, SOURCES, SPANS
+from video2gif.datasets import read_manifest
+from video2gif.datasets.rows import SourceRow
+from video2gif.fingerprint.phash import WINDOWS
+from video2gif.fingerprint.read import Fingerprints
+from video2gif.labels.exchange import Aligned, Sequence, align, export, read, write_manifest
 
 FPS = 25.0
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video2gif.config import Extract, Params
-from video2gif.errors import UserError
-from video2gif.make.head import write_head
+from video2gif.core.config import Extract, Params
+from video2gif.core.errors import UserError
+from video2gif.make.released import write_head
 from video2gif.ranking.scorer import Scorer, feature_source
 
 REPO = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from weight_files import Exploit, Tensors
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.features import importers, weights
 from video2gif.features.formats import caffe, pickles
 from video2gif.features.importers import Origin, compare, import_c3d, verdict

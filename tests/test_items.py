@@ -10,29 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from video2gif.errors import EnvironmentProblem, TooManyFailed
-from video2gif.items import (
-    LASTING,
-    Context,
-    Counts,
-    Item,
-    Mapper,
-    ProcessMapper,
-    SerialMapper,
-    Work,
-    check_failed_fraction,
-    compute,
-    default_mapper,
-)
-from video2gif.sandbox import Limits
-from video2gif.store import ItemStore, atomic_path, read_arrays, write_arrays
+from video2gif.core.errors import EnvironmentProblem, TooManyFailed
+from video2gif.core.items import Context, Counts, check_failed_fraction, compute
+from video2gif.core.mappers import Mapper, ProcessMapper, SerialMapper, default_mapper
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import ItemStore, atomic_path, read_arrays, write_arrays
+from video2gif.core.work import LASTING, Item, Work
 
 
 @pytest.fixture(autouse=True)
 def _children_find_the_work(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     # Work of the tests is no module of the package: it has no import closure to digest.
-    monkeypatch.setattr("video2gif.items.code_version", lambda module: "test")
+    monkeypatch.setattr("video2gif.core.work.code_version", lambda module: "test")
 
 
 ECHO = Work(function="work:echo", limits=Limits(wall_s=30))

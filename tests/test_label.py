@@ -9,21 +9,14 @@ import numpy as np
 import pytest
 from stored import store_fingerprints
 
-from video2gif.config import Params
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.tables import FINGERPRINTS, LABELS, MATCHES, PAIRS, SEGMENTS, SOURCES, SPANS
 from video2gif.datasets import published_test_ids
-from video2gif.errors import ItemError
-from video2gif.items import Context
-from video2gif.layout import (
-    FINGERPRINTS,
-    LABELS,
-    MATCHES,
-    PAIRS,
-    SEGMENTS,
-    SOURCES,
-    SPANS,
-    Layout,
-)
-from video2gif.stages.label import declared_frames, run
+from video2gif.labels.place import declared_frames
+from video2gif.stages.label import run
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")
 FPS = 25.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.labels import (
+from video2gif.labels.overlap import (
     OverlapOf,
     Placed,
     label_segments,

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.errors import EnvironmentProblem
-from video2gif.layout import (
-    MATCHES,
-    SEGMENTS,
-    clear_folder,
-    read_json,
-    write_csv,
-    write_json,
-)
-from video2gif.shards import ShardReader, ShardWriter, shard_of
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.layout import clear_folder, read_json, write_csv, write_json
+from video2gif.core.shards import ShardReader, ShardWriter, shard_of
+from video2gif.core.tables import MATCHES, SEGMENTS
 
 ROWS = [
     {

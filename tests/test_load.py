@@ -14,12 +14,15 @@ import pytest
 from memory import PEAK_BYTES
 
 from video2gif import stages
-from video2gif.config import Params
-from video2gif.errors import TooManyFailed
-from video2gif.items import LASTING, Context, Counts, ProcessMapper
-from video2gif.layout import DOWNLOADS, FEATURE_STATUS, FINGERPRINTS, SPANS, Layout
+from video2gif.core.config import Params
+from video2gif.core.errors import TooManyFailed
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import ProcessMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FINGERPRINTS, SPANS
+from video2gif.core.work import LASTING
 from video2gif.media.encode import write_gif, write_video
-from video2gif.store import ItemStore
 
 REPO = Path(__file__).parents[1]
 HEADER = "video_id,video_url,gif_id,gif_url"
@@ -136,9 +139,9 @@ def test_C3_above_the_limit_the_stage_fails_and_loses_nothing(tmp_path: Path):
 STATUS = f"""
 import sys, time
 from pathlib import Path
-from video2gif.layout import Layout
-from video2gif.summary import left_out
-from video2gif.corpus import corpus
+from video2gif.core.layout import Layout
+from video2gif.project.summary import left_out
+from video2gif.datasets.statistics import corpus
 started = time.monotonic()
 layout = Layout(Path(sys.argv[1]))
 print(len(left_out(layout)), time.monotonic() - started, {PEAK_BYTES})

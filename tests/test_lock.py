@@ -18,7 +18,7 @@ def pinned(name: str) -> dict[str, str]:
 def test_hashes_are_of_the_locked_versions():
     locked, hashed = pinned("constraints.txt"), pinned("hashes.txt")
     other = {name: v for name, v in hashed.items() if locked.get(name, v) != v}
-    assert not other, "run `python docs/hashes.py`"
+    assert not other, "run `python tools/hashes.py`"
     assert len(hashed) > 200
 
 

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from video2gif.cli import app
-from video2gif.config import Params
+from video2gif.cli.__main__ import app
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.tables import LABELS, PAIRS, SEGMENTS
 from video2gif.datasets import read_manifest
-from video2gif.errors import UserError
-from video2gif.items import Context
-from video2gif.layout import LABELS, PAIRS, SEGMENTS, Layout
-from video2gif.make.analysis import Baseline, analyse, rank
-from video2gif.make.marks import Mark, read_marks, with_mark, without_mark, write_marks
+from video2gif.datasets.marks import Mark, read_marks, with_mark, without_mark, write_marks
+from video2gif.make.analysis import analyse
 from video2gif.make.personal import personal, personal_of_file
-from video2gif.ranking.taste import Marked, Taste, look, standardised
+from video2gif.make.rankers import Baseline, rank
+from video2gif.make.taste import Marked, Taste, look, standardised
 from video2gif.stages import download, fingerprint, label, match, segment
 
 REPO = Path(__file__).parents[1]

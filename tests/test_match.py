@@ -11,16 +11,19 @@ import pandas as pd
 import pytest
 from moving import moving_frames
 
-from video2gif.config import Params
-from video2gif.errors import ItemError
-from video2gif.fingerprint import Fingerprints, read_fingerprint, work
-from video2gif.items import Context, ProcessMapper
-from video2gif.layout import DOWNLOADS, FINGERPRINTS, MATCHES, SOURCES, Layout
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.mappers import ProcessMapper
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS, FINGERPRINTS, MATCHES, SOURCES
+from video2gif.fingerprint.decode import work
+from video2gif.fingerprint.read import Fingerprints, read_fingerprint
+from video2gif.fingerprint.track import Track
 from video2gif.matching.confidence import match as find
-from video2gif.matching.track import Track
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint, match
-from video2gif.store import ItemStore
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")
 LENIENT = dataclasses.replace(

@@ -9,14 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from video2gif.ranking.evaluation import (
-    VideoMetrics,
-    frame_scores,
-    mean_metrics,
-    usable_gifs,
-    video_metrics,
-)
-from video2gif.ranking.metrics import (
+from video2gif.evaluation.metrics import (
     average_precision,
     nmsd,
     precision_recall_curve,
@@ -24,6 +17,13 @@ from video2gif.ranking.metrics import (
     span_mask,
     top_segments,
     video_nmsd,
+)
+from video2gif.evaluation.videos import (
+    VideoMetrics,
+    frame_scores,
+    mean_metrics,
+    usable_gifs,
+    video_metrics,
 )
 
 # Oracles: the definitions written out frame by frame, sharing no code with the functions.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows import nightly, watch
-from video2gif.summary import Figure, Quality, worse
+from video2gif.project.summary import Figure, Quality, worse
 
 REPO = Path(__file__).parents[1]
 

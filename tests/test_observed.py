@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from video2gif.store import ItemStore
+from video2gif.core.store import ItemStore
 
 TESTS = Path(__file__).parent
 REPO = TESTS.parent
@@ -23,10 +23,12 @@ import sys
 from pathlib import Path
 from flows import guard
 from flows.stages import run_stage
-from video2gif import items, stages
-from video2gif.items import Counts, Item, Work, compute
+from video2gif import stages
+from video2gif.core import work as works
+from video2gif.core.items import Counts, compute
+from video2gif.core.work import Item, Work
 
-items.code_version = lambda module: "test"
+works.code_version = lambda module: "test"
 SECONDS = float(sys.argv[2])
 
 def run(layout, params, context):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media import probe
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_gif, write_video

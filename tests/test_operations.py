@@ -19,7 +19,7 @@ import postgres
 import pytest
 
 from flows import counts, guard
-from video2gif.items import Counts
+from video2gif.core.items import Counts
 from video2gif.media.encode import write_video
 
 REPO = Path(__file__).parents[1]

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from video2gif.cli import app
+from video2gif.cli.__main__ import app
+from video2gif.core.errors import UserError
+from video2gif.datasets import highlights as otherdata
 from video2gif.datasets import read_manifest
-from video2gif.errors import UserError
-from video2gif.ranking import external, otherdata
+from video2gif.evaluation import tables as external
 
 PHD2 = (
     "youtubeId,start,duration,user_id,video_duration,is_last\n"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2gif.matching import phash as ph
+from video2gif.fingerprint import phash as ph
 
 RNG = np.random.default_rng(7)
 

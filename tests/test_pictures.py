@@ -9,9 +9,9 @@ from av.video.reformatter import VideoReformatter
 from moving import moving_frames
 from PIL import Image
 
-from video2gif.matching.phash import HASH_SIDE, LUMA_SIDE, phash
-from video2gif.media.pictures import Colour, Luma
-from video2gif.shots.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash
+from video2gif.fingerprint.planes import Colour, Luma
 
 PICTURES = moving_frames(3, seed=3, cut_every=2)
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from video2gif import plan as planning
-from video2gif import rates
-from video2gif.cli import app
-from video2gif.config import Params
-from video2gif.errors import EnvironmentProblem
-from video2gif.items import Counts
-from video2gif.layout import DOWNLOADS, SEGMENTS, SOURCES, Layout
-from video2gif.plan import minutes, plan
-from video2gif.rates import Rate, known, remember
-from video2gif.store import ItemStore
+from video2gif.cli.__main__ import app
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.items import Counts
+from video2gif.core.layout import Layout
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS, SEGMENTS, SOURCES
+from video2gif.project import plan as planning
+from video2gif.project import rates
+from video2gif.project.plan import minutes, plan
+from video2gif.project.rates import Rate, known, remember
 
 REPO = Path(__file__).parents[1]
 

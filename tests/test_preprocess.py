@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.features import preprocess
 from video2gif.features.preprocess import (
     CROP,

@@ -9,14 +9,15 @@ import pytest
 from moving import moving_frames
 from test_align import START, cut, find, track, video
 
-from video2gif.config import Params
-from video2gif.errors import UserError
-from video2gif.items import Context, SerialMapper
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.items import Context
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
 from video2gif.make.match import Found, match_files
 from video2gif.make.preview import aligned, write_preview
 from video2gif.matching.confidence import Match
 from video2gif.media.encode import write_gif, write_video
-from video2gif.store import ItemStore
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")
 

@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
+from video2gif.core.store import read_arrays
 from video2gif.media import probe
 from video2gif.media.encode import write_gif, write_video, write_webp
-from video2gif.store import read_arrays
 
 BLOCKS = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
 PICTURE = BLOCKS.repeat(8, 0).repeat(8, 1)  # (48, 64, 3)

@@ -13,8 +13,8 @@ import pytest
 from kills import Clone, killed
 from typer.testing import CliRunner
 
-from video2gif.cli import app
-from video2gif.layout import Layout
+from video2gif.cli.__main__ import app
+from video2gif.core.layout import Layout
 
 pytestmark = pytest.mark.slow
 

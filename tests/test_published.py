@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from video2gif.cli_weights import weights_app
-from video2gif.errors import UserError
+from video2gif.cli.weights import weights_app
+from video2gif.core.errors import UserError
 from video2gif.features import published
 from video2gif.features.published import PUBLISHED, chosen, download
 from video2gif.media.fetch import Policy

@@ -10,9 +10,10 @@ import pytest
 from memory import PEAK_BYTES
 from published import BROKEN, COLUMNS, SEPARATOR, TOLERATED, line, row, write
 
-from video2gif.datasets import Manifest, published_test_ids, read_manifest
+from video2gif.core.errors import Exit, UserError
+from video2gif.datasets import published_test_ids, read_manifest
 from video2gif.datasets.release import read_tags
-from video2gif.errors import Exit, UserError
+from video2gif.datasets.rows import Manifest
 
 
 def metadata(folder: Path, *lines: bytes, columns: tuple[str, ...] = COLUMNS) -> Manifest:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from video2gif.matching.resample import resampler
-from video2gif.matching.track import THUMB_SIDE
+from video2gif.fingerprint.track import THUMB_SIDE
+from video2gif.matching.refine import resampler
 
 
 def test_the_whole_picture_stays_as_it_is() -> None:

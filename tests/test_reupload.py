@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video2gif.fingerprint import Fingerprint, read_fingerprint, work
-from video2gif.matching.duplicates import near_duplicates, pictures
-from video2gif.matching.sequences import excerpt, parts_of, realign, to_track
+from video2gif.fingerprint.decode import work
+from video2gif.fingerprint.read import Fingerprint, read_fingerprint
+from video2gif.labels.duplicates import near_duplicates, pictures
+from video2gif.labels.sequences import excerpt, parts_of, realign, to_track
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
 

@@ -13,7 +13,7 @@ from PIL import Image
 from scenedetect import ContentDetector, detect
 
 from video2gif import sample
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.sample import makers, scenes, script
 from video2gif.sample.script import Edits, Gif, Shot, Video
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from video2gif import sandbox
-from video2gif.errors import EnvironmentProblem, ItemError
-from video2gif.sandbox import Limits, Worker
+from video2gif.core import sandbox
+from video2gif.core.errors import EnvironmentProblem, ItemError
+from video2gif.core.sandbox import Limits, Worker
 
 TESTS = Path(__file__).parent
 
@@ -141,7 +141,7 @@ def test_an_answer_that_makes_no_sense_is_a_crash(line: bytes):
 def test_B2_a_child_dies_with_its_parent(tmp_path: Path):
     code = f"""
 from pathlib import Path
-from video2gif.sandbox import Limits, Worker
+from video2gif.core.sandbox import Limits, Worker
 worker = Worker(Limits())
 worker.run("work:pid", {{"params": {{}}}}, Path({str(tmp_path / "pid")!r}))
 print("ready", flush=True)

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from stored import store_fingerprints
 
-from video2gif.config import Params
-from video2gif.items import Context
-from video2gif.layout import FINGERPRINTS, SEGMENTS, Layout
+from video2gif.core.config import Params
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.tables import FINGERPRINTS, SEGMENTS
 from video2gif.stages.segment import run
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video2gif.config import Params
+from video2gif.core.config import Params
+from video2gif.fingerprint.track import nearest_frame
 from video2gif.shots.cuts import cuts_between
-from video2gif.shots.segments import nearest_frame, segment_video, segments
+from video2gif.shots.segments import segment_video, segments
 
 FPS = 25.0
 

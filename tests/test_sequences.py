@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from video2gif.matching.phash import WINDOWS, phash
-from video2gif.matching.sequences import excerpt, from_hex, parts_of, realign, to_hex, to_track
-from video2gif.matching.track import Track
+from video2gif.fingerprint.phash import WINDOWS, phash
+from video2gif.fingerprint.track import Track
+from video2gif.labels.sequences import excerpt, from_hex, parts_of, realign, to_hex, to_track
 
 FPS = 25.0
 

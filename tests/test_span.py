@@ -7,8 +7,8 @@ import pytest
 import torch
 from ranking_project import small_params, write_project
 
-from video2gif.ranking import span as span_module
-from video2gif.ranking.span import Decay, Span
+from video2gif.ranking import subspace as span_module
+from video2gif.ranking.subspace import Decay, Span
 from video2gif.ranking.training import Trained, train
 from video2gif.ranking.videos import Video, load_videos
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from video2gif.errors import ItemError
-from video2gif.items import Context
-from video2gif.make import frames as span_frames
-from video2gif.make.frames import frames_between
-from video2gif.make.watch import PARTS, shares_read, watched
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context
+from video2gif.make.progress import PARTS, shares_read, watched
+from video2gif.media import seek as span_frames
 from video2gif.media.decode import Decoder
+from video2gif.media.seek import frames_between
 
 FPS = 20
 

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from ranking_project import N_SEGMENTS, small_params, write_project
 
-from video2gif.errors import EnvironmentProblem, UserError
-from video2gif.items import Context, Counts, SerialMapper
-from video2gif.layout import Layout, read_json, write_json
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout, read_json, write_json
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
 from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.ranking.videos import load_videos
 from video2gif.stages import train
-from video2gif.store import ItemStore
 
 
 @pytest.fixture(scope="module")

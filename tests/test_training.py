@@ -10,9 +10,9 @@ import torch
 from ranking_project import N_SEGMENTS, small_params, write_project
 from safetensors.torch import load_file, save_file
 
-from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.batches import gathered
-from video2gif.ranking.evaluation import video_metrics
 from video2gif.ranking.model import Ensemble, Ranker, Standardise, segment_means
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video2gif.config import Params
-from video2gif.errors import EnvironmentProblem
-from video2gif.features import transnet
-from video2gif.features.transnet import windows
-from video2gif.items import Context
-from video2gif.layout import SEGMENTS, Layout
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.tables import SEGMENTS
+from video2gif.shots import transnet
+from video2gif.shots.transnet import windows
 from video2gif.stages import download, fingerprint, segment
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")

@@ -23,13 +23,14 @@ import httpx
 import pytest
 from films import film_of_shots
 
-from video2gif.config import Params
-from video2gif.errors import ItemError, UserError
-from video2gif.items import Context, SerialMapper
-from video2gif.make.analysis import Baseline
-from video2gif.make.marks import read_marks
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError, UserError
+from video2gif.core.items import Context
+from video2gif.core.mappers import SerialMapper
+from video2gif.core.store import ItemStore
+from video2gif.datasets.marks import read_marks
+from video2gif.make.rankers import Baseline
 from video2gif.make.verify import verify
-from video2gif.store import ItemStore
 from video2gif.web.app import make_app, run
 from video2gif.web.review import Review
 from video2gif.web.uploads import safe_stem

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from video2gif.errors import UserError
+from video2gif.core.errors import UserError
 from video2gif.features import weights
 from video2gif.features.weights import Architecture
 

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 
 def echo(*, out: Path, params: dict, text: str) -> None:
@@ -94,7 +94,7 @@ def refuse_once(*, out: Path, params: dict, cause: str) -> None:
 
 def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
     """Probe and fingerprint a file as the stages do; write cause, CPU seconds and bytes taken."""
-    from video2gif import fingerprint
+    from video2gif.fingerprint import decode as fingerprint
     from video2gif.media import probe
 
     Path("/proc/self/clear_refs").write_text("5")  # The peak so far is that of another file.

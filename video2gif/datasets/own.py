@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
     MAX_AGE_DAYS,
     MAX_VIEWS,
@@ -26,7 +27,6 @@ from video2gif.datasets.rows import (
     reconciled,
     shown,
 )
-from video2gif.errors import ItemError, UserError
 
 REQUIRED = ("video_id", "video_url", "gif_id", "gif_url")
 OPTIONAL = (
@@ -42,7 +42,7 @@ OPTIONAL = (
 )
 SPLITS = ("", "train", "validation", "test")
 VERDICTS = ("", "good", "bad")
-"""A person's on a span (`make.marks`). `bad`: no GIF stands there, the row only names its video."""
+"""Of a person on a span (`datasets.marks`). `bad`: no GIF is there, the row only names a video."""
 
 _MAX_RECORD_LINES = 20  # A quoted cell may hold line breaks, a forgotten quote must not eat a file.
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
     BadRow,
     GifError,
@@ -26,7 +27,6 @@ from video2gif.datasets.rows import (
     reconciled,
     shown,
 )
-from video2gif.errors import ItemError, UserError
 
 COLUMNS = ("youtubeId", "start", "duration", "user_id", "video_duration", "is_last")
 # Declared durations are whole seconds: a span may reach into the second that was cut off.

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
     MAX_AGE_DAYS,
     MAX_VIEWS,
@@ -28,7 +29,6 @@ from video2gif.datasets.rows import (
     reconciled,
     shown,
 )
-from video2gif.errors import ItemError, UserError
 
 SEPARATOR = ";\t"
 COLUMNS = (

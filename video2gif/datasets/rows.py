@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 
 MAX_ID_CHARS = 200
 MAX_VIEWS = 1e12  # More than any video has; 1e30 is a broken cell, not popularity.

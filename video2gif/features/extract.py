@@ -17,8 +17,12 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from video2gif.config import Extract
-from video2gif.errors import ItemError
+from video2gif.core.config import Extract
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Item, Work
 from video2gif.features import backends, warmup
 from video2gif.features import weights as c3d_weights
 from video2gif.features.backends import Forward, Mode
@@ -37,10 +41,7 @@ from video2gif.features.preprocess import (
     stretches,
 )
 from video2gif.features.warmup import Chosen
-from video2gif.items import Context, Item, Work
 from video2gif.media.decode import Decoder
-from video2gif.sandbox import Limits
-from video2gif.store import read_arrays, write_arrays
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
+from video2gif.core.layout import write_json
+from video2gif.core.sandbox import Limits, Worker
+from video2gif.core.store import atomic_path, read_arrays
 from video2gif.features import weights as c3d_weights
 from video2gif.features.weights import ARCHITECTURE, Architecture
-from video2gif.layout import write_json
-from video2gif.sandbox import Limits, Worker
-from video2gif.store import atomic_path, read_arrays
 
 # The largest published file is 330 MB and is unpacked to float64 at worst.
 _LIMITS = Limits(wall_s=600, memory_bytes=6 << 30, confined=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 
 CHANNEL = "channel"
 CLIP_FRAMES = 16

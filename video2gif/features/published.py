@@ -7,7 +7,7 @@ that the publisher states is a pin: the others must be given by who knows them.
 from dataclasses import dataclass
 from pathlib import Path
 
-from video2gif.errors import ItemError, UserError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.features.importers import Origin, check_sha256, checked_digits
 from video2gif.media.fetch import Policy, fetch
 

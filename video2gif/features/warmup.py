@@ -15,19 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.config import Extract
-from video2gif.errors import EnvironmentProblem, UserError
+from video2gif.core.config import Extract
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.core.items import Context, compute
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Item, Work
 from video2gif.features import backends
 from video2gif.features import weights as c3d_weights
 from video2gif.features.backends import REFERENCE, Mode, Name
-from video2gif.items import (
-    Context,
-    Item,
-    Work,
-    compute,
-)
-from video2gif.sandbox import Limits
-from video2gif.store import read_arrays, write_arrays
 
 MIN_COSINE = 0.9999
 """`auto` takes no backend whose features lie further from the reference's."""

@@ -18,7 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from video2gif.errors import UserError
+from video2gif.core.errors import UserError
 
 _KERNEL = (3, 3, 3)
 

@@ -2,24 +2,22 @@
 
 The same items as the pipeline's stages (so a video that the pipeline has seen is not analysed
 again), for files that stand in no manifest. A `Ranker` gives each segment a score: `Baseline`
-needs no model, `make.model.Model` is what `dvc repro` trained.
+needs no model, `make.rankers.Model` is what `dvc repro` trained.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from video2gif.config import Params
-from video2gif.errors import ItemError, UserError
-from video2gif.fingerprint import Fingerprint, Kind, fingerprinting, read_fingerprint
-from video2gif.items import Context, Item, Outcome, compute
-from video2gif.layout import Layout
-from video2gif.ranking.baselines import motion_colour
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.store import file_digest
+from video2gif.core.work import Item
+from video2gif.fingerprint.decode import fingerprinting
+from video2gif.fingerprint.read import Fingerprint, Kind, read_fingerprint
 from video2gif.shots.segments import segment_video, shot_cuts
-from video2gif.store import file_digest
 
 
 @dataclass(frozen=True)
@@ -43,61 +41,6 @@ class Analysis:
     def spans_s(self) -> np.ndarray:
         """Segments in seconds, float64 (n, 2)."""
         return self.edges_s[self.spans]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A ranked segment. `rank` counts from 1; an unscored segment has score NaN and stands last."""
-
-    rank: int
-    start_s: float
-    end_s: float
-    score: float
-    start_frame: int
-    end_frame: int
-
-
-class Ranker(Protocol):
-    """Scores the segments of a video: float64 (n,), higher is better, NaN where it cannot."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def warnings(self) -> Sequence[str]: ...
-
-    @property
-    def digest(self) -> str:
-        """Of the model: its file's sha256, or a word for what needs no file."""
-        ...
-
-    def score(self, analysis: Analysis, context: Context) -> np.ndarray: ...
-
-
-class Baseline:
-    """Motion and colour: no model, no weights, nothing learned."""
-
-    name = "the motion-and-colour baseline (no model)"
-    warnings = (
-        "Ranked by motion and colour only: no trained model was used. `make repro` trains one;"
-        " --ranker MODEL names another.",
-    )
-    digest = "baseline"
-
-    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
-        return motion_colour(analysis.fingerprint.content, analysis.spans)
-
-
-def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker:
-    """`baseline`, a model's path, or (None) the project's model if there is one."""
-    if name == "baseline" or (name is None and not layout.model.is_file()):
-        return Baseline()
-    path = layout.model if name is None else Path(name)
-    if not path.is_file():
-        raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
-    from video2gif.make.model import Model  # torch takes a second to import.
-
-    return Model(path, params, root=layout.root)
 
 
 def fingerprint_file(
@@ -130,34 +73,8 @@ def _transitions(path: Path, sha256: str, params: Params, context: Context) -> n
     """TransNetV2's probabilities, where segment.method asks for them: the stage's own item."""
     if params.segment.method != "transnetv2":
         return None
-    from video2gif.features import transnet
+    from video2gif.shots import transnet
 
     item = transnet.item(f"video:{path.name}", sha256=sha256, path=path)
     (outcome,) = compute("transnetv2", transnet.detection(), [item], context)
     return transnet.read_transitions(payload_of(outcome, context))
-
-
-def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
-    """All segments, best first; equal scores in order of time, unscored ones last."""
-    scores = ranker.score(analysis, context)
-    spans_s = analysis.spans_s
-    order = np.lexsort((spans_s[:, 0], np.nan_to_num(-scores, nan=np.inf)))
-    return [
-        Moment(
-            position,
-            float(spans_s[i, 0]),
-            float(spans_s[i, 1]),
-            float(scores[i]),
-            int(analysis.spans[i, 0]),
-            int(analysis.spans[i, 1]),
-        )
-        for position, i in enumerate(order, start=1)
-    ]
-
-
-def payload_of(outcome: Outcome, context: Context) -> bytes:
-    """The item's payload; its `ItemError` if it was quarantined."""
-    if not outcome.ok:
-        cause, _, message = outcome.reason.partition(": ")
-        raise ItemError(cause, message)
-    return context.store.read(outcome.key)

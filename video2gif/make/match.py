@@ -1,17 +1,25 @@
 """Where a GIF comes from: `video2gif match GIF VIDEO…`."""
 
+import fcntl
+import hashlib
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video2gif.config import Params
-from video2gif.errors import ItemError
-from video2gif.items import Context
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.tables import DOWNLOADS
+from video2gif.fingerprint.read import Fingerprints
+from video2gif.fingerprint.track import Track
 from video2gif.make.analysis import fingerprint_file
 from video2gif.matching.confidence import Match, match
-from video2gif.matching.track import Track
+from video2gif.matching.corpus.index import Index, IndexWriter
+from video2gif.matching.corpus.search import search_corpus, verify
 
 
 @dataclass(frozen=True)
@@ -74,3 +82,61 @@ def _search(gif: Track, video: Path, params: Params, context: Context) -> Found:
         min_frames=limits.min_frames,
     )
     return Found(video, answer)
+
+
+def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) -> list[Found]:
+    """The project's videos, by their ids, that the GIF comes from, the surest first; else none.
+
+    Raises `ItemError` if the GIF is bad, `EnvironmentProblem` if nothing is fingerprinted yet.
+    """
+    fingerprints = Fingerprints.open(layout)
+    wanted = fingerprint_file(gif, "gif", params, context)[1].track
+    sources = verify(
+        wanted,
+        search_corpus(wanted, corpus_index(layout, fingerprints)),
+        lambda video_id: fingerprints.get("video", video_id).track,
+        min_confidence=params.match.min_confidence,
+        min_frames=params.match.min_frames,
+    )
+    videos = DOWNLOADS.read(layout.downloads).query("kind == 'video'").set_index("id").path
+    return [
+        Found(
+            Path(source.video_id),
+            source.match,
+            path=layout.media_file(str(videos[source.video_id])),
+        )
+        for source in sources
+    ]
+
+
+def corpus_index(layout: Layout, fingerprints: Fingerprints) -> Index:
+    """The index of all fingerprinted videos, made if it is missing or of other fingerprints."""
+    videos = fingerprints.index.query("kind == 'video' and status == 'ok'")
+    if videos.empty:
+        raise UserError("the project has no fingerprinted video: nothing to search")
+    source = hashlib.sha256("\n".join(videos.id + " " + videos.digest).encode()).hexdigest()
+    lock = layout.lock("corpus")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # Two searches must not write one index.
+        index = _current(layout.corpus_index, source)
+        if index is None:
+            _build(layout.corpus_index, list(videos.id), fingerprints, source)
+    return index or Index(layout.corpus_index)
+
+
+def _current(folder: Path, source: str) -> Index | None:
+    try:
+        index = Index(folder)
+    except EnvironmentProblem:
+        return None  # Not there, half written, or of another version: it is made anew.
+    return index if index.source == source else None
+
+
+def _build(folder: Path, video_ids: list[str], fingerprints: Fingerprints, source: str) -> None:
+    # A search that still maps the old files keeps them: they lose their names only.
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = IndexWriter(folder, source=source)
+    for video_id in video_ids:
+        writer.add(video_id, fingerprints.get("video", video_id).track)
+    writer.finish()

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from video2gif.errors import ItemError
-from video2gif.make.analysis import Analysis, Moment
-from video2gif.make.seam import Span
+from video2gif.core.errors import ItemError
+from video2gif.gifs.loop import Span
+from video2gif.make.analysis import Analysis
+from video2gif.make.rankers import Moment
 
 _SAME_BITS = 12  # of 64: two frames closer than this show the same picture
 _SAME_SHARE = 0.5  # of a moment's frames that another one shows as well
@@ -145,3 +146,42 @@ def _sampled(analysis: Analysis, span: Span) -> np.ndarray:
     frames = np.unique(np.linspace(span[0], span[1] - 1, _SAMPLED).round().astype(int))
     found = analysis.fingerprint
     return found.phash[frames[found.quality[frames] > 0]]
+
+
+_MUCH, _LITTLE = 1.25, 0.8
+
+
+def why(analysis: Analysis, moments: Sequence[Moment], moment: Moment) -> list[str]:
+    """A few short facts; `moments` are all of the video, ranked."""
+    facts = []
+    if not math.isnan(moment.score):
+        facts.append(f"ranked {moment.rank} of {len(moments)}")
+        facts += _neighbours(moments, moment)
+    facts.append(f"motion {_beside(analysis, moment, slice(None))}")
+    facts.append(f"colour change {_beside(analysis, moment, slice(0, 2))}")
+    return facts
+
+
+def _neighbours(moments: Sequence[Moment], moment: Moment) -> list[str]:
+    in_time = sorted(moments, key=lambda one: one.start_frame)
+    at = in_time.index(moment)
+    found = []
+    for word, number in (("before", at - 1), ("after", at + 1)):
+        if 0 <= number < len(in_time) and not math.isnan(in_time[number].score):
+            found.append(f"{word} it {in_time[number].score:.2f}")
+    return found
+
+
+def _beside(analysis: Analysis, moment: Moment, columns: slice) -> str:
+    """How much changes in it, in words, beside the video's median segment."""
+    change = analysis.fingerprint.content[:, columns].mean(axis=1)
+    own = _mean(change[moment.start_frame + 1 : moment.end_frame])
+    usual = float(np.median([_mean(change[start + 1 : end]) for start, end in analysis.spans]))
+    ratio = own / usual if usual > 0 else math.nan
+    if math.isnan(ratio) or _LITTLE < ratio < _MUCH:
+        return "as usual"
+    return f"{ratio:.1f}× the usual"
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video2gif.make.analysis import Analysis, Moment, Ranker
-from video2gif.make.gifs import MadeGif, remove_stale
-from video2gif.make.why import why
+from video2gif.core.store import atomic_path
+from video2gif.make.analysis import Analysis
+from video2gif.make.moments import why
+from video2gif.make.rankers import Moment, Ranker
+from video2gif.make.write import MadeGif, remove_stale
 from video2gif.page.charts import Step, score_curve
 from video2gif.page.render import Clip, GifsPage, VideoCard, render
-from video2gif.store import atomic_path
 
 LOOPS = {"cut": "a clean cut", "fade": "cross-faded", "pingpong": "played back and forth"}
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from video2gif.config import Params
-from video2gif.errors import ItemError, UserError
-from video2gif.items import Context
-from video2gif.make.analysis import Analysis, Ranker, analyse
-from video2gif.make.marks import Mark, read_marks
-from video2gif.ranking.taste import Marked, Taste, look, standardised
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError, UserError
+from video2gif.core.items import Context
+from video2gif.datasets.marks import Mark, read_marks
+from video2gif.make.analysis import Analysis, analyse
+from video2gif.make.rankers import Ranker
+from video2gif.make.taste import Marked, Taste, look, standardised
 
 _LEAST_SHARE = 0.5  # A mark speaks of the segments that it covers by half.
 

@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from video2gif.config import Params
-from video2gif.errors import UserError
-from video2gif.items import Context, Item, Work, compute
-from video2gif.make.analysis import fingerprint_file, payload_of
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.work import Item, Work
+from video2gif.fingerprint.track import Track
+from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import Found
 from video2gif.make.strips import tile
 from video2gif.matching.confidence import Match
-from video2gif.matching.track import Track
 from video2gif.media.decode import Decoder
 
 _TILES = 8

@@ -9,9 +9,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from video2gif.items import Context, Item, Work, compute
-from video2gif.make.analysis import Analysis, payload_of
-from video2gif.make.frames import frames_between
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.work import Item, Work
+from video2gif.make.analysis import Analysis
+from video2gif.media.seek import frames_between
 
 _LIBRARIES = ("av", "opencv-python")
 

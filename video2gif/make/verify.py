@@ -6,14 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from video2gif.config import Params
-from video2gif.errors import ItemError
-from video2gif.items import Context, Item, Work, compute
-from video2gif.make.analysis import Ranker, analyse, payload_of, rank
-from video2gif.make.gifs import LIBRARIES, params_digest
-from video2gif.make.receipt import Receipt, digest, extract, this_tool
-from video2gif.make.render import read_rendered
-from video2gif.store import file_digest
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.store import file_digest
+from video2gif.core.work import Item, Work
+from video2gif.gifs.receipt import Receipt, digest, extract, this_tool
+from video2gif.gifs.render import read_rendered
+from video2gif.make.analysis import analyse
+from video2gif.make.rankers import Ranker, rank
+from video2gif.make.write import LIBRARIES, params_digest
 
 State = Literal["true", "false", "unknown"]
 
@@ -62,7 +64,7 @@ def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
     """The same frames, encoded the same way, must give the same bytes."""
     recipe = receipt.recipe
     work = Work(
-        function="video2gif.make.render:work_again", params=asdict(recipe), libraries=LIBRARIES
+        function="video2gif.gifs.render:work_again", params=asdict(recipe), libraries=LIBRARIES
     )
     item = Item(
         id=f"gif:{receipt.body[:16]}",

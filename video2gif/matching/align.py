@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, WINDOWS, Window, mirrored
-from video2gif.matching.track import Track
+from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, WINDOWS, Window, mirrored
+from video2gif.fingerprint.track import Track
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 CAP = 24

@@ -6,7 +6,7 @@ columns left and right. They differ from one copy of a film to the next, and has
 
 import numpy as np
 
-from video2gif.matching.phash import (
+from video2gif.fingerprint.phash import (
     HASH_SIDE,
     LUMA_SIDE,
     WHOLE,
@@ -15,7 +15,7 @@ from video2gif.matching.phash import (
     quality,
     window_hashes,
 )
-from video2gif.matching.track import THUMB_SIDE, Track
+from video2gif.fingerprint.track import THUMB_SIDE, Track
 
 _MOST = 5  # Rows of a thumbnail that a bar may take.
 _FLAT_LEVELS = 6.0  # Palette noise and ringing of an even bar.

@@ -10,22 +10,27 @@ answer is the probability that the time is right. The confidence is the product.
 A static scene explains no movement, so its GIFs come out ambiguous, whatever span fits best.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from video2gif.matching import presence
+from video2gif.core.shards import ShardReader
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.fingerprint.track import Track
 from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, search
 from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import View, others, refine, view_cost
-from video2gif.matching.track import Track
 
 Status = Literal["matched", "ambiguous", "unmatched"]
 
 TOLERANCE_S = 0.25
 """Spans whose starts and ends differ by no more than this are the same answer."""
 
+# Logistic weights of a GIF being in a video at all: `benchmarks/fit_presence.py` fits them.
+_BIAS, _PER_BIT, _PER_EXPLAINED, _PER_CORRELATION = -0.381, -0.765, 8.473, 8.601
 _FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatched, not ambiguous.
 # A GIF that fits forwards is also tried backwards if less is explained, or its hashes are not
 # near while they are nearer backwards.
@@ -240,9 +245,9 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
 
 def _presence(cost: float, explained: float, correlation: float) -> float:
     """Probability that the GIF is from this video at all."""
-    score = presence.BIAS + presence.PER_BIT * cost
-    score += presence.PER_EXPLAINED * max(explained, 0.0)
-    score += presence.PER_CORRELATION * max(correlation, 0.0)
+    score = _BIAS + _PER_BIT * cost
+    score += _PER_EXPLAINED * max(explained, 0.0)
+    score += _PER_CORRELATION * max(correlation, 0.0)
     return 1.0 / (1.0 + float(np.exp(-score)))
 
 
@@ -289,3 +294,25 @@ def _others(
         spans.append(to_span(video, tried.start_s[best], tried.end_s[best]))
         left &= ~_agreeing(tried, tried.start_s[best], tried.end_s[best])
     return tuple(spans)
+
+
+def work(
+    *,
+    out: Path,
+    params: Mapping[str, Any],
+    folder: str,
+    gif: Mapping[str, Any],
+    video: Mapping[str, Any],
+) -> None:
+    """Write the `Match` of two fingerprints, each given by its row of the FINGERPRINTS table."""
+    shards = ShardReader(Path(folder))
+    found = match(Track.of(shards, gif), Track.of(shards, video), **params)
+    write_arrays(out, {}, asdict(found))
+
+
+def read_match(payload: bytes) -> Match:
+    """From the item that `work` wrote."""
+    notes = read_arrays(payload)[1]
+    span = notes.pop("span")
+    others = tuple(Span(**other) for other in notes.pop("alternatives"))
+    return Match(**notes, span=span and Span(**span), alternatives=others)

@@ -20,7 +20,7 @@ from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media.open import (
     MAX_GIF_TOTAL_PIXELS,
     max_frame_pixels,

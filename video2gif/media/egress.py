@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 

@@ -17,7 +17,7 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from video2gif.errors import EnvironmentProblem, ItemError
+from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.media.decode import Decoder
 
 Palette = Literal["full", "diff", "web"]

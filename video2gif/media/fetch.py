@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media import pages
 from video2gif.media.egress import PinnedTransport, Unresolved
 

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media.sniff import Content, cut_short, sniff
 from video2gif.media.webp import as_film
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media.egress import guarded_sockets
 
 _KNOWN_SITES = ("youtube.com", "youtu.be", "vimeo.com", "dailymotion.com")

@@ -1,8 +1,8 @@
 """Is this file a whole, playable video or GIF, and how many frames has it? Reads packets only.
 
-Runs in a killable child (see `video2gif.sandbox`): one frame is decoded to prove that the codec
-works, then every packet is counted without decoding. A cut file often decodes without an error,
-so what is there is compared with what the container declares.
+Runs in a killable child (`core.sandbox`): one frame is decoded to prove that the codec works, then
+every packet is counted without decoding. A cut file often decodes without an error, so what is
+there is compared with what the container declares.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from video2gif.errors import ItemError
-from video2gif.items import Work
+from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import write_arrays
+from video2gif.core.work import Work
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
-from video2gif.sandbox import Limits
-from video2gif.store import write_arrays
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound

@@ -6,7 +6,7 @@ Only names the content (for errors, file extensions and flags); libav decides wh
 from dataclasses import dataclass
 from pathlib import Path
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 _HEAD_BYTES = 4096
 

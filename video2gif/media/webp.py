@@ -12,7 +12,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image, UnidentifiedImageError
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 MAX_TOTAL_PIXELS = 100_000_000  # frames × canvas; 300 MB as a film at worst
 _MILLISECOND = Fraction(1, 1000)

@@ -1,6 +1,6 @@
 """The pictures of a page as items: GIFs with their still, and filmstrips.
 
-Each function is the work of an item (`video2gif.items`): it writes one payload, `unpack_clip`
+Each function is the work of an item (`video2gif.core.items`): it writes one payload, `unpack_clip`
 reads the two of the first kind back.
 """
 
@@ -15,12 +15,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
+from video2gif.core.store import read_arrays, write_arrays
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_clip
 from video2gif.media.open import open_container, video_stream
 from video2gif.media.rotate import Upright
-from video2gif.store import read_arrays, write_arrays
 
 _TRIES = 8
 _MIN_HEIGHT = 32  # px; below it nobody sees what happens

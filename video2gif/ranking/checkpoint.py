@@ -13,7 +13,7 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
-from video2gif.store import atomic_path
+from video2gif.core.store import atomic_path
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and notes (plain JSON)."""

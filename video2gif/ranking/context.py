@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.errors import UserError
+from video2gif.core.errors import UserError
 
 PARTS = ("category", "tags", "position")
 _POSITIONS = 3

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from video2gif.errors import EnvironmentProblem
+from video2gif.core.errors import EnvironmentProblem
 
 FeaturesName = Literal["own", "centred", "neighbours"]
 

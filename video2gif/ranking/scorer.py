@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from video2gif.config import Extract
-from video2gif.errors import EnvironmentProblem, UserError
-from video2gif.layout import read_json
+from video2gif.core.config import Extract
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.core.layout import read_json
 from video2gif.ranking.context import ContextEncoder
 from video2gif.ranking.fusion import NAMES, Fusion
 from video2gif.ranking.model import Ensemble

@@ -5,22 +5,21 @@ Source: PAPER.md, 'Network' and 'Loss'. What a step scores: ranking/batches.py.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from video2gif.config import Train
-from video2gif.errors import UserError
+from video2gif.core.config import Train
+from video2gif.core.errors import UserError
+from video2gif.evaluation.videos import usable_gifs
 from video2gif.ranking import fusion, linear
-from video2gif.ranking.batches import Block, across_videos, block_of, by_video, paired
+from video2gif.ranking.batches import Block, block_of, paired
 from video2gif.ranking.checkpoint import Checkpoint, State
 from video2gif.ranking.context import ContextEncoder
-from video2gif.ranking.evaluation import usable_gifs, video_metrics
-from video2gif.ranking.losses import ranking_loss
+from video2gif.ranking.member import Epoch, Member, Seen, below, named
 from video2gif.ranking.model import (
     Ensemble,
     Ranker,
@@ -30,22 +29,10 @@ from video2gif.ranking.model import (
     segment_means,
 )
 from video2gif.ranking.scorer import Model
-from video2gif.ranking.span import Decay, Span
+from video2gif.ranking.subspace import Span
 from video2gif.ranking.videos import N_FEATURES, Video
 
 _FOLDS = 4  # Of the training videos, for what the fusion learns from; a last one is smaller.
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of plots/train.csv."""
-
-    member: int
-    epoch: int
-    loss: float
-    """Mean over the training pairs, with dropout, as optimised."""
-    validation_nmsd: float
-    """Of the network, before any fusion; NaN without validation videos."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +45,6 @@ class Trained:
     """The epoch each member was taken from."""
     n_pairs: int
     """Training pairs in use: both segments have features."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A video with its tensors."""
-
-    video: Video
-    block: Block
-    """Its inputs as they are, (clips, D)."""
-    small: Block
-    """The same in coordinates of the training span, (clips, r)."""
 
 
 Report = Callable[[list[Epoch], int, int], None]
@@ -106,9 +82,9 @@ def train(
             raise UserError(_why_no_pairs(training))
         span = Span.of(torch.cat([paired(blocks[name]).x for name in taught_ids]))
 
-        def seen(video: Video) -> _Seen:
+        def seen(video: Video) -> Seen:
             block = blocks.get(video.video_id) or block_of(video, inputs, context)
-            return _Seen(video, block, replace(block, x=span.within(block.x)))
+            return Seen(video, block, replace(block, x=span.within(block.x)))
 
         taught = [seen(video) for video in training if video.video_id in taught_ids]
         held_out = [seen(v) for v in videos if v.split == "validation" and can_validate(v)]
@@ -128,127 +104,13 @@ def can_validate(video: Video) -> bool:
     return bool(usable_gifs(video.gifs, video.n_frames)) and bool(video.n_clips.any())
 
 
-class _Member:
-    """One network while it is trained: all that decides how it goes on."""
-
-    def __init__(
-        self, number: int, span: Span, held_out: Sequence[_Seen], n_inputs: int, params: Train
-    ) -> None:
-        self.number, self._params, self._span = number, params, span
-        torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
-        full = Ranker(n_inputs, params.hidden, params.dropout)
-        first = full.first.weight.detach()
-        self._beyond = span.beyond(first)
-        self._decay = Decay(params.learning_rate, params.momentum, params.weight_decay)
-        self.ranker = full.with_first(span.within(first))
-        self._held_out = [(one, one.block.x @ self._beyond.T) for one in held_out]
-        self._optimiser = torch.optim.SGD(
-            self.ranker.parameters(),
-            lr=params.learning_rate,
-            momentum=params.momentum,
-            weight_decay=params.weight_decay,
-            nesterov=params.momentum > 0,
-            fused=True,  # one pass over the weights: the step costs a seventh
-        )
-        self.history: list[Epoch] = []
-        self.best: Epoch | None = None
-        self._best_state: dict[str, Tensor] = {}
-        self._best_factor = 1.0
-
-    def goes_on(self) -> bool:
-        """Whether another epoch is due."""
-        done = len(self.history)
-        waited = done - 1 - self.best.epoch if self.best else 0
-        return done < self._params.epochs and waited < self._params.patience
-
-    def epoch(self, blocks: Sequence[Block]) -> None:
-        """One pass over all pairs."""
-        loss = self._pass(blocks)
-        nmsd = self._validation_nmsd()
-        epoch = Epoch(self.number, len(self.history), loss, nmsd)
-        self.history.append(epoch)
-        if self.best is None or _criterion(epoch) < _criterion(self.best):
-            self.best = epoch
-            state = self.ranker.state_dict()
-            self._best_state = {name: value.clone() for name, value in state.items()}
-            self._best_factor = self._decay.factor
-
-    def chosen(self) -> Ranker:
-        """The network as it was after its best epoch, on inputs as they are."""
-        self.ranker.load_state_dict(self._best_state)
-        within = self._span.full(self.ranker.first.weight.detach())
-        return self.ranker.with_first(within + self._best_factor * self._beyond).eval()
-
-    def _pass(self, blocks: Sequence[Block]) -> float:
-        """All pairs once; returns the mean loss of a pair."""
-        self.ranker.train()
-        total, n_pairs = 0.0, 0
-        batches = by_video if self._params.pairs == "video" else across_videos
-        for batch in batches(blocks, self._params.batch_pairs):
-            losses = _losses(self.ranker, batch, self._params)
-            self._optimiser.zero_grad()
-            losses.mean().backward()  # type: ignore[no-untyped-call]
-            self._optimiser.step()
-            self._decay.step()
-            total, n_pairs = total + float(losses.detach().sum()), n_pairs + len(losses)
-        return total / n_pairs
-
-    @torch.no_grad()
-    def _validation_nmsd(self) -> float:
-        if not self._held_out:
-            return float("nan")
-        self.ranker.eval()
-        values = []
-        for one, beyond in self._held_out:
-            clips = self.ranker(one.small.x, beyond=self._decay.factor * beyond)
-            values.append(_nmsd(one, segment_means(clips, one.block.n_clips)))
-        return float(np.mean(values))
-
-    def state(self) -> State:
-        """Weights, momenta, random numbers and history, for a checkpoint."""
-        momenta = {
-            str(number): state["momentum_buffer"]
-            for number, state in self._optimiser.state_dict()["state"].items()
-            if state.get("momentum_buffer") is not None
-        }
-        tensors = {
-            **_named("weights", self.ranker.state_dict()),
-            **_named("best", self._best_state),
-            **_named("momenta", momenta),
-            "random": torch.get_rng_state(),
-        }
-        notes = {
-            "history": [asdict(epoch) for epoch in self.history],
-            "decay": self._decay.state(),
-            "best_factor": self._best_factor,
-        }
-        return tensors, notes
-
-    def restore(self, state: State) -> None:
-        """Go on from a checkpoint's state."""
-        tensors, notes = state
-        self.ranker.load_state_dict(_below("weights", tensors))
-        self._best_state = _below("best", tensors)
-        optimiser = self._optimiser.state_dict()
-        optimiser["state"] = {
-            int(number): {"momentum_buffer": momentum}
-            for number, momentum in _below("momenta", tensors).items()
-        }
-        self._optimiser.load_state_dict(optimiser)
-        self.history = [Epoch(**row) for row in notes["history"]]
-        self._decay = replace(self._decay, **notes["decay"])
-        self._best_factor = notes["best_factor"]
-        self.best = min(self.history, key=_criterion)  # The earliest of equals, as in `epoch`.
-        torch.set_rng_state(tensors["random"])
-
-
 class _Run:
     """A training with everything it needs."""
 
     def __init__(
         self,
-        taught: Sequence[_Seen],
-        held_out: Sequence[_Seen],
+        taught: Sequence[Seen],
+        held_out: Sequence[Seen],
         span: Span,
         params: Train,
         report: Report,
@@ -285,17 +147,17 @@ class _Run:
         """The linear ranker of all videos, on inputs as they are."""
         return self._span.full(self._linear(self._taught)[None])[0]
 
-    def _linear(self, taught: Sequence[_Seen]) -> Tensor:
+    def _linear(self, taught: Sequence[Seen]) -> Tensor:
         n_inputs = taught[0].block.x.shape[1]
         return linear.fit([paired(one.small) for one in taught], n_inputs)
 
-    def _trained(self, number: int, taught: Sequence[_Seen]) -> _Member:
+    def _trained(self, number: int, taught: Sequence[Seen]) -> Member:
         """Member `number`; those after the ensemble's are trained for the fusion alone."""
         blocks = [paired(one.small) for one in taught]
         n_inputs = taught[0].block.x.shape[1]
         total = (self._params.ensemble + len(self._folds)) * self._params.epochs
         with torch.random.fork_rng(devices=[]):
-            member = _Member(number, self._span, self._held_out, n_inputs, self._params)
+            member = Member(number, self._span, self._held_out, n_inputs, self._params)
             self._resume(member)
             while member.goes_on():
                 member.epoch(blocks)
@@ -307,53 +169,26 @@ class _Run:
             self.history += member.history
         return member
 
-    def _resume(self, member: _Member) -> None:
+    def _resume(self, member: Member) -> None:
         found = self._checkpoint.load() if self._checkpoint else None
         own = found and _member_state(found, member.number)
         if own:
             member.restore(own)
 
-    def _save(self, member: _Member, checkpoint: Checkpoint) -> None:
+    def _save(self, member: Member, checkpoint: Checkpoint) -> None:
         # Members that are done stay in the file: a resumed run reads them instead of training.
         tensors, notes = checkpoint.load() or ({}, {})
         own, own_notes = member.state()
         kept = {name: t for name, t in tensors.items() if not name.startswith(f"{member.number}.")}
         checkpoint.save(
-            {**kept, **_named(str(member.number), own)}, {**notes, str(member.number): own_notes}
+            {**kept, **named(str(member.number), own)}, {**notes, str(member.number): own_notes}
         )
 
 
 def _member_state(state: State, number: int) -> State | None:
     tensors, notes = state
     own = notes.get(str(number))
-    return None if own is None else (_below(str(number), tensors), own)
-
-
-def _named(prefix: str, tensors: dict[str, Any]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
-
-
-def _criterion(epoch: Epoch) -> float:
-    return epoch.loss if np.isnan(epoch.validation_nmsd) else epoch.validation_nmsd
-
-
-def _losses(ranker: Ranker, batch: Block, params: Train) -> Tensor:
-    """The loss of each pair: every segment scored once."""
-    scores = segment_means(ranker(batch.x), batch.n_clips)
-    positive, negative = scores[batch.pairs].unbind(dim=1)
-    return ranking_loss(
-        params.loss,
-        positive=positive,
-        negative=negative,
-        group=batch.pairs[:, 0],
-        delta=params.huber_delta,
-        popularity=batch.popularity,
-    )
+    return None if own is None else (below(str(number), tensors), own)
 
 
 def _scores(ranker: Ranker, block: Block) -> np.ndarray:
@@ -362,14 +197,7 @@ def _scores(ranker: Ranker, block: Block) -> np.ndarray:
     return scores.numpy().astype(np.float64)
 
 
-def _nmsd(one: _Seen, scores: Tensor) -> float:
-    video = one.video
-    gifs = usable_gifs(video.gifs, video.n_frames)
-    as_numpy = scores.numpy().astype(np.float64)
-    return video_metrics(gifs=gifs, spans=video.spans, scores=as_numpy).nmsd
-
-
-def _differences(one: _Seen, ranker: Ranker, weights: Tensor) -> np.ndarray:
+def _differences(one: Seen, ranker: Ranker, weights: Tensor) -> np.ndarray:
     """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 4).
 
     `weights` (r,): of the linear ranker, in coordinates of the training span.

@@ -10,19 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from video2gif.layout import (
-    FEATURES,
-    FINGERPRINTS,
-    LABELS,
-    PAIRS,
-    SEGMENTS,
-    SOURCES,
-    SPANS,
-    Layout,
-)
+from video2gif.core.layout import Layout
+from video2gif.core.shards import ShardReader
+from video2gif.core.tables import FEATURES, FINGERPRINTS, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
+from video2gif.evaluation.metrics import Span
 from video2gif.ranking.baselines import segment_change
-from video2gif.ranking.metrics import Span
-from video2gif.shards import ShardReader
 
 N_FEATURES = 4096
 """Width of fc6."""

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 from video2gif.media import encode
 from video2gif.sample import makers, scenes, script
 from video2gif.sample.script import FPS

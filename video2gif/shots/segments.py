@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from video2gif.config import Segment
+from video2gif.core.config import Segment
+from video2gif.fingerprint.track import nearest_frame
 from video2gif.shots.cuts import cuts, cuts_between
 from video2gif.shots.gradual import with_gradual
 from video2gif.shots.kts import change_points
@@ -125,15 +126,6 @@ def segments(
         for shot in shots
         for part in _divided(shot, times_s, max_len_s=max_len_s, min_len_frames=min_len_frames)
     ]
-
-
-def nearest_frame(time_s: float, times_s: np.ndarray) -> int:
-    """The index whose time is nearest (the earlier one on a tie); `times_s` non-decreasing."""
-    after = int(np.searchsorted(times_s, time_s))
-    if after == 0 or after == len(times_s):
-        return min(after, len(times_s) - 1)
-    is_before_nearer = time_s - times_s[after - 1] <= times_s[after] - time_s
-    return after - 1 if is_before_nearer else after
 
 
 def _without_short(shots: list[Span], min_len_frames: int) -> list[Span]:

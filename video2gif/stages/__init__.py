@@ -7,9 +7,9 @@ import importlib
 from collections.abc import Callable
 from typing import cast
 
-from video2gif.config import Params
-from video2gif.items import Context, Counts
-from video2gif.layout import Layout
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout
 
 STAGES = (
     "download",

@@ -19,23 +19,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from video2gif import config
-from video2gif.config import Params
-from video2gif.datasets import BadRow, Manifest, SourceRow, read_manifest
-from video2gif.errors import ItemError
-from video2gif.items import (
-    Context,
-    Counts,
-    Item,
-    Outcome,
-    Work,
-    check_failed_fraction,
-    compute,
-)
-from video2gif.layout import DOWNLOADS, SOURCES, Layout, clear_folder
+from video2gif.core import config
+from video2gif.core.config import Params
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context, Counts, check_failed_fraction, compute
+from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import file_digest, read_arrays
+from video2gif.core.tables import DOWNLOADS, SOURCES
+from video2gif.core.work import Item, Outcome, Work
+from video2gif.datasets import read_manifest
+from video2gif.datasets.rows import BadRow, Manifest, SourceRow
 from video2gif.media.probe import probing
-from video2gif.sandbox import Limits
-from video2gif.store import file_digest, read_arrays
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.config import Evaluate, Params, Train
-from video2gif.items import Context, Counts
-from video2gif.layout import PREDICTIONS, SPANS, Layout, write_csv, write_json
-from video2gif.ranking import baselines, figures
-from video2gif.ranking.evaluation import (
+from video2gif.core.config import Evaluate, Params, Train
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout, write_csv, write_json
+from video2gif.core.tables import PREDICTIONS, SPANS
+from video2gif.evaluation import figures
+from video2gif.evaluation.figures import Scored
+from video2gif.evaluation.videos import (
     VideoMetrics,
     mean_metrics,
     usable_gifs,
     video_metrics,
 )
-from video2gif.ranking.figures import Scored
+from video2gif.ranking import baselines
 from video2gif.ranking.scorer import Scorer, feature_source
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos

@@ -15,19 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.config import Params
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts, check_failed_fraction, compute
+from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.shards import ShardWriter
+from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FEATURES, SEGMENTS, SOURCES
+from video2gif.core.work import Item, Outcome
 from video2gif.features.extract import Extraction, Features, extraction, read_features
-from video2gif.items import Context, Counts, Item, Outcome, check_failed_fraction, compute
-from video2gif.layout import (
-    DOWNLOADS,
-    FEATURE_STATUS,
-    FEATURES,
-    SEGMENTS,
-    SOURCES,
-    Layout,
-    clear_folder,
-)
-from video2gif.shards import ShardWriter
 
 STAGE = "extract"
 

@@ -8,23 +8,14 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from video2gif.config import Params
-from video2gif.fingerprint import fingerprinting, parts, track_digest
-from video2gif.items import (
-    Context,
-    Counts,
-    Item,
-    Outcome,
-    check_failed_fraction,
-    compute,
-)
-from video2gif.layout import (
-    DOWNLOADS,
-    FINGERPRINTS,
-    Layout,
-    clear_folder,
-)
-from video2gif.shards import ShardWriter
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts, check_failed_fraction, compute
+from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.shards import ShardWriter
+from video2gif.core.tables import DOWNLOADS, FINGERPRINTS
+from video2gif.core.work import Item, Outcome
+from video2gif.fingerprint.decode import fingerprinting
+from video2gif.fingerprint.read import parts, track_digest
 
 STAGE = "fingerprint"
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.config import Params
-from video2gif.items import Context, Counts, Item, Work, compute
-from video2gif.layout import FINGERPRINTS, MATCHES, SOURCES, Layout
-from video2gif.matching.confidence import Match, Span
-from video2gif.matching.declared import read_match
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.layout import Layout
+from video2gif.core.tables import FINGERPRINTS, MATCHES, SOURCES
+from video2gif.core.work import Item, Work
+from video2gif.matching.confidence import Match, Span, read_match
 
 STAGE = "match"
 
@@ -85,7 +86,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 
 def _work(params: Params) -> Work:
     return Work(
-        function="video2gif.matching.declared:work",
+        function="video2gif.matching.confidence:work",
         params={
             "min_confidence": params.match.min_confidence,
             "min_frames": params.match.min_frames,

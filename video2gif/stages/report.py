@@ -3,18 +3,16 @@
 GIFs and filmstrips are items, so a report after a new training encodes only what it newly shows.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
-from video2gif.config import Params
-from video2gif.corpus import corpus
-from video2gif.items import Context, Counts, Item, Outcome, Work, compute
-from video2gif.layout import (
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.layout import Layout, clear_folder, read_json
+from video2gif.core.tables import (
     DOWNLOADS,
     FEATURE_STATUS,
     FEATURES,
@@ -23,23 +21,25 @@ from video2gif.layout import (
     MATCHES,
     PREDICTIONS,
     SOURCES,
-    Layout,
-    clear_folder,
-    read_json,
 )
+from video2gif.core.work import Item, Outcome, Work
+from video2gif.datasets.statistics import corpus
 from video2gif.page import charts
 from video2gif.page.pictures import unpack_clip
 from video2gif.page.render import (
     Clip,
-    Compared,
-    Method,
-    MethodTable,
-    Metric,
     Quarantined,
     ReportPage,
-    Tile,
     VideoCard,
     render,
+)
+from video2gif.page.results import (
+    category_nmsd,
+    comparison,
+    method_table,
+    result_charts,
+    series,
+    tiles,
 )
 
 _RANDOM_WEIGHTS = (
@@ -250,17 +250,17 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
         title="video2gif report",
         warnings=warnings,
         split=params.evaluate.split,
-        tiles=_tiles(metrics),
-        comparison=_comparison(metrics),
-        category_nmsd=charts.bars(_category_nmsd(metrics), label="nMSD by category", digits=3),
-        result_charts=_result_charts(metrics),
-        method_tables=[_method_table(content) for content in data.ablations],
+        tiles=tiles(metrics),
+        comparison=comparison(metrics),
+        category_nmsd=charts.bars(category_nmsd(metrics), label="nMSD by category", digits=3),
+        result_charts=result_charts(metrics),
+        method_tables=[method_table(content) for content in data.ablations],
         videos=cards,
         loss_by_epoch=charts.line_chart(
-            _series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
+            series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
         ),
         nmsd_by_epoch=charts.line_chart(
-            _series(train, "epoch", "validation_nmsd"),
+            series(train, "epoch", "validation_nmsd"),
             x_label="epoch",
             y_label="nMSD",
             label="Validation nMSD by epoch",
@@ -283,124 +283,6 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
         statistics=_statistics(data),
         quarantine=_quarantine(data),
     )
-
-
-def _tiles(metrics: dict[str, Any]) -> list[Tile]:
-    def figure(name: str) -> str:
-        return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
-
-    random = metrics["baselines"]["random"]
-    return [
-        Tile("nMSD ↓", figure("nmsd"), f"random {_three(random['nmsd'])}"),
-        Tile("mAP ↑", figure("map"), f"random {_three(random['map'])}"),
-        Tile("recall at 5 ↑", figure("recall_at_5"), "GIFs found by the best five segments"),
-        Tile("evaluated", str(metrics["n_gifs"]), f"GIFs of {metrics['n_videos']} videos"),
-    ]
-
-
-def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _comparison(metrics: dict[str, Any]) -> list[Compared]:
-    rows = {"this ranker": metrics, **metrics["baselines"]}
-    return [Compared(name, _metric(m, "nmsd"), _metric(m, "map")) for name, m in rows.items()]
-
-
-def _metric(figures: dict[str, Any], name: str) -> Metric:
-    low, high = figures.get(f"{name}_ci") or (None, None)
-    return Metric(value=figures[name], low=low, high=high)
-
-
-def _category_nmsd(metrics: dict[str, Any]) -> list[tuple[str, float]]:
-    return [
-        (name, figures["nmsd"])
-        for name, figures in sorted(metrics["per_category"].items())
-        if figures["nmsd"] is not None
-    ]
-
-
-def _result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
-    by_length = [
-        (f"{group['from_s']:.1f}–{group['to_s']:.1f} s", group["nmsd"])
-        for group in metrics["per_length"]
-    ]
-    by_rank = [
-        (f"up to {round(100 * one['best_share'])} %", one["gif_share"])
-        for one in metrics["calibration"]
-    ]
-    return {
-        "nMSD by length of the video": (
-            charts.bars(by_length, label="nMSD by length of the video", digits=3),
-            "lower is better",
-        ),
-        "What the ranking is worth": (
-            charts.bars(
-                by_rank, label="Share of frames inside a GIF by tenth of the ranking", digits=3
-            ),
-            "share of frames inside a GIF, by tenth of each video's ranking, best first",
-        ),
-    }
-
-
-def _method_table(content: dict[str, Any]) -> MethodTable:
-    rows = {
-        beyond: [_method(row) for row in content["rows"] if row["beyond"] == beyond]
-        for beyond in (False, True)
-    }
-    noise = pd.DataFrame(content.get("noise", []), columns=["loss", "noise", "nmsd"])
-    return MethodTable(
-        title=content["name"],
-        note=_about_table(content),
-        reference=content["reference"],
-        of_paper=rows[False],
-        beyond=rows[True],
-        noise=charts.line_chart(
-            {
-                str(name).replace("_", " "): list(zip(line["noise"], line["nmsd"], strict=True))
-                for name, line in noise.groupby("loss", sort=False)
-            },
-            x_label="wrong positives",
-            y_label="nMSD",
-            label="nMSD by the share of wrong positives",
-        )
-        if len(noise)
-        else None,
-    )
-
-
-def _about_table(content: dict[str, Any]) -> str:
-    scored = f"{content['n_gifs']} GIFs of {content['n_videos']} videos"
-    folds = content["folds"]
-    how = (
-        f"each scored by what learned from the others, in {folds} folds"
-        if folds
-        else "the test split"
-    )
-    weights = ", C3D with random weights" if content["random_weights"] else ""
-    return (
-        f"{scored}, {how}{weights}; means of {content['seeds']} seeds, 95 % intervals over videos."
-        " Measured by `video2gif ablate`, apart from this report. The paper's figures are of its"
-        " own corpus and remembered, not re-read: compare their order."
-    )
-
-
-def _method(row: dict[str, Any]) -> Method:
-    return Method(
-        name=row["name"],
-        nmsd=_metric(row, "nmsd"),
-        difference=_metric(row, "to_reference"),
-        map=_metric(row, "map"),
-        paper_nmsd=row["paper_nmsd"],
-        paper_map=row["paper_map"],
-    )
-
-
-def _series(frame: pd.DataFrame, x: str, y: str) -> dict[str, list[tuple[float, float]]]:
-    return {
-        f"model {member + 1}": list(zip(rows[x], rows[y].fillna(math.nan), strict=True))
-        for member, rows in frame.groupby("member")
-    }
 
 
 def _statistics(data: _Data) -> dict[str, str]:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.config import Params, Segment
-from video2gif.features import transnet
-from video2gif.fingerprint import Fingerprint, Fingerprints
-from video2gif.items import Context, Counts, Outcome, compute
-from video2gif.layout import DOWNLOADS, SEGMENTS, Layout
+from video2gif.core.config import Params, Segment
+from video2gif.core.items import Context, Counts, compute
+from video2gif.core.layout import Layout
+from video2gif.core.tables import DOWNLOADS, SEGMENTS
+from video2gif.core.work import Outcome
+from video2gif.fingerprint.read import Fingerprint, Fingerprints
+from video2gif.shots import transnet
 from video2gif.shots.segments import segment_video
 
 

@@ -16,19 +16,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from video2gif.codeversion import code_version
-from video2gif.config import Params
-from video2gif.items import Context, Counts
-from video2gif.layout import Layout, read_json, write_csv, write_json
+from video2gif.core.codeversion import code_version
+from video2gif.core.config import Params
+from video2gif.core.items import Context, Counts
+from video2gif.core.layout import Layout, read_json, write_csv, write_json
+from video2gif.core.store import file_digest
+from video2gif.evaluation.figures import figures
+from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.checkpoint import Checkpoint
-from video2gif.ranking.evaluation import usable_gifs, video_metrics
-from video2gif.ranking.figures import figures
 from video2gif.ranking.fusion import NAMES
 from video2gif.ranking.losses import curves
+from video2gif.ranking.member import Epoch
 from video2gif.ranking.scorer import feature_source
-from video2gif.ranking.training import Epoch, Trained, can_validate, train
+from video2gif.ranking.training import Trained, can_validate, train
 from video2gif.ranking.videos import Video, load_videos
-from video2gif.store import file_digest
 
 _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."

@@ -14,13 +14,13 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from video2gif.errors import ItemError, UserError, Video2GifError
-from video2gif.items import Context, default_mapper
-from video2gif.make.gifs import GifOptions
+from video2gif.core.errors import ItemError, UserError, Video2GifError
+from video2gif.core.items import Context
+from video2gif.core.mappers import WarmMapper, default_mapper
+from video2gif.core.store import ItemStore
+from video2gif.make.write import GifOptions
 from video2gif.page.render import ReviewPage, render
-from video2gif.store import ItemStore
 from video2gif.web.guard import LOOPBACK, UPLOADS, App, Guard, policy_of
-from video2gif.web.mapper import WarmMapper
 from video2gif.web.review import Full, Review, described, listed
 from video2gif.web.uploads import keep, part_file, receive, remove_leftovers
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect
 
-from video2gif.errors import ItemError
-from video2gif.items import Context, Item, compute
-from video2gif.make.analysis import payload_of
+from video2gif.core.errors import ItemError
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.store import file_digest, read_arrays
+from video2gif.core.work import Item
 from video2gif.media.probe import probing
-from video2gif.store import file_digest, read_arrays
 
 _MAX_NAME = 80
 _SPARE_BYTES = 500_000_000  # stay free on the disk

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 _LAYERS, _NAME, _BLOBS = 2, 4, 6
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

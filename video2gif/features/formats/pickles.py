@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
 
 _MAX_BYTES = 2 << 30
 _DTYPES = {"f2": "f2", "f4": "f4", "f8": "f8", "i4": "i4", "i8": "i8", "O8": "O", "O4": "O"}

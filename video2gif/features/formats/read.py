@@ -12,9 +12,9 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from video2gif.errors import ItemError
+from video2gif.core.errors import ItemError
+from video2gif.core.store import write_arrays
 from video2gif.features.formats import caffe, pickles
-from video2gif.store import write_arrays
 
 CONVOLUTIONS = ("conv1a", "conv2a", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b")
 HEAD = ("h1", "h2", "score")

@@ -24,11 +24,11 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from video2gif.errors import EnvironmentProblem, UserError
-from video2gif.layout import read_json, write_json
+from video2gif.core.errors import EnvironmentProblem, UserError
+from video2gif.core.layout import read_json, write_json
+from video2gif.fingerprint.phash import CROPS, PARTS, WHOLE, WINDOWS, Window
+from video2gif.fingerprint.track import Track
 from video2gif.matching.corpus.kernels import Hits, count_keys, probe, scatter, thinned
-from video2gif.matching.phash import CROPS, PARTS, WHOLE, WINDOWS, Window
-from video2gif.matching.track import Track
 
 _VERSION = 2
 # The hash's first bit compares its mean with its median: set in every picture, no evidence.

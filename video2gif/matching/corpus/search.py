@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, mirrored
+from video2gif.fingerprint.track import Track
 from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED
 from video2gif.matching.confidence import Match, Span, match
 from video2gif.matching.corpus.index import Index, column
 from video2gif.matching.corpus.kernels import Hits, within
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
-from video2gif.matching.phash import BAND, CROPS, PARTS, WHOLE, mirrored
-from video2gif.matching.track import Track
 
 RADIUS = 13
 """Frames of a GIF further than this from their video, in bits, are not found."""

@@ -1,0 +1,1 @@
+"""Every method of the paper's table, trained and compared on this project's data."""

@@ -1,0 +1,96 @@
+"""Fill the paper's table with this project's data: every method, every loss under wrong labels.
+
+Reads what train reads; writes ablation/<name>.json, which the report shows beside the paper's
+figures. No stage of dvc.yaml, as it trains hundreds of rankers: `video2gif ablate` runs it, and a
+report made afterwards is another (dvc.yaml names the folder).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from video2gif.ablation.methods import REFERENCE, methods
+from video2gif.ablation.table import Fold, Progress, as_json, folds, noise_rows, table
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.layout import Layout, write_json
+from video2gif.core.store import file_digest
+from video2gif.ranking.scorer import feature_source
+from video2gif.ranking.videos import load_videos
+
+NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What is measured how often."""
+
+    name: str
+    """Of the file, without suffix."""
+    n_folds: int
+    """0: the project's own split."""
+    seeds: int
+    workers: int
+    """Processes."""
+    noise: bool
+    """Also the losses under 0 to 40 % wrong positives."""
+
+
+def run(layout: Layout, params: Params, choice: Choice, progress: Progress) -> Path:
+    """Write the table; returns its path. Raises `UserError` when there is nothing to score."""
+    videos = load_videos(layout)
+    parts = folds(videos, choice.n_folds)
+    if not any(part.score for part in parts):
+        raise UserError(
+            "ablate: no video to score: none with a placed GIF and features is in the test split;"
+            " give --folds to score every video by what learned from the others"
+        )
+    section = params.evaluate
+    rows = table(
+        parts,
+        methods(params.train),
+        seeds=choice.seeds,
+        samples=section.bootstrap_samples,
+        seed=section.seed,
+        workers=choice.workers,
+        progress=progress,
+    )
+    content = {**_about(layout, params, parts, choice), "rows": as_json(rows)}
+    if choice.noise:
+        content["noise"] = [
+            asdict(row)
+            for row in noise_rows(
+                parts,
+                params.train,
+                shares=NOISE_SHARES,
+                seeds=choice.seeds,
+                samples=section.bootstrap_samples,
+                seed=section.seed,
+                progress=progress,
+            )
+        ]
+    path = layout.ablation / f"{choice.name}.json"
+    write_json(path, content)
+    return path
+
+
+def _about(layout: Layout, params: Params, parts: Sequence[Fold], choice: Choice) -> dict[str, Any]:
+    scored = [video for part in parts for video in part.score]
+    source = feature_source(params.extract, layout.root)
+    return {
+        "name": choice.name,
+        "folds": choice.n_folds,
+        "seeds": choice.seeds,
+        "reference": REFERENCE,
+        "n_videos": len(scored),
+        "videos": [video.video_id for video in scored],
+        "n_gifs": sum(len(video.gifs) for video in scored),
+        "features": source,
+        "random_weights": source["weights"].startswith("random:"),
+        "train": asdict(params.train),
+        "data": {
+            "pairs": file_digest(layout.pairs),
+            "features": file_digest(layout.features / "index.parquet"),
+        },
+    }

@@ -1,0 +1,1 @@
+"""The command line, `video2gif …`: one module a group of commands."""

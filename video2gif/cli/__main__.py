@@ -1,0 +1,80 @@
+"""The command line: `video2gif …`. Typer for arguments, Rich for what a person sees.
+
+Exit codes: 0 clean; 2 usage; 3 done, some items failed; 4 too many failed; 5 environment;
+130 and 143 after SIGINT and SIGTERM. Heavy imports stand inside the commands that need them.
+"""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+from rich.table import Table
+
+from video2gif.cli.dataset import dataset_app
+from video2gif.cli.fsck import fsck
+from video2gif.cli.gif import gif, verify
+from video2gif.cli.measure import ablate, evaluate, labels
+from video2gif.cli.plan import plan
+from video2gif.cli.rank import match, rank
+from video2gif.cli.review import personalise, serve
+from video2gif.cli.terminal import (
+    Root,
+    err,
+    out,
+    plain,
+)
+from video2gif.cli.weights import weights_app
+from video2gif.core.errors import Exit, Video2GifError
+from video2gif.core.layout import Layout
+
+if TYPE_CHECKING:
+    pass
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(weights_app, name="weights")
+for command in (gif, rank, match, verify, personalise, serve, evaluate, labels, ablate, plan, fsck):
+    app.command()(command)
+
+
+@app.callback()
+def _root() -> None:
+    """Learn from the GIFs people made which moments of a video deserve one, and make them."""
+
+
+@app.command()
+def doctor(root: Root = Path(".")) -> None:
+    """Check the environment; every problem is named with its remedy."""
+    from video2gif.project.doctor import check_all
+
+    checks = check_all(Layout(root.resolve()))
+    table = Table("", "what", "found", "remedy")
+    for check in checks:
+        mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}[check.state]
+        table.add_row(mark, check.what, check.found, check.remedy)
+    out.print(table)
+    if any(check.state == "bad" for check in checks):
+        raise typer.Exit(Exit.ENVIRONMENT)
+
+
+def main() -> NoReturn:
+    """Run the command line; every error of ours is one line and its exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        app()
+    except Video2GifError as error:
+        err.print(f"[red]error:[/] {plain(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _terminated(*_: object) -> NoReturn:
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""`video2gif dataset …`: what a data set holds, what is wrong with a manifest, hash labels."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from video2gif.core.errors import Exit, UserError
+from video2gif.core.layout import Layout
+
+if TYPE_CHECKING:
+    from video2gif.datasets.statistics import Corpus
+
+dataset_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+_out = Console()
+_MOST_SHOWN = 20
+
+Root = Annotated[Path, typer.Option(help="The project.")]
+
+
+@dataset_app.callback()
+def _dataset() -> None:
+    """Numbers of a data set; checks of a manifest; labels as hash sequences."""
+
+
+@dataset_app.command()
+def stats(root: Root = Path(".")) -> None:
+    """Print what the project's data set holds."""
+    from video2gif.datasets.statistics import corpus
+
+    found = corpus(Layout(root.resolve()))
+    for table in _tables(found):
+        _out.print(table)
+    if found.not_made:
+        _out.print(f"Not made yet, counted as 0: {', '.join(found.not_made)}.")
+
+
+@dataset_app.command()
+def check(
+    manifest: Annotated[Path, typer.Argument(help="A manifest, metadata.txt or PHD2 csv.")],
+) -> None:
+    """Read a manifest; print every line that cannot be used, with its reason (exit 3)."""
+    from video2gif.datasets import read_manifest
+
+    found = read_manifest(manifest)
+    gifs = sum(bool(row.gif_id) for row in found.rows)
+    videos = len({row.video_id for row in found.rows})
+    for bad in found.bad:
+        print(f"{manifest}:{bad.line}: {_plain(bad.reason)}")
+    noted = sum(bool(row.notes) for row in found.rows)
+    print(
+        f"{videos} videos, {gifs} GIFs; {len(found.bad)} bad rows, {len(found.merged)} repeated,"
+        f" {noted} with cells taken as unknown"
+    )
+    if found.bad:
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+@dataset_app.command("export-hashes")
+def export_hashes(
+    output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
+    root: Root = Path("."),
+) -> None:
+    """Write every GIF's place as a sequence of perceptual hashes, without pixels."""
+    from video2gif.labels.exchange import export
+
+    written, left_out = export(Layout(root.resolve()), output)
+    print(f"{written} GIFs written to {output}, {len(left_out)} left out")
+    _reasons(Counter(reason.partition(":")[0] for _, reason in left_out))
+    if left_out:
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+@dataset_app.command("import-hashes")
+def import_hashes(
+    sequences: Annotated[Path, typer.Argument(help="A file of export-hashes.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The manifest to write, beside the project's own."),
+    ] = None,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Look in all videos, whatever their ids.")
+    ] = False,
+    root: Root = Path("."),
+) -> None:
+    """Find shared GIFs in this project's copies of their videos; write a manifest of the spans.
+
+    The project names the copies in its manifest and has fingerprinted them.
+    """
+    from video2gif.core.config import Params
+    from video2gif.datasets import read_manifest
+    from video2gif.fingerprint.read import Fingerprints
+    from video2gif.labels.exchange import align, read, write_manifest
+
+    layout = Layout(root.resolve())
+    manifest = layout.root / Params.load(layout.params).download.manifest
+    target = output or manifest.with_name(f"{manifest.stem}-aligned.csv")
+    if target.resolve().parent != manifest.resolve().parent:
+        raise UserError(f"{target}: must lie beside {manifest}, whose urls are relative to it")
+    found = list(align(read(sequences), Fingerprints.open(layout), everywhere=everywhere))
+    write_manifest(target, found, read_manifest(manifest).rows)
+    lost = [one for one in found if one.found.reason]
+    print(f"{len(found) - len(lost)} of {len(found)} GIFs found; manifest: {target}")
+    for one in lost[:_MOST_SHOWN]:
+        print(f"{sequences}:{one.line}: {_plain(one.gif_id)}: {_plain(one.found.reason)}")
+    if len(lost) > _MOST_SHOWN:
+        _reasons(Counter(one.found.reason.partition(":")[0] for one in lost))
+    if lost:
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+def _reasons(counted: Mapping[str, int]) -> None:
+    for reason, count in sorted(counted.items()):
+        print(f"  {reason}: {count}")
+
+
+def _tables(found: "Corpus") -> list[Table]:
+    return [_table("Data set", found.facts)] + [
+        _table(title, {name: f"{count:.0f}" for name, count in counts.items()})
+        for title, counts in found.distributions.items()
+    ]
+
+
+def _table(title: str, rows: Mapping[str, str]) -> Table:
+    table = Table("", "", title=title, show_header=False, title_justify="left")
+    for name, value in rows.items():
+        table.add_row(escape(_plain(name)), value)
+    return table
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,0 +1,185 @@
+"""`video2gif gif` and `verify`: GIFs of any video, and whether one is true."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Column, Table
+
+from video2gif.cli.terminal import (
+    Marks,
+    Quiet,
+    RankerName,
+    Root,
+    Videos,
+    announce,
+    bent,
+    finish,
+    out,
+    params_and_ranker,
+    plain,
+    progress,
+    skip_bad_item,
+)
+from video2gif.core.errors import Exit, UserError
+
+if TYPE_CHECKING:
+    from video2gif.make.page import Made
+
+
+def gif(
+    videos: Videos,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the GIFs.")] = Path(
+        "gifs"
+    ),
+    top: Annotated[int, typer.Option(min=0, help="GIFs a video.")] = 6,
+    bottom: Annotated[int, typer.Option(min=0, help="Also this many of the worst.")] = 0,
+    height: Annotated[
+        int | None,
+        typer.Option(min=16, max=2160, help="Pixels; with --max-bytes at most. Default 240."),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=1, max=50, help="Frames a second; with --max-bytes at most. Default 10."),
+    ] = None,
+    max_bytes: Annotated[str | None, typer.Option(help="Largest file, such as 500k or 2M.")] = None,
+    format: Annotated[str, typer.Option(help="gif, webp, avif or mp4.")] = "gif",
+    encoder: Annotated[str, typer.Option(help="libav, or gifski if you have it.")] = "libav",
+    loop: Annotated[
+        str,
+        typer.Option(
+            help="auto: the best seam, mended if none is good; none: as ranked; or cut, fade,"
+            " pingpong."
+        ),
+    ] = "auto",
+    from_: Annotated[str, typer.Option("--from", help="Not before, as 90 or 1:30.")] = "0",
+    to: Annotated[str | None, typer.Option("--to", help="Not after, as 90 or 1:30.")] = None,
+    min_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at least.")] = None,
+    max_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at most.")] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="No two that look alike.")] = False,
+    ranker: RankerName = None,
+    marks: Marks = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Write the best moments of each video as GIFs, with a page that shows them."""
+    from video2gif.make.moments import Choice
+    from video2gif.make.run import Run
+    from video2gif.make.write import GifOptions
+
+    options = GifOptions(
+        height=height,
+        fps=fps,
+        max_bytes=_parse_bytes(max_bytes),
+        format=_one_of("--format", format, ("gif", "webp", "avif", "mp4")),
+        encoder=_one_of("--encoder", encoder, ("libav", "gifski")),
+        loop=_one_of("--loop", loop, ("auto", "none", "cut", "fade", "pingpong")),
+    )
+    choice = Choice(
+        top=top,
+        bottom=bottom,
+        from_s=_parse_time("--from", from_),
+        to_s=math.inf if to is None else _parse_time("--to", to),
+        min_len_s=min_len,
+        max_len_s=max_len,
+        diverse=diverse,
+    )
+    params, chosen = params_and_ranker(root, ranker)
+    with progress(quiet) as context:
+        chosen = bent(chosen, marks, params, context)
+        announce(chosen)
+        run = Run(params, chosen, options, choice, output, context)
+        failed = run.all(videos, skip=skip_bad_item)
+    for made in run.done:
+        out.print(_gif_table(made))
+    if run.done:
+        out.print(f"page: {run.page.resolve()}", soft_wrap=True, highlight=False)
+    finish(failed=failed)
+
+
+def verify(
+    gif: Annotated[Path, typer.Argument(help="A GIF (WebP, AVIF, MP4) made by `video2gif gif`.")],
+    video: Annotated[Path, typer.Argument(help="The video it says it comes from.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ranker: RankerName = None,
+    marks: Marks = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Say whether a GIF's receipt is true: everything it says is computed again.
+
+    Exit code 0 when every statement holds, else 3.
+    """
+    from video2gif.make.verify import verify as verify_receipt
+
+    params, chosen = params_and_ranker(root, ranker)
+    with progress(quiet or as_json) as context:
+        chosen = bent(chosen, marks, params, context)
+        checks = verify_receipt(gif, video, chosen, params, context)
+    is_true = all(check.state == "true" for check in checks)
+    if as_json:
+        rows = [{"what": c.what, "state": c.state, "found": c.found} for c in checks]
+        print(json.dumps({"gif": str(gif), "true": is_true, "checks": rows}, indent=2))
+    else:
+        table = Table("", "what", "found", title=plain(gif.name))
+        for check in checks:
+            colour = {"true": "green", "false": "red", "unknown": "yellow"}[check.state]
+            table.add_row(f"[{colour}]{check.state}[/]", check.what, plain(check.found))
+        out.print(table)
+    if not is_true:
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+def _gif_table(made: "Made") -> Table:
+    numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
+    table = Table(Column("GIF", overflow="fold"), *numbers)
+    table.title = plain(made.analysis.path.name)
+    for gif in made.gifs:
+        recipe = gif.recipe
+        table.add_row(
+            plain(str(gif.path)),
+            f"{recipe.start_s:.1f}",
+            f"{recipe.end_s:.1f}",
+            f"{gif.moment.score:.2f}",
+            f"{gif.seam.score:.2f} {recipe.loop}",
+            f"{gif.width}×{recipe.height}",
+            f"{recipe.rate:g}"[:4],
+            f"{gif.bytes / 1000:.0f}",
+        )
+    return table
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise UserError(f"{option} {value}: choose {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return value
+
+
+def _parse_time(option: str, text: str) -> float:
+    """Seconds from 90, 90.5, 1:30 or 1:01:30.5."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+        seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
+    except (ValueError, OverflowError):
+        parts, seconds = [], math.nan
+    if not 0 <= seconds < math.inf or len(parts) > 3:
+        raise UserError(f"{option} {text}: not a time; write 90, 1:30 or 1:01:30")
+    return seconds
+
+
+def _parse_bytes(text: str | None) -> int | None:
+    """500k → 500_000, 2M → 2_000_000 (decimal, as file sizes are limited by web sites)."""
+    if text is None:
+        return None
+    units = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+    number = text.rstrip("kKmMgGB")
+    unit = text[len(number) :].rstrip("B").replace("K", "k").replace("m", "M").replace("g", "G")
+    try:
+        value = int(float(number) * units[unit])
+    except (ValueError, KeyError):
+        raise UserError(f"--max-bytes {text}: not a size; write 500k, 2M or a number") from None
+    if value < 1000:
+        raise UserError(f"--max-bytes {text}: below 1k no GIF fits")
+    return value

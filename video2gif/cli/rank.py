@@ -1,0 +1,132 @@
+"""`video2gif rank` and `match`: segments with scores; where a GIF comes from."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from video2gif.cli.terminal import (
+    Marks,
+    Quiet,
+    RankerName,
+    Root,
+    announce,
+    bent,
+    finish,
+    out,
+    params_and_ranker,
+    plain,
+    progress,
+)
+from video2gif.core.config import Params, find_params
+from video2gif.core.errors import UserError
+from video2gif.core.layout import Layout
+
+if TYPE_CHECKING:
+    from video2gif.make.match import Found
+
+
+def rank(
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    ranker: RankerName = None,
+    marks: Marks = None,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Print the segments of a video with their scores, best first."""
+    from video2gif.make.analysis import analyse
+    from video2gif.make.progress import watched
+    from video2gif.make.rankers import rank as rank_segments
+
+    params, chosen = params_and_ranker(root, ranker)
+    with (
+        progress(quiet or as_json or as_csv) as plain_context,
+        watched(video, plain_context) as context,
+    ):
+        chosen = bent(chosen, marks, params, context)
+        announce(chosen)
+        analysis = analyse(video, params, context)
+        moments = rank_segments(analysis, chosen, context)
+    if as_json:
+        rows = [
+            {
+                "rank": m.rank,
+                "start_s": m.start_s,
+                "end_s": m.end_s,
+                "score": None if math.isnan(m.score) else m.score,
+            }
+            for m in moments
+        ]
+        print(json.dumps({"video": str(video), "ranker": chosen.name, "segments": rows}, indent=2))
+    elif as_csv:
+        print("rank,start_s,end_s,score")
+        for m in moments:
+            score = "" if math.isnan(m.score) else f"{m.score:.6g}"
+            print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
+    else:
+        table = Table("rank", "start", "end", "score", title=str(video))
+        for m in moments:
+            table.add_row(str(m.rank), f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
+        out.print(table)
+
+
+def match(
+    gif: Annotated[Path, typer.Argument(help="A GIF.")],
+    videos: Annotated[
+        list[str] | None, typer.Argument(help="Videos: files, folders, globs, URLs.")
+    ] = None,
+    corpus: Annotated[
+        bool, typer.Option("--corpus", help="Search all of the project's videos instead.")
+    ] = False,
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="Write the GIF's frames above those of the best span: a PNG."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = Path("."),
+    quiet: Quiet = False,
+) -> None:
+    """Find where in which of the videos a GIF comes from."""
+    from video2gif.make.inputs import expand
+    from video2gif.make.match import match_files
+    from video2gif.make.preview import write_preview
+
+    if bool(videos) == corpus:
+        raise UserError("name the videos to search, or give --corpus for all of the project's")
+    params = Params.load(find_params(root))
+    with progress(quiet or as_json) as context:
+        if corpus:
+            from video2gif.make.match import match_corpus
+
+            found = match_corpus(gif, Layout(root.resolve()), params, context)
+        else:
+            named = [Path(video) for video in expand(videos or [])]
+            found = match_files(gif, named, params, context)
+        if preview is not None:
+            write_preview(preview, gif, found, params, context)
+    if as_json:
+        rows = [one.as_dict() for one in found]
+        print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
+    else:
+        out.print(_match_table(gif, found))
+    finish(failed=sum(one.match is None for one in found))
+
+
+def _match_table(gif: Path, found: "list[Found]") -> Table:
+    table = Table("video", "status", "span", "speed", "confidence", "note", title=plain(gif.name))
+    for one in found:
+        name = plain(one.video.name)
+        if one.match is None:
+            table.add_row(name, "quarantined", "", "", "", plain(one.failure))
+            continue
+        m, span = one.match, one.match.span
+        where = f"{span.start_s:.2f}–{span.end_s:.2f} s" if span else ""
+        speed = "" if math.isnan(m.speed) else f"{m.speed:.2f}×"
+        note = ", ".join(filter(None, ("mirrored" if m.mirror and span else "", m.reason)))
+        table.add_row(name, m.status, where, speed, f"{m.confidence:.3f}", plain(note))
+    return table

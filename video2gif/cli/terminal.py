@@ -1,0 +1,112 @@
+"""What the commands share: options, the progress bar, how bad items are reported."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from video2gif.core.config import Params, find_params
+from video2gif.core.errors import Exit, ItemError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+
+if TYPE_CHECKING:
+    from video2gif.make.rankers import Ranker
+
+out = Console()
+err = Console(stderr=True)
+_MANY = 100  # From so many parts on, a share says more than a count.
+
+Root = Annotated[Path, typer.Option(help="Project whose model and params.yaml are used.")]
+RankerName = Annotated[
+    str | None,
+    typer.Option(
+        "--ranker", help="`baseline`, or a model file; default: the project's model, if any."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Videos = Annotated[list[str], typer.Argument(help="Videos: files, folders, globs, URLs.")]
+
+
+Marks = Annotated[
+    Path | None,
+    typer.Option("--marks", help="Bend the ranking by the marks in this file (see `serve`)."),
+]
+
+
+def params_and_ranker(root: Path, name: str | None) -> "tuple[Params, Ranker]":
+    """The project's parameters, and the ranker that --ranker names."""
+    from video2gif.make.rankers import choose_ranker
+
+    params = Params.load(find_params(root))
+    return params, choose_ranker(name, params, layout=Layout(root))
+
+
+def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context) -> "Ranker":
+    """The ranker, bent by a file of marks if one is given."""
+    if marks is None:
+        return ranker
+    from video2gif.make.personal import personal_of_file
+
+    return personal_of_file(ranker, marks, params, context)
+
+
+def announce(ranker: "Ranker") -> None:
+    """Say what ranks, and what is to be known about it."""
+    err.print(f"Ranking by {ranker.name}.", soft_wrap=True, highlight=False)
+    for text in ranker.warnings:
+        err.print(f"[yellow]note:[/] {plain(text)}", soft_wrap=True, highlight=False)
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Context]:
+    """The default runtime, with a progress bar where a person is watching, else log lines."""
+    if quiet or not err.is_terminal:
+        yield Context.default(_log_line)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}"),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("starting", total=None, done="")
+
+        def show(stage: str, done: int, total: int) -> None:
+            text = f"{done}/{total}" if total < _MANY else f"{done / total:.0%}"
+            bar.update(task, description=stage, completed=done, total=total, done=text)
+
+        yield Context.default(show)
+
+
+def _log_line(stage: str, done: int, total: int) -> None:
+    if done == total and total:
+        count = f" {total}" if total < _MANY else ""
+        err.print(f"{stage}{count}: done", highlight=False)
+
+
+@contextlib.contextmanager
+def skip_bad_item(name: str) -> Iterator[None]:
+    """One bad video is reported and the next one is taken up."""
+    try:
+        yield
+    except ItemError as error:
+        err.print(f"[red]{plain(name)}:[/] {plain(error.reason)}", soft_wrap=True)
+
+
+def finish(*, failed: int) -> None:
+    """Exit with 3 when some videos failed."""
+    if failed:
+        err.print(f"{failed} of the videos could not be used, see above.")
+        raise typer.Exit(Exit.QUARANTINED)
+
+
+def plain(text: str) -> str:
+    """Text from outside, with markup and control characters made harmless."""
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,0 +1,219 @@
+"""Every path and every table schema of a project. Nobody else spells a file name.
+
+Tables are parquet with an explicit schema, sorted by key, with no timestamp, absolute path or
+duration of work in them: the same data gives the same bytes in every clone.
+
+`data/fingerprints/` and `data/features/` are *shards*: an index.parquet plus arrays cut into
+buckets by a hash of the video's id, so that one new video changes one bucket.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.store import atomic_path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one project, below its root."""
+
+    root: Path
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def media(self) -> Path:
+        return self.root / "data" / "media"
+
+    def media_file(self, relative: str) -> Path:
+        """The file of a DOWNLOADS row, by its `path` column."""
+        return self.media / relative
+
+    @property
+    def downloads(self) -> Path:
+        return self.root / "data" / "downloads.parquet"
+
+    @property
+    def sources(self) -> Path:
+        return self.root / "data" / "sources.parquet"
+
+    @property
+    def fingerprints(self) -> Path:
+        return self.root / "data" / "fingerprints"
+
+    @property
+    def matches(self) -> Path:
+        return self.root / "data" / "matches.parquet"
+
+    @property
+    def segments(self) -> Path:
+        return self.root / "data" / "segments.parquet"
+
+    @property
+    def spans(self) -> Path:
+        return self.root / "data" / "spans.parquet"
+
+    @property
+    def labels(self) -> Path:
+        return self.root / "data" / "labels.parquet"
+
+    @property
+    def pairs(self) -> Path:
+        return self.root / "data" / "pairs.parquet"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "data" / "features"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "models" / "ranker.safetensors"
+
+    @property
+    def model_card(self) -> Path:
+        return self.root / "models" / "ranker.json"
+
+    @property
+    def train_metrics(self) -> Path:
+        return self.root / "metrics" / "train.json"
+
+    @property
+    def eval_metrics(self) -> Path:
+        return self.root / "metrics" / "eval.json"
+
+    @property
+    def plots(self) -> Path:
+        return self.root / "plots"
+
+    @property
+    def train_plot(self) -> Path:
+        return self.plots / "train.csv"
+
+    @property
+    def loss_plot(self) -> Path:
+        return self.plots / "losses.csv"
+
+    @property
+    def eval_videos_plot(self) -> Path:
+        return self.plots / "nmsd_by_video.csv"
+
+    @property
+    def eval_categories_plot(self) -> Path:
+        return self.plots / "nmsd_by_category.csv"
+
+    @property
+    def eval_histogram_plot(self) -> Path:
+        return self.plots / "nmsd_histogram.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "data" / "predictions.parquet"
+
+    @property
+    def ablation(self) -> Path:
+        """Tables of all methods, one file each (`video2gif ablate`; in git, not in DVC)."""
+        return self.root / "ablation"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+    @property
+    def corpus_index(self) -> Path:
+        """The index of all videos' hashes (git-ignored, outside DVC's outputs, made anew)."""
+        return self.root / ".video2gif" / "corpus"
+
+    def check_outputs(self) -> None:
+        """Raise `EnvironmentProblem` if outputs cannot be written, or would land elsewhere.
+
+        For the start of a stage: after an hour of work it is late to find out.
+        """
+        for name in ("data", "models", "metrics", "plots", "report"):
+            folder = self.root / name
+            found = folder if folder.exists() else self.root
+            if not (found.is_dir() and os.access(found, os.W_OK | os.X_OK)):
+                raise EnvironmentProblem(
+                    f"{found}: outputs cannot be written there; make it a folder you may write to"
+                )
+            for path in (folder, *(folder.glob("*") if folder.is_dir() else ())):
+                if path.is_symlink() and not self._is_ours(path.resolve()):
+                    raise EnvironmentProblem(
+                        f"{path}: is a symbolic link to {path.resolve()}; outputs are written in"
+                        " the project: remove the link"
+                    )
+
+    def _is_ours(self, target: Path) -> bool:
+        """In the project, or in DVC's cache, which may link its objects into the workspace."""
+        return target.is_relative_to(self.root.resolve()) or "files/md5" in target.as_posix()
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where unfinished work of a stage stands (git-ignored, outside DVC's outputs)."""
+        return self.root / ".video2gif" / f"{stage}.checkpoint"
+
+    def lock(self, stage: str) -> Path:
+        """The stage's own lock file (git-ignored, outside DVC's outputs)."""
+        return self.root / ".video2gif" / f"{stage}.lock"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Sorted, indented, no NaN (null instead), newline at the end: stable bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """A plot's data: LF line ends, nine significant digits, nothing a spreadsheet would run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    inert = frame.map(lambda cell: _inert(cell) if isinstance(cell, str) else cell)
+    with atomic_path(path) as temporary:
+        inert.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def _inert(text: str) -> str:
+    """Text of a stranger for a spreadsheet and a terminal: no formula, no control character."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises `EnvironmentProblem` when it is missing or broken."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise EnvironmentProblem(f"{path}: missing; `dvc repro` makes it") from None
+    except json.JSONDecodeError as error:
+        raise EnvironmentProblem(f"{path}: not valid JSON: {error}") from None
+
+
+def clear_folder(folder: Path) -> None:
+    """Make an output folder empty, so that no stale file of an earlier run survives."""
+    if folder.is_symlink():
+        raise EnvironmentProblem(f"{folder}: is a symbolic link; outputs are written to folders")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()

@@ -1,0 +1,113 @@
+"""Marks: which moments of which videos a person called good or bad.
+
+A marks file is a manifest of the project (`video2gif.datasets`): a good moment stands there as a
+GIF of which only the span is known, a bad one by `verdict` bad. `dvc exp run -S
+download.manifest=DIR/marks.csv` therefore trains on it. Videos lie in the file's own folder.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from video2gif.core.errors import UserError
+from video2gif.core.store import atomic_path
+
+Verdict = Literal["good", "bad"]
+
+_COLUMNS = (
+    "video_id",
+    "video_url",
+    "gif_id",
+    "gif_url",
+    "start_s",
+    "end_s",
+    "split",
+    "verdict",
+)
+_MAX_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, order=True)
+class Mark:
+    """One verdict on [start_s, end_s) of a video, named by its file in the folder of the marks."""
+
+    video: str
+    start_s: float
+    end_s: float
+    verdict: Verdict
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """A span is marked once: to the millisecond, as it is written."""
+        return self.video, round(1000 * self.start_s), round(1000 * self.end_s)
+
+
+def read_marks(path: Path) -> list[Mark]:
+    """The marks of a file; none if there is no file. Raises `UserError` naming the line."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UserError(f"{path}: more than {_MAX_BYTES} bytes: not a file of marks")
+        with path.open(encoding="utf-8", newline="") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as marks: {error}") from None
+    rows = csv.DictReader(io.StringIO(content))
+    missing = set(_COLUMNS) - set(rows.fieldnames or ())
+    if missing:
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}: not a file of marks")
+    return [_mark(row, f"{path}, line {rows.line_num}") for row in rows]
+
+
+def write_marks(path: Path, marks: Iterable[Mark]) -> None:
+    """Write the marks, sorted, the file whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(mark) for mark in sorted(marks))
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def with_mark(marks: Sequence[Mark], new: Mark) -> list[Mark]:
+    """`new` in place of an earlier verdict on the same span."""
+    return [*without_mark(marks, new), new]
+
+
+def without_mark(marks: Sequence[Mark], gone: Mark) -> list[Mark]:
+    """All marks but those on one span."""
+    return [mark for mark in marks if mark.key != gone.key]
+
+
+def _row(mark: Mark) -> dict[str, str]:
+    # Encoded, and a path that begins with a dot: no spreadsheet takes either for a formula.
+    video_id = quote(mark.video, safe=" ")
+    return {
+        "video_id": video_id,
+        "video_url": f"./{mark.video}",
+        "gif_id": f"{video_id}:{mark.key[1]}-{mark.key[2]}",
+        "gif_url": "",
+        "start_s": f"{mark.start_s:.3f}",
+        "end_s": f"{mark.end_s:.3f}",
+        # Marks are there to be learned from; by its hash a video might fall to the test set.
+        "split": "train",
+        "verdict": mark.verdict,
+    }
+
+
+def _mark(row: dict[str, str], where: str) -> Mark:
+    try:
+        start_s, end_s, verdict = float(row["start_s"]), float(row["end_s"]), row["verdict"]
+    except (TypeError, ValueError):
+        raise UserError(f"{where}: start_s and end_s are not numbers") from None
+    if not (0 <= start_s < end_s < math.inf):
+        raise UserError(f"{where}: {start_s:g}–{end_s:g} s is no span")
+    if verdict not in ("good", "bad"):
+        raise UserError(f"{where}: verdict {verdict!r}; write good or bad")
+    return Mark(row["video_url"].removeprefix("./"), start_s, end_s, verdict)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""How well a ranking is: nMSD, mAP, intervals, and anyone's predictions."""

@@ -1,0 +1,167 @@
+"""What is said about many videos' metrics: means, intervals, groups, calibration. Torch-free."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from video2gif.evaluation.bootstrap import mean_interval, paired_interval
+from video2gif.evaluation.metrics import Span
+from video2gif.evaluation.videos import VideoMetrics
+
+METRICS = {
+    "nmsd": "nmsd",
+    "nmsd_best": "nmsd_best",
+    "map": "average_precision",
+    "recall_at_5": "recall_at_5",
+}
+"""Names in eval.json and the fields of `VideoMetrics` they are means of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One video as it was ranked, with its truth."""
+
+    video_id: str
+    category: str
+    duration_s: float
+    gifs: tuple[Span, ...]
+    spans: np.ndarray
+    """(n, 2) frames of the segments; they tile the video."""
+    scores: np.ndarray
+    """(n,), NaN: unscored."""
+    metrics: VideoMetrics
+
+
+def figures(metrics: Sequence[VideoMetrics], *, samples: int, seed: int) -> dict[str, Any]:
+    """Means over videos with bootstrap 95 % intervals; nulls without videos."""
+    found: dict[str, Any] = {}
+    for name, field in METRICS.items():
+        values = [getattr(one, field) for one in metrics]
+        found[name] = float(np.mean(values)) if values else None
+        # The same seed everywhere: all rankers are resampled with the same videos.
+        interval = mean_interval(values, samples=samples, seed=seed)
+        found[f"{name}_ci"] = list(interval) if values else None
+    return found
+
+
+def difference(
+    ours: Sequence[VideoMetrics], theirs: Sequence[VideoMetrics], *, samples: int, seed: int
+) -> dict[str, Any]:
+    """Ours less theirs on the same videos, each with its paired interval."""
+    found: dict[str, Any] = {}
+    for name, field in METRICS.items():
+        a, b = ([getattr(one, field) for one in side] for side in (ours, theirs))
+        found[name] = float(np.mean(a) - np.mean(b)) if a else None
+        interval = paired_interval(a, b, samples=samples, seed=seed)
+        found[f"{name}_ci"] = list(interval) if a else None
+    return found
+
+
+def by_category(videos: Sequence[Scored], *, samples: int, seed: int) -> dict[str, Any]:
+    """The figures of each category."""
+    names = sorted({one.category for one in videos})
+    groups = {name: [one for one in videos if one.category == name] for name in names}
+    return {name: _group(group, samples=samples, seed=seed) for name, group in groups.items()}
+
+
+def by_length(videos: Sequence[Scored], *, samples: int, seed: int) -> list[dict[str, Any]]:
+    """The figures of each decile of the videos' lengths (fewer groups than ten of few videos)."""
+    ordered = sorted(videos, key=lambda one: (one.duration_s, one.video_id))
+    parts = np.array_split(np.arange(len(ordered)), min(10, len(ordered)) or 1)
+    groups = [[ordered[place] for place in part] for part in parts if len(part)]
+    return [
+        {
+            "from_s": group[0].duration_s,
+            "to_s": group[-1].duration_s,
+            **_group(group, samples=samples, seed=seed),
+        }
+        for group in groups
+    ]
+
+
+def _group(group: Sequence[Scored], *, samples: int, seed: int) -> dict[str, Any]:
+    return {
+        **figures([one.metrics for one in group], samples=samples, seed=seed),
+        "n_videos": len(group),
+        "n_gifs": sum(len(one.gifs) for one in group),
+    }
+
+
+def coverage(videos: Sequence[Scored]) -> dict[str, Any]:
+    """What had no score of its own, and what shares one.
+
+    Unscored segments rank last, tied with the video's worst (`evaluation.frame_scores`); a GIF in
+    them can hardly be found. Tied segments all count as watched.
+    """
+    unscored = [np.isnan(one.scores) for one in videos]
+    lengths = [one.spans[:, 1] - one.spans[:, 0] for one in videos]
+    n_frames = sum(int(part.sum()) for part in lengths)
+    lost = sum(int(part[gone].sum()) for part, gone in zip(lengths, unscored, strict=True))
+    return {
+        "n_segments": sum(len(gone) for gone in unscored),
+        "n_unscored_segments": sum(int(gone.sum()) for gone in unscored),
+        "unscored_frames_share": lost / n_frames if n_frames else None,
+        "n_gifs_mostly_unscored": sum(_gifs_lost(one) for one in videos),
+        "n_tied_segments": sum(_tied(one.scores) for one in videos),
+    }
+
+
+def _gifs_lost(one: Scored) -> int:
+    gone = one.spans[np.isnan(one.scores)]
+    shared = [
+        np.minimum(gone[:, 1], end) - np.maximum(gone[:, 0], start) for start, end in one.gifs
+    ]
+    return sum(
+        2 * int(part.clip(0).sum()) > end - start
+        for part, (start, end) in zip(shared, one.gifs, strict=True)
+    )
+
+
+def _tied(scores: np.ndarray) -> int:
+    _, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
+    return int(counts[counts > 1].sum())
+
+
+def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, Any]]:
+    """How often a segment is a GIF's, by its place in its video's ranking: best tenth first.
+
+    A score orders the segments of one video and is no probability, so its rank is what can be
+    calibrated: `gif_share` is the share of the bin's frames inside a GIF, and should fall.
+    """
+    inside, total = np.zeros(n_bins), np.zeros(n_bins)
+    for one in videos:
+        scored = ~np.isnan(one.scores)
+        scores, spans = one.scores[scored], one.spans[scored]
+        above = (scores[None, :] > scores[:, None]).mean(axis=1)
+        place = np.minimum((above * n_bins).astype(int), n_bins - 1)
+        np.add.at(total, place, spans[:, 1] - spans[:, 0])
+        np.add.at(inside, place, frames_inside(spans, one.gifs))
+    return [
+        {"best_share": (bin_ + 1) / n_bins, "n_frames": int(n), "gif_share": float(hit / n)}
+        for bin_, (hit, n) in enumerate(zip(inside, total, strict=True))
+        if n
+    ]
+
+
+def frames_inside(spans: np.ndarray, gifs: Sequence[Span]) -> np.ndarray:
+    """How many frames of each span (n, 2) lie inside any GIF, (n,)."""
+    mask = np.zeros(int(spans.max(initial=0)) + 1)
+    for start, end in gifs:
+        mask[max(start, 0) : max(end, 0)] = 1
+    total = np.concatenate([[0], np.cumsum(mask)])
+    return total[spans[:, 1]] - total[spans[:, 0]]
+
+
+def full(videos: Sequence[Scored], *, samples: int, seed: int) -> Mapping[str, Any]:
+    """All of the above."""
+    return {
+        **figures([one.metrics for one in videos], samples=samples, seed=seed),
+        "n_videos": len(videos),
+        "n_gifs": sum(len(one.gifs) for one in videos),
+        **coverage(videos),
+        "per_category": by_category(videos, samples=samples, seed=seed),
+        "per_length": by_length(videos, samples=samples, seed=seed),
+        "calibration": calibration(videos),
+    }

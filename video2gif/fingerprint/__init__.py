@@ -1,0 +1,1 @@
+"""One decode of a file, and what it leaves: a row of hashes and measures for each frame."""

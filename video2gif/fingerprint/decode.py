@@ -1,0 +1,160 @@
+"""One decode of a file: hashes for matching, differences for shots, the time of each frame.
+
+Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). Everything
+downstream but C3D works on these rows: matches and shots are re-tuned without a second decode.
+
+A frame is scaled once by libswscale (AREA, which averages like the INTER_AREA of the pHash
+literature) to 64×64 luma; the 32×32 image of the hash is its 2×2 mean. GIF and video go the same
+way, so the scaler's own bias cancels. Decoding runs ahead in its own thread (and in those that
+libav starts for it), measuring in this one.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+
+from video2gif.core import config
+from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits
+from video2gif.core.work import Work
+from video2gif.fingerprint.ahead import Ahead
+from video2gif.fingerprint.columns import Columns
+from video2gif.fingerprint.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
+from video2gif.fingerprint.planes import Colour, Luma
+from video2gif.fingerprint.read import Kind
+from video2gif.fingerprint.track import THUMB_SIDE
+from video2gif.media.decode import Decoder
+
+_BLOCK = 64  # Frames hashed at once: 1 MB as floats, which stays in the cache.
+_WAITING_PIXELS = 48 << 20  # Decoded frames waiting to be measured: at most 75 MB of 4:2:0.
+_WALL_S = 6 * 3600.0  # Ten hours at 720p decode in one.
+_DECODING_THREADS = 3  # What libav takes on two cores; fixed, so that machines agree.
+# A container may count a few frames that its edit list or a lost reference drops.
+_MIN_DECODED_SHARE = 0.95
+
+
+def fingerprinting(params: config.Fingerprint) -> Work:
+    """The work of an item whose input is the file's sha256 and whose args are path and kind."""
+    return Work(
+        function="video2gif.fingerprint.decode:work",
+        params={"max_bad_packets": params.max_bad_packets},
+        libraries=("av", "numpy", "opencv-python", "scipy"),
+        limits=Limits(wall_s=_WALL_S, confined=True),
+    )
+
+
+def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None:
+    """Write a file's fingerprint to `out`. Raises `ItemError` when it is not worth keeping."""
+    cv2.setNumThreads(1)  # Pictures are small: handing out their parts costs more than it gains.
+    with ExitStack() as files:
+        found = _decoded(Path(path), Columns(out.parent, files), threads=_DECODING_THREADS)
+        if found.decoder.bad_packets:
+            # What libav makes of damaged pictures depends on the number of its threads.
+            found = _decoded(Path(path), Columns(out.parent, files), threads=1)
+        decoder = found.decoder
+        _check(decoder, found.columns.n_rows, max_bad_packets=params["max_bad_packets"])
+        notes = {
+            "end_s": decoder.end_s,
+            "width": found.size[0],
+            "height": found.size[1],
+            "bad_packets": decoder.bad_packets,
+        }
+        found.columns.write(out, notes)
+
+
+class _Decoded(NamedTuple):
+    decoder: Decoder
+    """Closed; holds the counts."""
+    columns: Columns
+    size: tuple[int, int]
+
+
+def _decoded(path: Path, columns: Columns, *, threads: int) -> _Decoded:
+    with Decoder(path, threads=threads) as decoder:
+        measuring = Measuring(decoder)
+        for block in measuring.blocks():
+            columns.append(block)
+    return _Decoded(decoder, columns, measuring.size)
+
+
+def _check(decoder: Decoder, n_frames: int, *, max_bad_packets: float) -> None:
+    if decoder.bad_packets > max_bad_packets * max(decoder.packets, 1):
+        raise ItemError(
+            "decode",
+            f"{decoder.bad_packets} of {decoder.packets} packets are damaged;"
+            f" fingerprint.max_bad_packets allows {max_bad_packets:.0%}",
+        )
+    declared = decoder.info.n_packets
+    if n_frames < _MIN_DECODED_SHARE * declared:
+        raise ItemError("truncated", f"{n_frames}/{declared} frames")
+
+
+class Measuring:
+    """One decode of a file, measured in blocks so that memory does not grow with its length."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._luma = Luma(LUMA_SIDE)
+        self._colour = Colour()
+        self._metrics = ContentMetrics()
+        self.size = (0, 0)
+        """Width and height of the first frame as shown."""
+
+    def blocks(self) -> Iterator[dict[str, np.ndarray]]:
+        """The arrays of `COLUMNS` for some frames, then for the next ones, to the end."""
+        rows: list[_Row] = []
+        with Ahead(self._decoder.frames(), size=_pixels, most=_WAITING_PIXELS) as frames:
+            for time_s, frame in frames:
+                if self.size == (0, 0):
+                    self.size = (frame.width, frame.height)
+                rows.append(self._row(time_s, frame))
+                if len(rows) == _BLOCK:
+                    yield _block(rows)
+                    rows.clear()
+        if rows:
+            yield _block(rows)
+
+    def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
+        # The detector's own resizing, or what equals it: it decides which cuts are found.
+        picture = self._colour(frame, analysis_size(frame.width, frame.height))
+        return _Row(time_s, self._luma(frame), self._metrics.push(picture))
+
+
+class _Row(NamedTuple):
+    pts_s: float
+    luma_6464: np.ndarray
+    content: tuple[float, float, float]
+
+
+def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
+    _, frame = timed_frame
+    return frame.width * frame.height
+
+
+def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
+    luma_N6464 = np.stack([row.luma_6464 for row in rows])
+    luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
+    return {
+        "pts_s": np.array([row.pts_s for row in rows]),
+        "phash": phash(luma_N3232),
+        "windows": window_hashes(luma_N6464),
+        "quality": quality(luma_N3232),
+        "thumbs": shrunk(luma_N6464, THUMB_SIDE),
+        "content": np.array([row.content for row in rows]),
+    }
+
+
+def shrunk(luma_N6464: np.ndarray, side: int) -> np.ndarray:
+    """The mean of square blocks, rounded half up: uint8 (n, 64, 64) → (n, side, side)."""
+    sums = luma_N6464.astype(np.uint16)
+    block = LUMA_SIDE // side
+    for _ in range(block.bit_length() - 1):  # Halve both sides: sums of 4, 16, … pixels.
+        rows = sums[:, ::2] + sums[:, 1::2]
+        sums = rows[:, :, ::2] + rows[:, :, 1::2]
+    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)

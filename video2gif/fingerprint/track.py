@@ -1,0 +1,98 @@
+"""What matching needs to know of a file: when each frame is shown, and its hashes."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from video2gif.core.shards import ShardReader
+from video2gif.fingerprint.phash import WINDOWS
+
+THUMB_SIDE = 16
+"""Side of the thumbnails, pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The hashes of one GIF or video, in presentation order."""
+
+    pts_s: np.ndarray
+    """float64 (n,), strictly increasing, 0.0 first: when each frame appears, seconds."""
+    end_s: float
+    """When the last frame disappears, seconds."""
+    hashes: np.ndarray
+    """uint64 (n, 1 + len(WINDOWS)): the whole frame, then its windows."""
+    quality: np.ndarray
+    """float32 (n,) in [0, 1]: the evidence in each frame's hash."""
+    thumbs: np.ndarray
+    """uint8 (n, 16, 16): the luma, averaged over areas."""
+
+    def __len__(self) -> int:
+        return len(self.pts_s)
+
+    def __post_init__(self) -> None:
+        if self.thumbs.shape != (len(self), THUMB_SIDE, THUMB_SIDE):
+            raise ValueError(f"thumbs of shape {self.thumbs.shape} for {len(self)} frames")
+        if self.hashes.shape != (len(self), 1 + len(WINDOWS)):
+            raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
+
+    @classmethod
+    def of(cls, shards: ShardReader, row: Mapping[str, Any]) -> "Track":
+        """From the fingerprints' shards; `row` has shard, row, n_frames and duration_s."""
+        pts_s, whole, windows, quality, thumbs = (
+            shards.rows(row["shard"], column, row["row"], row["n_frames"])
+            for column in ("pts_s", "phash", "windows", "quality", "thumbs")
+        )
+        return cls(pts_s, row["duration_s"], np.column_stack([whole, windows]), quality, thumbs)
+
+    def shown_at(self, time_s: np.ndarray) -> np.ndarray:
+        """The frame on screen at each time (the first or last one outside the file)."""
+        frames = np.searchsorted(self.pts_s, time_s, side="right") - 1
+        return np.clip(frames, 0, len(self) - 1)
+
+    def backwards(self) -> "Track":
+        """The file played backwards; every frame keeps its duration."""
+        edges = np.append(self.pts_s, self.end_s)
+        flipped = slice(None, None, -1)
+        return Track(
+            self.end_s - edges[1:][flipped],
+            self.end_s,
+            self.hashes[flipped],
+            self.quality[flipped],
+            self.thumbs[flipped],
+        )
+
+    def first(self, n: int) -> "Track":
+        """The first n frames, n below the number of frames."""
+        return Track(
+            self.pts_s[:n],
+            float(self.pts_s[n]),
+            self.hashes[:n],
+            self.quality[:n],
+            self.thumbs[:n],
+        )
+
+    def digest(self) -> str:
+        """Of all that decides a match: the same hashes at the same times match alike."""
+        columns = (self.pts_s, self.hashes, self.quality, self.thumbs)
+        return digest_of(len(self), self.end_s, ([column] for column in columns))
+
+
+def digest_of(n: int, end_s: float, columns: Iterable[Iterable[np.ndarray]]) -> str:
+    """sha256 of a track whose four arrays, in the order of its fields, come in parts."""
+    digest = hashlib.sha256(f"{n} {end_s!r}\n".encode())
+    for column in columns:
+        for part in column:
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def nearest_frame(time_s: float, times_s: np.ndarray) -> int:
+    """The index whose time is nearest (the earlier one on a tie); `times_s` non-decreasing."""
+    after = int(np.searchsorted(times_s, time_s))
+    if after == 0 or after == len(times_s):
+        return min(after, len(times_s) - 1)
+    is_before_nearer = time_s - times_s[after - 1] <= times_s[after] - time_s
+    return after - 1 if is_before_nearer else after

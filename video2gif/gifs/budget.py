@@ -1,0 +1,181 @@
+"""A clip under a byte budget: the setting whose file is the best that fits.
+
+Frame rate and height of a GIF are chosen together (`gifs.shape.choose_shape`), then the height is
+solved to within 90–100 % of the budget; WebP, AVIF and MP4 keep their size and solve the quality.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from video2gif.core.errors import ItemError
+from video2gif.gifs.encoders import HOLD, Clip, Setting, encode
+from video2gif.gifs.shape import FILL, SizeModel, Tried, choose_shape, rates, shown_at, solve
+
+DEFAULT_HEIGHT, DEFAULT_RATE = 240, 10
+_MIN_HEIGHT = 32  # px; below it nobody sees what happens
+_SMALL_HEIGHT = 100  # px; below it rather fewer frames a second, then coarser ones
+_PROBE_HEIGHT = 120
+_COARSE_HOLD = 12
+_GIF_SLOPE = 2 * 0.93  # of log bytes over log height
+
+_QUALITY: Mapping[str, tuple[float, float, float, float]] = {
+    # as knobs that rise with the bytes: worst, best, without a budget, slope of log bytes
+    "webp": (20, 95, 75, 0.03),
+    "mp4": (-40, -14, -20, math.log(2) / 6),
+    "avif": (-55, -16, -30, 0.09),
+}
+_GIFSKI_QUALITY = 90
+
+Found = tuple[bytes, Setting]
+
+
+def fitted(clip: Clip, params: Mapping[str, Any], *, fps: float, near: Path) -> Found:
+    """The clip encoded as asked for, within the budget."""
+    fitter = _Fitter(clip, params, fps, near)
+    if params["max_bytes"] is None:
+        setting = fitter.plain()
+        return fitter.encode(setting), setting
+    found = fitter.gif() if params["format"] == "gif" else fitter.lossy()
+    if found is None:
+        raise ItemError(
+            "too_large",
+            f"it does not fit into {params['max_bytes']} bytes even at {_MIN_HEIGHT} px;"
+            " allow more, or take a shorter --max-len",
+        )
+    return found
+
+
+class _Fitter:
+    """Searches settings for one clip under one budget."""
+
+    def __init__(self, clip: Clip, params: Mapping[str, Any], fps: float, near: Path) -> None:
+        self._clip, self._params, self._near = clip, params, near
+        highest = params["fps"] or fps
+        self._rates = rates(min(highest, fps * 1.1))
+        if params["fps"] and params["fps"] <= fps:
+            self._rates = sorted({float(params["fps"]), *self._rates}, reverse=True)
+        self._done: dict[Setting, bytes] = {}
+
+    def plain(self) -> Setting:
+        rate = float(self._params["fps"] or DEFAULT_RATE)
+        return Setting(height=self._clip.height, rate=rate, quality=self._usual_quality())
+
+    def encode(self, setting: Setting) -> bytes:
+        if setting not in self._done:
+            self._done[setting] = encode(
+                self._clip,
+                setting,
+                format=self._params["format"],
+                encoder=self._params["encoder"],
+                near=self._near,
+            )
+        return self._done[setting]
+
+    def gif(self) -> Found | None:
+        """Rate by judgement, height by search; then finer where bytes are left."""
+        found = self._shaped(HOLD)
+        if found is None or found[1].height < min(_SMALL_HEIGHT, self._clip.height):
+            found = self._shaped(_COARSE_HOLD) or found
+        return found and self._richer(found)
+
+    def lossy(self) -> Found | None:
+        """The best quality that fits, at a smaller height when the worst does not."""
+        worst, best, usual, slope = _QUALITY[self._params["format"]]
+        height = self._clip.height
+        while height >= _MIN_HEIGHT:
+            base = Setting(height=height, rate=self._rates[0], quality=0)
+            found = self._solve(
+                partial(_with_quality, base),
+                start=usual,
+                low=worst,
+                high=best,
+                slope=slope,
+                snap=lambda knob: round(knob, 0 if self._params["format"] == "avif" else 1),
+            )
+            if found:
+                return found
+            height = int(height * 0.7) // 2 * 2
+        return None
+
+    def _shaped(self, hold: int) -> Found | None:
+        rate, height = choose_shape(
+            self._clip.frames,
+            self._clip.times_s,
+            self._clip.duration_s,
+            model=self._model(hold),
+            budget=self._params["max_bytes"],
+            max_height=self._clip.height,
+            min_height=min(_SMALL_HEIGHT, self._clip.height),
+            allowed=self._rates,
+        )
+        return self._height_at(rate, hold, start=height)
+
+    def _richer(self, found: Found) -> Found:
+        """At full height with bytes left: more frames a second, then every change shown."""
+        for rate in [r for r in reversed(self._rates) if r > found[1].rate]:
+            if self._is_full(found) or found[1].height < self._clip.height:
+                return found
+            found = max(
+                found, self._height_at(rate, HOLD, start=self._clip.height) or found, key=_bytes
+            )
+        if not self._is_full(found) and found[1].height == self._clip.height:
+            setting = replace(found[1], hold=0)
+            if len(self.encode(setting)) <= self._params["max_bytes"]:
+                return self.encode(setting), setting
+        return found
+
+    def _is_full(self, found: Found) -> bool:
+        return len(found[0]) >= FILL * self._params["max_bytes"]
+
+    def _model(self, hold: int) -> SizeModel:
+        """From two small encodes at a high and a low rate."""
+        height = min(_PROBE_HEIGHT, self._clip.height)
+        low = min(self._rates, key=lambda r: abs(r - self._rates[0] / 3))
+        probes = []
+        for rate in dict.fromkeys((self._rates[0], low)):
+            setting = Setting(height=height, rate=rate, hold=hold, quality=self._usual_quality())
+            frames = len(shown_at(rate, self._clip.times_s, self._clip.duration_s))
+            pixels = height * height * self._clip.width // self._clip.height
+            probes.append((pixels, frames, len(self.encode(setting))))
+        return SizeModel.of(probes)
+
+    def _height_at(self, rate: float, hold: int, *, start: int) -> Found | None:
+        base = Setting(height=0, rate=rate, hold=hold, quality=self._usual_quality())
+        return self._solve(
+            lambda knob: replace(base, height=_even(knob)),
+            start=math.log(start),
+            low=math.log(min(_MIN_HEIGHT, self._clip.height)),
+            high=math.log(self._clip.height),
+            slope=_GIF_SLOPE,
+            snap=lambda knob: math.log(_even(knob)),
+        )
+
+    def _solve(self, setting_of: Callable[[float], Setting], **search: Any) -> Found | None:
+        found: Tried[bytes] | None = solve(
+            lambda knob: self.encode(setting_of(knob)),
+            len,
+            budget=self._params["max_bytes"],
+            **search,
+        )
+        return (found.result, setting_of(found.knob)) if found else None
+
+    def _usual_quality(self) -> float:
+        if self._params["encoder"] == "gifski":
+            return _GIFSKI_QUALITY
+        return abs(_QUALITY[self._params["format"]][2]) if self._params["format"] != "gif" else 0
+
+
+def _even(log_height: float) -> int:
+    return max(2, 2 * round(math.exp(log_height) / 2))
+
+
+def _bytes(found: Found) -> int:
+    return len(found[0])
+
+
+def _with_quality(base: Setting, knob: float) -> Setting:
+    return replace(base, quality=abs(knob))

@@ -1,0 +1,258 @@
+"""A GIF's receipt: from which video, which frames, by which model and parameters.
+
+A JSON object in a comment block of the GIF (GIF89a, 24), an XMP chunk of a WebP, a `uuid` box of an
+MP4 or AVIF. It is no signature: anybody can write one. What makes it worth something is that
+`video2gif verify` computes everything in it again. A receipt is a stranger's data: it is read with
+a size limit, every key and type is checked, and nothing of it is used before that.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import Any
+
+from video2gif.core.errors import ItemError
+from video2gif.gifs.encoders import FORMATS
+from video2gif.gifs.render import Recipe
+
+RESERVED_BYTES = 1200
+"""What a receipt takes at most: it counts as part of the file under a byte budget."""
+_MAX_BYTES = 4096
+_MAGIC = b"video2gif:"
+_UUID = hashlib.sha256(b"video2gif receipt").digest()[:16]
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a GIF says of itself."""
+
+    source: str
+    """sha256 of the video."""
+    body: str
+    """sha256 of the GIF without its receipt."""
+    model: str
+    """sha256 of the model's file, or `baseline`."""
+    params: str
+    """sha256 of the parameters that decide what the moments are and how they score."""
+    tool: str
+    """Versions of video2gif and libav: others may encode the same pictures to other bytes."""
+    score: float | None
+    """Of the moment; null if it could not be scored."""
+    moment: tuple[float, float]
+    """The ranked segment, seconds."""
+    recipe: Recipe
+    """Which frames the GIF shows, and how it was encoded."""
+
+    def dump(self) -> bytes:
+        """Compact JSON, sorted keys."""
+        return json.dumps(
+            asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
+        ).encode()
+
+
+def embed(content: bytes, receipt: Receipt) -> bytes:
+    """The file with its receipt."""
+    text = _MAGIC + receipt.dump()
+    if content[:4] == b"GIF8":
+        return content[:-1] + _comment(text) + content[-1:]
+    if content[:4] == b"RIFF":
+        return _with_xmp(content, text)
+    return content + struct.pack(">I4s", 24 + len(text), b"uuid") + _UUID + text
+
+
+def extract(content: bytes) -> tuple[Receipt, bytes]:
+    """The receipt, and the file without it. Raises `ItemError` (receipt) if none is good."""
+    finder = {b"GIF8": _from_gif, b"RIFF": _from_webp}.get(content[:4], _from_boxes)
+    try:
+        text, body = finder(content)
+    except (struct.error, IndexError):
+        raise ItemError("receipt", "the file is damaged: its blocks run past its end") from None
+    return parse(text), body
+
+
+def parse(text: bytes) -> Receipt:
+    """A receipt from its JSON. Raises `ItemError` (receipt) for anything but a well-formed one."""
+    if len(text) > _MAX_BYTES:
+        raise _bad(f"it has {len(text)} bytes; the limit is {_MAX_BYTES}")
+    try:
+        known = json.loads(text, parse_constant=_refused, object_pairs_hook=_unique)
+        recipe = _typed(Recipe, known.pop("recipe"))
+        moment = known.pop("moment")
+        if not (isinstance(moment, list) and len(moment) == 2 and all(map(_is_real, moment))):
+            raise _bad("moment is not two numbers")
+        receipt = _typed(Receipt, {**known, "recipe": recipe, "moment": (*map(float, moment),)})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise _bad("it is not the JSON that video2gif writes") from None
+    _check(receipt)
+    return receipt
+
+
+def this_tool() -> str:
+    """What `Receipt.tool` is when made here."""
+    return f"video2gif {version('video2gif')}, av {version('av')}"
+
+
+def digest(content: bytes) -> str:
+    """sha256, hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+# JSON
+
+
+def _typed(kind: type, known: Mapping[str, Any]) -> Any:
+    """An instance of a dataclass whose every field is there and has its type."""
+    if set(known) != {field.name for field in fields(kind)}:
+        raise _bad("its keys are not those that video2gif writes")
+    values = {}
+    for field in fields(kind):
+        value = known[field.name]
+        if field.type is int and type(value) is not int:
+            raise _bad(f"{field.name} is not a whole number")
+        if field.type is str and not isinstance(value, str):
+            raise _bad(f"{field.name} is not a text")
+        if field.type is float:
+            if not _is_real(value):
+                raise _bad(f"{field.name} is not a number")
+            value = float(value)
+        values[field.name] = value
+    return kind(**values)
+
+
+def _check(receipt: Receipt) -> None:
+    recipe = receipt.recipe
+    for name in ("source", "body", "params"):
+        _require(_is_sha256(getattr(receipt, name)), f"{name} is no sha256")
+    _require(receipt.model == "baseline" or _is_sha256(receipt.model), "model is no sha256")
+    _require(len(receipt.tool) <= 80 and receipt.tool.isprintable(), "tool is no short text")
+    _require(receipt.score is None or _is_real(receipt.score), "score is not a number")
+    _require(recipe.format in FORMATS, "unknown format")
+    _require(recipe.encoder in ("libav", "gifski"), "unknown encoder")
+    _require(recipe.loop in ("cut", "fade", "pingpong"), "unknown loop")
+    _require(0 <= recipe.start_s < recipe.end_s <= recipe.start_s + 600, "span out of range")
+    _require(1 <= recipe.n_frames <= 36_000, "n_frames out of range")
+    _require(0 <= recipe.fade_frames < recipe.n_frames, "fade_frames out of range")
+    _require(2 <= recipe.height <= recipe.master_height <= 2160, "height out of range")
+    _require(0.1 <= recipe.rate <= 100, "rate out of range")
+    _require(0 <= recipe.hold <= 255 and 0 <= recipe.quality <= 100, "quality out of range")
+
+
+def _require(holds: bool, why: str) -> None:
+    if not holds:
+        raise _bad(why)
+
+
+def _bad(why: str) -> ItemError:
+    return ItemError("receipt", f"the receipt cannot be used: {why}")
+
+
+def _is_real(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e9
+
+
+def _is_sha256(text: Any) -> bool:
+    return isinstance(text, str) and len(text) == 64 and set(text) <= _HEX
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+# Containers
+
+
+def _none() -> ItemError:
+    return ItemError("receipt", "the file carries no receipt of video2gif")
+
+
+def _comment(text: bytes) -> bytes:
+    """A GIF comment extension: sub-blocks of at most 255 bytes, then an empty one."""
+    parts = (text[i : i + 255] for i in range(0, len(text), 255))
+    return b"\x21\xfe" + b"".join(bytes([len(part)]) + part for part in parts) + b"\x00"
+
+
+def _from_gif(content: bytes) -> tuple[bytes, bytes]:
+    for start, end, label in _gif_blocks(content):
+        if label == 0xFE:
+            text = _sub_blocks(content, start + 2)[0]
+            if text.startswith(_MAGIC):
+                return text[len(_MAGIC) :], content[:start] + content[end:]
+    raise _none()
+
+
+def _gif_blocks(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """(start, end, label) of each extension; images are passed over."""
+    at = 13 + _colours(content[10])
+    while content[at] != 0x3B:
+        if content[at] == 0x21:
+            end = _skipped(content, at + 2)
+            yield at, end, content[at + 1]
+        elif content[at] == 0x2C:
+            end = _skipped(content, at + 11 + _colours(content[at + 9]))
+        else:
+            raise _bad("a block of the GIF is of no known kind")
+        at = end
+
+
+def _colours(flags: int) -> int:
+    """Bytes of the colour table that a descriptor's flags announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _skipped(content: bytes, at: int) -> int:
+    while content[at]:
+        at += content[at] + 1
+    return at + 1
+
+
+def _sub_blocks(content: bytes, at: int) -> tuple[bytes, int]:
+    parts: list[bytes] = []
+    while content[at] and len(parts) * 255 <= _MAX_BYTES:
+        parts.append(content[at + 1 : at + 1 + content[at]])
+        at += content[at] + 1
+    return b"".join(parts), at + 1
+
+
+def _with_xmp(content: bytes, text: bytes) -> bytes:
+    padded = text + b"\x00" * (len(text) % 2)
+    chunk = b"XMP " + struct.pack("<I", len(text)) + padded
+    flags = content[20] | 0x04 if content[12:16] == b"VP8X" else content[20]
+    body = content[8:20] + bytes([flags]) + content[21:] + chunk
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def _from_webp(content: bytes) -> tuple[bytes, bytes]:
+    at = 12
+    while at < len(content):
+        name, size = struct.unpack_from("<4sI", content, at)
+        end = at + 8 + size + size % 2
+        text = content[at + 8 : at + 8 + size]
+        if name == b"XMP " and text.startswith(_MAGIC):
+            rest = content[8:20] + bytes([content[20] & ~0x04]) + content[21:at] + content[end:]
+            return text[len(_MAGIC) :], b"RIFF" + struct.pack("<I", len(rest)) + rest
+        at = end
+    raise _none()
+
+
+def _from_boxes(content: bytes) -> tuple[bytes, bytes]:
+    at = 0
+    while at < len(content):
+        size, name = struct.unpack_from(">I4s", content, at)
+        if size < 8:
+            break
+        text = content[at + 24 : at + size]
+        if name == b"uuid" and content[at + 8 : at + 24] == _UUID and text.startswith(_MAGIC):
+            return text[len(_MAGIC) :], content[:at] + content[at + size :]
+        at += size
+    raise _none()

@@ -1,0 +1,214 @@
+"""One GIF from one moment, as an item: decode once, close the loop, fit the budget, encode.
+
+`work` chooses everything and writes down what it chose (`Recipe`); `work_again` follows a recipe to
+the same bytes, which is how a receipt is checked.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.gifs.budget import DEFAULT_HEIGHT, fitted
+from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode
+from video2gif.gifs.loop import Loop, Mode, Seam, Span, close_loop, joined
+from video2gif.media.decode import Decoder
+from video2gif.media.seek import frames_between
+
+_MAX_HEIGHT = 720  # px; under a byte budget, unless asked for more
+_MAX_BYTES_IN_MEMORY = 700_000_000
+_EPSILON_S = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What was chosen for one GIF; with the video it gives the same bytes again."""
+
+    start_s: float
+    end_s: float
+    n_frames: int
+    """Source frames in [start_s, end_s)."""
+    loop: Mode
+    fade_frames: int
+    master_height: int
+    """Height at which the frames were kept, px."""
+    height: int
+    rate: float
+    hold: int
+    quality: float
+    format: Format
+    encoder: Encoder
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A GIF, its still (JPEG), how it was made and how well it loops."""
+
+    content: bytes
+    still: bytes
+    recipe: Recipe
+    seam: Seam
+    plain: Seam
+    width: int
+
+
+def read_rendered(payload: bytes) -> Rendered:
+    """From the item that `work` or `work_again` wrote."""
+    arrays, notes = read_arrays(payload)
+    return Rendered(
+        arrays["content"].tobytes(),
+        arrays["still"].tobytes(),
+        Recipe(**notes["recipe"]),
+        Seam(**notes["seam"]),
+        Seam(**notes["plain"]),
+        notes["width"],
+    )
+
+
+def work(
+    *,
+    out: Path,
+    params: dict[str, Any],
+    path: str,
+    pts_s: list[float],
+    end_s: float,
+    moment: Span,
+    spans: list[Span],
+) -> None:
+    """Write the GIF of a moment.
+
+    `pts_s`: times of the frames to decode, `end_s` the end of the last; `moment` and `spans` (the
+    shortlist) count within them. params: `format`, `encoder`, `loop`, `height` and `fps` (None:
+    240 and 10, or free under a budget, where they are upper bounds), `max_bytes` (or None).
+    """
+    _, frames = _frames(
+        Path(path),
+        pts_s[0],
+        end_s,
+        expected=len(pts_s),
+        height_of=_master_height(params, len(pts_s)),
+    )
+    edges_s = np.array([*pts_s, end_s])
+    fps = len(pts_s) / max(end_s - pts_s[0], _EPSILON_S)
+    loop = close_loop(
+        frames,
+        spans=[(a, b) for a, b in spans],
+        moment=(moment[0], moment[1]),
+        fps=fps,
+        wish=params["loop"],
+    )
+    clip = _looped(frames, edges_s, loop)
+    content, setting = fitted(clip, params, fps=fps, near=out)
+    recipe = Recipe(
+        start_s=float(edges_s[loop.span[0]]),
+        end_s=float(edges_s[loop.span[1]]),
+        n_frames=loop.span[1] - loop.span[0],
+        loop=loop.mode,
+        fade_frames=loop.fade_frames,
+        master_height=clip.height,
+        format=params["format"],
+        encoder=params["encoder"],
+        **asdict(setting),
+    )
+    _write(out, content, clip, recipe, loop)
+
+
+def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
+    """Follow a recipe (params)."""
+    recipe = Recipe(**params)
+    times_s, frames = _frames(
+        Path(path),
+        recipe.start_s,
+        recipe.end_s,
+        expected=recipe.n_frames,
+        height_of=lambda *_: recipe.master_height,
+    )
+    seam = Seam(0.0, 0.0)
+    loop = Loop((0, len(frames)), recipe.loop, recipe.fade_frames, seam, seam)
+    clip = _looped(frames, np.array([*times_s, recipe.end_s]), loop)
+    setting = Setting(
+        height=recipe.height, rate=recipe.rate, hold=recipe.hold, quality=recipe.quality
+    )
+    content = encode(clip, setting, format=recipe.format, encoder=recipe.encoder, near=out)
+    _write(out, content, clip, recipe, loop)
+
+
+# Frames
+
+
+HeightOf = Callable[[int, int], int]
+"""From a source's height and shown width to the height at which its frames are kept."""
+
+
+def _master_height(params: Mapping[str, Any], n_frames: int) -> HeightOf:
+    """As asked for; under a byte budget no taller than the source; never more than fits memory."""
+
+    def height_of(source: int, width: int) -> int:
+        tall = params["height"] or (DEFAULT_HEIGHT if params["max_bytes"] is None else _MAX_HEIGHT)
+        if params["max_bytes"] is not None:
+            tall = min(tall, source - source % 2)
+        whole = 3 * n_frames * tall * tall * width / source
+        tall = int(tall * min(1.0, math.sqrt(_MAX_BYTES_IN_MEMORY / whole)))
+        return max(2, tall + tall % 2)
+
+    return height_of
+
+
+def _frames(
+    path: Path, start_s: float, end_s: float, *, expected: int, height_of: HeightOf
+) -> tuple[list[float], list[np.ndarray]]:
+    """The frames with start_s <= time < end_s, rgb24, and their times."""
+    scaler = VideoReformatter()
+    with Decoder(path) as decoder:
+        sample_aspect = float(decoder.info.sample_aspect)
+    size: tuple[int, int] | None = None
+
+    def small(_: int, frame: VideoFrame) -> np.ndarray:
+        nonlocal size
+        size = size or _size(frame, sample_aspect, height_of)
+        return scaler.reformat(
+            frame, *size, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
+        ).to_ndarray()
+
+    return frames_between(path, start_s, end_s, expected=expected, keep=small)
+
+
+def _size(frame: VideoFrame, sample_aspect: float, height_of: HeightOf) -> tuple[int, int]:
+    """Width (even, square pixels) and height."""
+    shown_width = frame.width * sample_aspect
+    height = height_of(frame.height, round(shown_width))
+    return max(2, 2 * round(height * shown_width / frame.height / 2)), height
+
+
+def _looped(frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop) -> Clip:
+    """The frames of a loop, one after the other, each as long as in the source."""
+    # A blend lasts as long as the frame it begins with.
+    order = list(range(*loop.span))[: loop.span[1] - loop.span[0] - loop.fade_frames]
+    if loop.mode == "pingpong":
+        order += order[-2:0:-1]
+    durations_s = np.diff(edges_s)[order]
+    starts_s = np.concatenate([[0.0], np.cumsum(durations_s)])
+    return Clip(joined(frames, loop), starts_s[:-1], float(starts_s[-1]))
+
+
+def _write(out: Path, content: bytes, clip: Clip, recipe: Recipe, loop: Loop) -> None:
+    setting = Setting(height=recipe.height, rate=recipe.rate, quality=0)
+    first = next(iter(replace(clip, frames=clip.frames[:1], times_s=clip.times_s[:1]).at(setting)))
+    jpeg = cv2.imencode(".jpg", first[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])[1].ravel()
+    write_arrays(
+        out,
+        {"content": np.frombuffer(content, np.uint8), "still": jpeg},
+        {
+            "recipe": asdict(recipe),
+            "seam": asdict(loop.seam),
+            "plain": asdict(loop.plain),
+            "width": first.shape[1],
+        },
+    )

@@ -1,0 +1,1 @@
+"""From matches and segments to labels, splits and pairs."""

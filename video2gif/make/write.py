@@ -1,0 +1,207 @@
+"""Write the chosen moments of a video as GIFs, WebPs, AVIFs or MP4s."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from video2gif.core.config import Params
+from video2gif.core.errors import UserError
+from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.store import atomic_path
+from video2gif.core.work import Item, Work
+from video2gif.gifs.encoders import Encoder, Format, gifski_version
+from video2gif.gifs.loop import Seam, Wish, shortlist
+from video2gif.gifs.receipt import RESERVED_BYTES, Receipt, digest, embed, this_tool
+from video2gif.gifs.render import Recipe, Rendered, read_rendered
+from video2gif.make.analysis import Analysis
+from video2gif.make.moments import Chosen
+from video2gif.make.rankers import Moment, Ranker
+
+LIBRARIES = ("av", "numpy", "opencv-python")
+_OUR_NAME = re.compile(r"\d{2,}_\d+m\d\ds_(\d+\.\d\d|-\d+\.\d\d|unscored)\.(gif|webp|avif|mp4|jpg)")
+
+
+@dataclass(frozen=True)
+class MadeGif:
+    """A GIF on disk, the moment it shows, and how."""
+
+    path: Path
+    moment: Moment
+    bytes: int
+    recipe: Recipe
+    seam: Seam
+    plain: Seam
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GifOptions:
+    """How GIFs are written."""
+
+    height: int | None = None
+    """Pixels; None: 240, or free under `max_bytes`, where a number is an upper bound."""
+    fps: float | None = None
+    """Likewise, 10."""
+    max_bytes: int | None = None
+    format: Format = "gif"
+    encoder: Encoder = "libav"
+    loop: Wish = "auto"
+
+    def __post_init__(self) -> None:
+        if self.encoder == "gifski" and self.format != "gif":
+            raise UserError(f"--encoder gifski writes GIFs only, not {self.format}")
+
+
+def make_gifs(
+    analysis: Analysis,
+    chosen: Sequence[Chosen],
+    folder: Path,
+    options: GifOptions,
+    context: Context,
+    *,
+    ranker: Ranker,
+    params: Params,
+) -> list[MadeGif]:
+    """Write one GIF a moment into `folder`, named so that they sort: 01_0m42s_0.87.gif.
+
+    Beside each stands its first frame, 01_0m42s_0.87.jpg, for the page. Files appear whole or
+    not at all. Raises `ItemError` when one cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    items = [_item(analysis, one) for one in chosen]
+    outcomes = compute("encode", _work(options), items, context)
+    made = []
+    for one, outcome in zip(chosen, outcomes, strict=True):
+        rendered = read_rendered(payload_of(outcome, context))
+        receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
+        path = folder / f"{_name(one.moment)}.{options.format}"
+        made.append(_written(path, one.moment, rendered, receipt))
+    return made
+
+
+def export(
+    analysis: Analysis,
+    one: Chosen,
+    folder: Path,
+    options: GifOptions,
+    context: Context,
+    *,
+    ranker: Ranker,
+    params: Params,
+) -> MadeGif:
+    """One GIF of a span that a person set by hand, named by it: film_12.40-15.28s.gif."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (outcome,) = compute("encode", _work(options), [_item(analysis, one)], context)
+    rendered = read_rendered(payload_of(outcome, context))
+    receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
+    span = f"{one.moment.start_s:.2f}-{one.moment.end_s:.2f}s"
+    path = folder / f"{analysis.path.stem}_{span}.{options.format}"
+    return _written(path, one.moment, rendered, receipt)
+
+
+def params_digest(params: Params) -> str:
+    """Of the sections that decide what the moments of a video are and how they score."""
+    sections = {
+        name: dataclasses.asdict(getattr(params, name))
+        for name in ("fingerprint", "segment", "extract")
+    }
+    return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
+
+
+def remove_stale(folder: Path, before: Iterable[str], now: Iterable[str]) -> None:
+    """Delete what an earlier run made in `folder` and this one did not; nothing else.
+
+    `before`: the files of the earlier gifs.json, relative paths. Only plain names of ours, at most
+    one folder deep, are touched: a list may have been edited by anybody.
+    """
+    for name in sorted(set(before) - set(now)):
+        parts = Path(name).parts
+        if len(parts) > 2 or ".." in parts or not _OUR_NAME.fullmatch(parts[-1] if parts else ""):
+            continue
+        path = folder.joinpath(*parts)
+        if path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink():
+            path.unlink(missing_ok=True)
+            path.with_suffix(".jpg").unlink(missing_ok=True)
+
+
+def _work(options: GifOptions) -> Work:
+    version = {"gifski": gifski_version()} if options.encoder == "gifski" else {}
+    budget = options.max_bytes and max(1, options.max_bytes - RESERVED_BYTES)
+    return Work(
+        function="video2gif.gifs.render:work",
+        params={**dataclasses.asdict(options), "max_bytes": budget, **version},
+        libraries=LIBRARIES,
+    )
+
+
+def _item(analysis: Analysis, one: Chosen) -> Item:
+    found = analysis.fingerprint
+    spans = shortlist(
+        moment=one.core,
+        room=one.room,
+        min_frames=one.min_frames,
+        max_frames=one.max_frames,
+        slack_frames=one.slack_frames,
+        hashes=found.phash,
+        thumbs=found.thumbs,
+        content=found.content,
+    )
+    first = min(start for start, _ in [one.core, *spans])
+    last = max(end for _, end in [one.core, *spans])
+    plan = {
+        "pts_s": found.pts_s[first:last].tolist(),
+        "end_s": float(analysis.edges_s[last]),
+        "moment": [one.core[0] - first, one.core[1] - first],
+        "spans": [[start - first, end - first] for start, end in spans],
+    }
+    return Item(
+        id=f"video:{analysis.path.name}#{one.moment.rank}",
+        inputs=(analysis.sha256, json.dumps(plan, sort_keys=True)),
+        args={"path": str(analysis.path.resolve()), **plan},
+    )
+
+
+def _receipt(
+    analysis: Analysis, moment: Moment, rendered: Rendered, *, ranker: Ranker, params: Params
+) -> Receipt:
+    return Receipt(
+        source=analysis.sha256,
+        body=digest(rendered.content),
+        model=ranker.digest,
+        params=params_digest(params),
+        tool=this_tool(),
+        score=None if math.isnan(moment.score) else moment.score,
+        moment=(moment.start_s, moment.end_s),
+        recipe=rendered.recipe,
+    )
+
+
+def _written(path: Path, moment: Moment, rendered: Rendered, receipt: Receipt) -> MadeGif:
+    content = embed(rendered.content, receipt)
+    _write(path, content)
+    _write(path.with_suffix(".jpg"), rendered.still)
+    return MadeGif(
+        path,
+        moment,
+        len(content),
+        rendered.recipe,
+        rendered.seam,
+        rendered.plain,
+        rendered.width,
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _name(moment: Moment) -> str:
+    minutes, seconds = divmod(int(moment.start_s), 60)
+    score = "unscored" if math.isnan(moment.score) else f"{moment.score:.2f}"
+    return f"{moment.rank:02d}_{minutes}m{seconds:02d}s_{score}"

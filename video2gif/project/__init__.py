@@ -1,0 +1,1 @@
+"""A project as a whole: what is planned, how fast, how fit, how whole."""

@@ -1,0 +1,120 @@
+"""Is this machine fit for the pipeline? Each check says what was found and what to do about it."""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from packaging.specifiers import SpecifierSet
+
+from video2gif.core.layout import Layout, read_json
+from video2gif.core.sandbox import can_confine
+from video2gif.core.store import ItemStore
+
+_FREE_BYTES = 5 << 30
+
+# Newer ones break Prefect without a word: the server does not start, or never schedules.
+_PINS = {
+    "torch": ">=2.13",
+    "av": ">=18",
+    "prefect": ">=3.8.8,<3.9",
+    "fastapi": "<0.151",
+    "sqlalchemy": "<2.1",
+    "dvc": ">=3.67",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `video2gif doctor`."""
+
+    state: Literal["ok", "note", "bad"]
+    what: str
+    found: str
+    remedy: str = ""
+
+
+def check_all(layout: Layout) -> list[Check]:
+    """All checks, in reading order."""
+    checks: list[Callable[[], list[Check]]] = [
+        _packages,
+        _codecs,
+        _cache,
+        _sandbox,
+        lambda: _project(layout),
+        lambda: _model(layout),
+    ]
+    return [line for check in checks for line in check()]
+
+
+def _packages() -> list[Check]:
+    return [_package(name, wanted) for name, wanted in _PINS.items()]
+
+
+def _package(name: str, wanted: str) -> Check:
+    remedy = "pip install -c constraints.txt -e ."
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check("bad", name, "not installed", remedy)
+    if not SpecifierSet(wanted).contains(found, prereleases=True):
+        return Check("bad", name, f"{found}, wanted {wanted}", remedy)
+    return Check("ok", name, found)
+
+
+def _codecs() -> list[Check]:
+    import av.codec
+
+    missing = [n for n in ("libx264", "gif", "libwebp_anim") if n not in av.codec.codecs_available]
+    if missing:
+        return [Check("bad", "encoders", f"missing {', '.join(missing)}", "use PyAV's own wheel")]
+    return [Check("ok", "encoders", "h264, gif, webp")]
+
+
+def _cache() -> list[Check]:
+    root = ItemStore.default().root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".doctor.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        remedy = "set VIDEO2GIF_CACHE to a folder you may write to"
+        return [Check("bad", "item store", f"{root}: {error}", remedy)]
+    free = shutil.disk_usage(root).free
+    if free < _FREE_BYTES:
+        return [Check("note", "item store", f"{root}: {free >> 30} GiB free", "make room")]
+    return [Check("ok", "item store", f"{root}, {free >> 30} GiB free")]
+
+
+def _sandbox() -> list[Check]:
+    if can_confine():
+        return [Check("ok", "sandbox", "decoders write nowhere else and reach no network")]
+    remedy = "for files of strangers, use Linux 5.13 or later with Landlock (6.7 for the network)"
+    return [Check("note", "sandbox", "decoders are limited, but not confined", remedy)]
+
+
+def _project(layout: Layout) -> list[Check]:
+    if not (layout.root / "dvc.yaml").is_file():
+        remedy = "only needed for `dvc repro`: change into a clone, or give --root"
+        return [Check("note", "project", f"no dvc.yaml in {layout.root}", remedy)]
+    git = subprocess.run(
+        ["git", "-C", layout.root, "rev-parse", "--git-dir"], capture_output=True, check=False
+    )
+    if git.returncode:
+        return [Check("bad", "project", "not a git repository", "git init, or clone the project")]
+    return [Check("ok", "project", str(layout.root))]
+
+
+def _model(layout: Layout) -> list[Check]:
+    if not layout.model.is_file():
+        remedy = "`make repro` trains one; until then the motion-and-colour baseline ranks"
+        return [Check("note", "model", "none", remedy)]
+    weights = read_json(layout.model_card).get("features", {}).get("weights", "unknown")
+    if str(weights).startswith("random:"):
+        remedy = "scores mean little outside the sample: import C3D Sports-1M weights"
+        return [Check("note", "model", f"trained on random C3D weights ({weights})", remedy)]
+    return [Check("ok", "model", f"trained on C3D weights {weights}")]

