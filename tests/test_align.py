@@ -170,9 +170,32 @@ def test_a_long_video_is_searched_in_parts_with_the_same_result(
     whole = align.search(gif, video())
     monkeypatch.setattr(align, "_MOST_BYTES", 1)
     parts = align.search(gif, video())
-    assert parts.places[0] == whole.places[0]
+    assert parts.places == whole.places
     np.testing.assert_array_equal(parts.start_s, whole.start_s)
     np.testing.assert_array_equal(parts.speed, whole.speed)
+
+
+@pytest.mark.parametrize("most", [1, 8, 32, 100])
+def test_of_equal_places_the_first_are_taken_whatever_sorts_them(most: int) -> None:
+    """An oracle that sorts everything: `np.partition` may order equals as it likes."""
+    cost = np.random.default_rng(most).integers(0, 3, (4, 25)).astype(np.float32)
+    found = align._best_of(cost, 1.0, 0)
+    order = sorted((float(cost[v, b]), v, b) for v in range(4) for b in range(25))
+    expected = sorted((v, (b + 0.5) * align._BIN_S) for _, v, b in order[: len(found)])
+    assert sorted((place.variant, place.start_s) for place in found) == expected
+
+
+def test_the_cost_of_a_place_does_not_depend_on_the_order_of_its_frames() -> None:
+    """Processors add up in different orders: the sums must be exact."""
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, align.CAP + 1, (50, 2000)).astype(np.uint8)
+    gif = video()
+    weights = np.round(rng.random(2000) * align._FULL_WEIGHT)
+    costs = [align._mean(bits[:, p], weights[p]) for p in (rng.permutation(2000) for _ in range(9))]
+    assert all((cost == costs[0]).all() for cost in costs)
+    assert (align._weights(gif) % 1 == 0).all()
+    most = np.float32(align._COARSE_FRAMES * align.CAP * align._FULL_WEIGHT)
+    assert most - np.float32(1) != most, "float32 could not count so far"
 
 
 def test_gamma_does_not_move_a_gif_within_a_fade() -> None:

@@ -5,7 +5,9 @@ with speed from 0.25 to 4. It agrees with the video in one *variant*: whole agai
 against a central crop, the part without a caption against the same part, letterboxed, each also
 mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames, of
 the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
-not decide, and weighted by the GIF frames' quality.
+not decide, and weighted by the GIF frames' quality. Distances and weights are whole numbers:
+their sums are exact, in whatever order a processor adds them, so equal places cost the same
+everywhere. `_rank` then says which of them comes first.
 
 The search. Coarse: the video's time is cut into bins, each with the least distance of the frames
 shown in it, so that all starts of one speed are sums of shifted rows. Fine: around the best places
@@ -28,6 +30,7 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 CAP = 24
 """Distances above this count as this: unrelated frames are about 32 bits apart."""
 
+_FULL_WEIGHT = 1 << 14  # float32 adds _COARSE_FRAMES · CAP of these without rounding.
 _BIN_S = 0.1
 _MOST_BYTES = 1 << 26  # Of binned distances at once: a ten-hour video has 46 MB a variant.
 _AS_GOOD_BITS = 1.0  # Worse than the best by no more than this: hashes cannot tell which.
@@ -36,6 +39,7 @@ _COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
 _SPEED_STEP = 1.04
 _PLACES = 8  # Distinct places refined.
 _VARIANTS_PER_PLACE = 3
+_MOST_PER_SPEED = 4 * _PLACES  # Many of them lie at one place.
 _APART_S = 0.3  # Places of the coarse scan closer than this in start and end are one place.
 # The fine grid around a place: half a coarse step and some more on either side.
 _FINE_STARTS_S = np.arange(-8, 9) * 0.02
@@ -101,7 +105,7 @@ def search(gif: Track, video: Track, *, most: int = 6) -> Search:
         return Search([], np.empty(0), np.empty(0))
     coarse, start_s, speed = _coarse(gif, video, weights)
     fine = [_fine(gif, video, weights, place) for place in coarse]
-    fine.sort(key=lambda place: place.cost)
+    fine.sort(key=_rank)
     return Search(_distinct(fine, gif.end_s, most=most, variants=1), start_s, speed)
 
 
@@ -110,9 +114,20 @@ def places(gif: Track, video: Track) -> list[Place]:
     return search(gif, video).places
 
 
+def _rank(place: Place) -> tuple[float, int, float, float]:
+    """What sorts places, best first. Of equals: the plainest variant, the least change of speed,
+    the earliest start."""
+    return place.cost, place.variant, abs(place.speed - 1.0), place.start_s
+
+
 def _weights(gif: Track) -> np.ndarray:
-    total = gif.quality.sum(dtype=np.float64)
-    return gif.quality / total if total > 0 else np.zeros(len(gif))
+    """How much each frame counts: whole numbers from 0 to `_FULL_WEIGHT`, float64 (n,)."""
+    return np.round(gif.quality.astype(np.float64) * _FULL_WEIGHT)
+
+
+def _mean(bits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over the last axis; the sum is exact, so its order does not matter."""
+    return bits @ weights / max(weights.sum(), 1.0)
 
 
 def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
@@ -131,18 +146,18 @@ def _coarse(
     seen = Track(
         gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames], gif.thumbs[frames]
     )
-    weights = weights[frames] / weights[frames].sum()
-    found: list[Place] = []
+    found: dict[float, list[Place]] = {}
     least: dict[float, np.ndarray] = {}
     for first, binned in _binned_variants(seen, video):
-        for speed in _speeds():
+        for speed in _speeds().tolist():
             shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
-            cost = _shifted_sum(binned, shifts, weights)
+            cost = _shifted_mean(binned, shifts, weights[frames])
             if cost.size:
-                found += _best_of(cost, speed, first)
+                some = found.get(speed, []) + _best_of(cost, speed, first)
+                found[speed] = sorted(some, key=_rank)[:_MOST_PER_SPEED]
                 least[speed] = np.minimum(cost.min(axis=0), least.get(speed, np.float32(CAP)))
-    found.sort(key=lambda place: place.cost)
-    best = _distinct(found, gif.end_s, most=_PLACES, variants=_VARIANTS_PER_PLACE)
+    ranked = sorted((place for some in found.values() for place in some), key=_rank)
+    best = _distinct(ranked, gif.end_s, most=_PLACES, variants=_VARIANTS_PER_PLACE)
     return best, *_as_good(least)
 
 
@@ -174,7 +189,8 @@ def _spread(weights: np.ndarray, most: int) -> np.ndarray:
 
 def _speeds() -> np.ndarray:
     count = round(np.log(MAX_SPEED / MIN_SPEED) / np.log(_SPEED_STEP))
-    return np.geomspace(MIN_SPEED, MAX_SPEED, count + 1)
+    # Powers differ in their last bit between processors; these digits are the same on all.
+    return np.round(np.geomspace(MIN_SPEED, MAX_SPEED, count + 1), 9)
 
 
 def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
@@ -187,7 +203,7 @@ def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
     return np.minimum.reduceat(padded, pairs, axis=1)[:, ::2].astype(np.float32)
 
 
-def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _shifted_mean(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Cost (variants, starts) when frame k lies `shifts[k]` bins after the start."""
     starts = binned_VKB.shape[2] - shifts[-1]
     if starts <= 0:
@@ -195,17 +211,20 @@ def _shifted_sum(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarray
     cost = np.zeros((len(binned_VKB), starts), np.float32)
     for k, (shift, weight) in enumerate(zip(shifts, weights, strict=True)):
         cost += np.float32(weight) * binned_VKB[:, k, shift : shift + starts]
+    cost /= np.float32(weights.sum())
     return cost
 
 
 def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Place]:
-    """The least costs of one speed: candidates for `_distinct`."""
+    """The least costs of one speed; of equals, those of the first variants and the first starts."""
     flat = cost_VB.ravel()
-    count = min(4 * _PLACES, len(flat))
-    best = np.argpartition(flat, count - 1)[:count]
+    count = min(_MOST_PER_SPEED, len(flat))
+    limit = np.partition(flat, count - 1)[count - 1]
+    less, equal = np.flatnonzero(flat < limit), np.flatnonzero(flat == limit)
+    best = np.append(less, equal[: count - len(less)])
     variants, bins = np.unravel_index(best, cost_VB.shape)
     return [
-        Place(first_variant + int(v), float((b + 0.5) * _BIN_S), float(speed), float(flat[i]))
+        Place(first_variant + int(v), float((b + 0.5) * _BIN_S), speed, float(flat[i]))
         for v, b, i in zip(variants, bins, best, strict=True)
     ]
 
@@ -240,7 +259,7 @@ def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
     start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
     apart = distances(gif, video, VARIANTS[place.variant])
     shown = video.shown_at(start_s[:, None] + speed[:, None] * gif.pts_s)
-    cost = apart[np.arange(len(gif)), shown] @ weights
+    cost = _mean(apart[np.arange(len(gif)), shown], weights)
     best = int(np.argmin(cost))
     return Place(place.variant, float(start_s[best]), float(speed[best]), float(cost[best]))
 
@@ -258,4 +277,4 @@ def cost_at(gif: Track, video: Track, *, start_s: float, speed: float) -> float:
 
 def mean_cost(gif: Track, ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean capped distance of two hashes (n,) a frame of the GIF, weighted by its quality."""
-    return float(np.minimum(np.bitwise_count(ours ^ theirs), CAP) @ _weights(gif))
+    return float(_mean(np.minimum(np.bitwise_count(ours ^ theirs), CAP), _weights(gif)))
