@@ -31,12 +31,12 @@ from video2gif.core.config import Params
 from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
-from video2gif.gifs.render import Rendered, read_rendered, work
+from video2gif.gifs.render import GifOptions, Rendered, read_rendered, rendering, work
 from video2gif.gifs.shape import ssim
 from video2gif.make.analysis import Analysis, analyse
 from video2gif.make.moments import Choice, choose
 from video2gif.make.rankers import Baseline, rank
-from video2gif.make.write import GifOptions, _item, _work
+from video2gif.make.write import _item
 from video2gif.media.decode import Decoder
 
 ROOT = Path(__file__).parents[1]
@@ -285,7 +285,7 @@ def seams(analyses: Sequence[Analysis], context: Context) -> None:
 def rendered(analysis: Analysis, one: object, options: GifOptions, context: Context) -> Rendered:
     from video2gif.core.items import compute
 
-    (outcome,) = compute("encode", _work(options), [_item(analysis, one)], context)  # type: ignore[arg-type]
+    (outcome,) = compute("encode", rendering(options), [_item(analysis, one)], context)  # type: ignore[arg-type]
     return read_rendered(context.store.read(outcome.key))
 
 

@@ -19,8 +19,9 @@ LIBRARY = REPO / "video2gif"
 ROWS = (
     {"core"},
     {"media", "datasets", "evaluation"},
-    {"sample", "gifs", "features", "page", "ranking", "fingerprint"},
-    {"shots", "ablation", "matching"},
+    {"sample", "features", "page", "fingerprint"},
+    {"gifs", "ranking", "shots", "matching"},
+    {"ablation"},
     {"make", "labels"},
     {"web", "stages"},
     {"project"},

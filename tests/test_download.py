@@ -64,7 +64,7 @@ class InlineMapper:
             with store.writing(job.key) as out:
                 call(out=out, params=work.params, **job.args)
         except ItemError as error:
-            return Outcome(job.id, job.key, "quarantined", error.reason)
+            return Outcome(job.id, job.key, "quarantined", error.cause, error.message)
         return Outcome(job.id, job.key, "computed")
 
 

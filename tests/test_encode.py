@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from video2gif.core.errors import ItemError
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import (
     Palette,
     delays_cs,
-    write_clip,
     write_gif,
     write_video,
     write_webp,
@@ -157,50 +155,3 @@ def test_delays_never_drift_from_the_frame_rate(fps: int, n_frames: int) -> None
     exact = [100 * (number + 1) / fps for number in range(n_frames)]
     assert np.abs(np.cumsum(delays) - exact).max() <= 0.5
     assert min(delays) >= 1
-
-
-@pytest.mark.parametrize("fmt", ["gif", "webp", "mp4"])
-def test_a_clip_begins_and_ends_on_its_frames(tmp_path: Path, counting: Path, fmt: str) -> None:
-    target = tmp_path / f"a.{fmt}"
-    write_clip(counting, target, start_s=0.4, end_s=1.2, height=24, fps=25, format=fmt)  # type: ignore[arg-type]
-    times, frames, end_s = read(target)
-    assert numbers(frames) == list(range(10, 30))
-    assert times == pytest.approx([n / 25 for n in range(20)], abs=1e-3)
-    assert end_s == pytest.approx(0.8, abs=0.02)
-    assert frames[0].shape == (24, 32, 3)
-
-
-def test_a_clip_at_another_rate_shows_the_nearest_frames(tmp_path: Path, counting: Path) -> None:
-    write_clip(counting, tmp_path / "a.gif", start_s=0.4, end_s=1.2, height=24, fps=10)
-    # Times 0.4, 0.5 … fall on frames 10, 12.5, 15, 17.5 …; of two as near the earlier.
-    found = numbers(read(tmp_path / "a.gif")[1])
-    assert found[::2] == [10, 15, 20, 25]
-    assert all(n in (k, k + 1) for n, k in zip(found[1::2], [12, 17, 22, 27], strict=True))
-
-
-def test_a_clip_faster_than_its_source_repeats_frames(tmp_path: Path, counting: Path) -> None:
-    write_clip(counting, tmp_path / "a.gif", start_s=0.4, end_s=0.48, height=24, fps=50)
-    assert sorted(set(numbers(read(tmp_path / "a.gif")[1]))) == [10, 11]
-
-
-def test_a_clip_never_leaks_the_next_shot(tmp_path: Path, counting: Path) -> None:
-    write_clip(counting, tmp_path / "a.gif", start_s=0.4, end_s=0.48, height=24, fps=7)
-    assert set(numbers(read(tmp_path / "a.gif")[1])) <= {10, 11}
-
-
-def test_a_clip_that_runs_past_the_end_stops_there(tmp_path: Path, counting: Path) -> None:
-    write_clip(counting, tmp_path / "a.gif", start_s=1.6, end_s=9.0, height=24, fps=25)
-    _, frames, end_s = read(tmp_path / "a.gif")
-    assert numbers(frames) == list(range(40, 50))
-    assert end_s == pytest.approx(0.4)
-
-
-def test_a_clip_past_the_end_has_no_frames(tmp_path: Path, counting: Path) -> None:
-    with pytest.raises(ItemError) as caught:
-        write_clip(counting, tmp_path / "a.gif", start_s=9, end_s=10, height=24, fps=10)
-    assert caught.value.cause == "no_frames"
-
-
-def test_a_clip_has_even_sizes(tmp_path: Path, counting: Path) -> None:
-    write_clip(counting, tmp_path / "a.mp4", start_s=0, end_s=1, height=35, fps=10, format="mp4")
-    assert read(tmp_path / "a.mp4")[1][0].shape == (36, 48, 3)

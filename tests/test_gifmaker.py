@@ -29,7 +29,7 @@ from video2gif.gifs import loop as seam
 from video2gif.gifs.encoders import held
 from video2gif.gifs.palette import colours_of
 from video2gif.gifs.receipt import RESERVED_BYTES, Receipt, embed, extract, parse
-from video2gif.gifs.render import Recipe
+from video2gif.gifs.render import GifOptions, Recipe
 from video2gif.gifs.shape import FILL, SizeModel, shown_at, solve, ssim
 from video2gif.make import inputs as sources
 from video2gif.make.analysis import Analysis
@@ -37,7 +37,7 @@ from video2gif.make.moments import Choice, choose
 from video2gif.make.rankers import Baseline, Moment
 from video2gif.make.run import Run
 from video2gif.make.verify import verify
-from video2gif.make.write import GifOptions, remove_stale
+from video2gif.make.write import remove_stale
 from video2gif.media.encode import write_gif, write_indexed_gif, write_video
 
 REPO = Path(__file__).parents[1]

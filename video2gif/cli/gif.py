@@ -65,9 +65,9 @@ def gif(
     quiet: Quiet = False,
 ) -> None:
     """Write the best moments of each video as GIFs, with a page that shows them."""
+    from video2gif.gifs.render import GifOptions
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
-    from video2gif.make.write import GifOptions
 
     options = GifOptions(
         height=height,

@@ -57,6 +57,11 @@ class ItemError(Video2GifError):
         self.cause = cause
 
     @property
+    def message(self) -> str:
+        """What happened, on one line."""
+        return " ".join(str(self).split())
+
+    @property
     def reason(self) -> str:
         """`cause: message` on one line, as it stands in quarantine tables."""
-        return f"{self.cause}: {' '.join(str(self).split())}"
+        return f"{self.cause}: {self.message}"

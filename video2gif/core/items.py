@@ -13,12 +13,12 @@ killable child (`video2gif.core.sandbox`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from video2gif.core.errors import ItemError, TooManyFailed
+from video2gif.core.errors import TooManyFailed
 from video2gif.core.mappers import Mapper, default_mapper
 from video2gif.core.store import ItemStore
-from video2gif.core.work import Chunk, Item, Job, Outcome, Status, Work
+from video2gif.core.work import Chunk, Item, Job, Outcome, Work
 
 Progress = Callable[[str, int, int], None]
 """`progress(stage, done, total)`, called after every item or chunk."""
@@ -87,20 +87,26 @@ def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> 
     done = 0
     context.progress(stage, len(items) - len(todo), len(items))
     for outcomes in context.mapper.run(_chunks(work, todo, context)):
-        found |= {one.key: (one.status, one.reason) for one in outcomes}
+        found |= {one.key: one for one in outcomes}
         done += len(outcomes)
         context.progress(stage, len(items) - len(todo) + done, len(items))
-    return [Outcome(item.id, key, *found[key]) for key, item in zip(keys, items, strict=True)]
+    return [replace(found[key], id=item.id) for key, item in zip(keys, items, strict=True)]
 
 
-def _in_store(store: ItemStore, keys: Iterable[str]) -> dict[str, tuple[Status, str]]:
-    """Status and reason of the keys whose outcome is known."""
-    found: dict[str, tuple[Status, str]] = {}
+def one(stage: str, work: Work, item: Item, context: Context) -> bytes:
+    """The payload of a single item. Raises its `ItemError` if it failed."""
+    (outcome,) = compute(stage, work, [item], context)
+    return payload_of(outcome, context)
+
+
+def _in_store(store: ItemStore, keys: Iterable[str]) -> dict[str, Outcome]:
+    """The outcomes that are known already, by key; their ids are for the caller to fill in."""
+    found: dict[str, Outcome] = {}
     for key in keys:
         if store.has(key):
-            found[key] = "reused", ""
-        elif (reason := store.failure(key)) is not None:
-            found[key] = "quarantined", reason
+            found[key] = Outcome("", key, "reused")
+        elif error := store.failure(key):
+            found[key] = Outcome("", key, "quarantined", error.cause, error.message)
     return found
 
 
@@ -132,6 +138,5 @@ def check_failed_fraction(stage: str, *, failed: int, total: int, limit: float) 
 def payload_of(outcome: Outcome, context: Context) -> bytes:
     """The item's payload; its `ItemError` if it was quarantined."""
     if not outcome.ok:
-        cause, _, message = outcome.reason.partition(": ")
-        raise ItemError(cause, message)
+        raise outcome.error
     return context.store.read(outcome.key)

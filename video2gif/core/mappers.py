@@ -34,7 +34,7 @@ def _process(job: Job, *, work: Work, store: ItemStore, worker: Worker) -> Outco
     except ItemError as error:
         if work.repeatable and error.cause in LASTING:
             store.remember(job.key, error)
-        return Outcome(job.id, job.key, "quarantined", error.reason)
+        return Outcome(job.id, job.key, "quarantined", error.cause, error.message)
     return Outcome(job.id, job.key, "computed")
 
 

@@ -53,17 +53,17 @@ class ItemStore:
         """Whether a complete item is there (cheap: size and magic; `read` checks the digest)."""
         return self._magic(key) == _MAGIC
 
-    def failure(self, key: str) -> str | None:
-        """The reason that `remember` wrote, or None."""
+    def failure(self, key: str) -> ItemError | None:
+        """What `remember` wrote, or None."""
         if self._magic(key) != _FAILED:
             return None
         payload, footer = _split(self.path(key).read_bytes())
-        return payload.decode() if footer == _footer(_FAILED, payload) else None
+        return ItemError(*json.loads(payload)) if footer == _footer(_FAILED, payload) else None
 
     def remember(self, key: str, error: ItemError) -> None:
         """Keep why this item fails: the same input will fail the same way."""
         final = self.path(key)
-        payload = error.reason.encode(errors="replace")
+        payload = json.dumps([error.cause, error.message]).encode()
         with _room_for(final), atomic_path(final) as temporary:
             temporary.write_bytes(payload + _footer(_FAILED, payload))
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from video2gif.core.codeversion import code_version
+from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
 
 Status = Literal["computed", "reused", "quarantined"]
@@ -83,7 +84,19 @@ class Outcome:
     id: str
     key: str
     status: Status
-    reason: str = ""
+    cause: str = ""
+    """As that of the `ItemError`; "" unless quarantined."""
+    message: str = ""
+
+    @property
+    def error(self) -> ItemError:
+        """What it failed with, to be raised for whoever asked for this item alone."""
+        return ItemError(self.cause, self.message)
+
+    @property
+    def reason(self) -> str:
+        """`cause: message`, as it stands in tables; "" unless quarantined."""
+        return "" if self.ok else self.error.reason
 
     @property
     def ok(self) -> bool:

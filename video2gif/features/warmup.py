@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from video2gif.core.config import Extract
-from video2gif.core.errors import EnvironmentProblem, UserError
-from video2gif.core.items import Context, compute
+from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
+from video2gif.core.items import Context, one
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
@@ -80,12 +80,13 @@ def _measured(
         limits=LIMITS,
     )
     item = Item(id="warm-up", inputs=(digest,), args={"weights": weights})
-    (outcome,) = compute("warm-up", work_, [item], context)
-    if not outcome.ok:
+    try:
+        notes = read_arrays(one("warm-up", work_, item, context))[1]
+    except ItemError as error:
         raise EnvironmentProblem(
-            f"the warm-up of extract.backend failed: {outcome.reason}; set it to {REFERENCE}"
-        )
-    return read_arrays(context.store.read(outcome.key))[1]  # type: ignore[return-value]
+            f"the warm-up of extract.backend failed: {error.reason}; set it to {REFERENCE}"
+        ) from None
+    return notes  # type: ignore[return-value]
 
 
 def work(*, out: Path, params: dict[str, Any], weights: str) -> None:

@@ -3,7 +3,7 @@
 No decoder is imported here: a stage that only reads depends on none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,18 +78,25 @@ class Fingerprints:
         if row is None:
             raise ItemError("missing", f"{kind} {item_id} has no fingerprint")
         if row.status != "ok":
-            cause, _, message = row.reason.partition(": ")
-            raise ItemError(cause, message)
-        arrays = {
-            name: self._shards.rows(row.shard, name, row.row, row.n_frames) for name in COLUMNS
-        }
-        return Fingerprint(
-            **arrays,
-            end_s=row.duration_s,
-            width=row.width,
-            height=row.height,
-            bad_packets=row.bad_packets,
-        )
+            raise ItemError("missing", f"{kind} {item_id} has no fingerprint: {row.reason}")
+        return of_row(self._shards, row._asdict())
+
+
+def of_row(shards: ShardReader, row: Mapping[str, Any]) -> Fingerprint:
+    """Of a row of the FINGERPRINTS table; its arrays are memory-mapped, read where they are used.
+
+    Of the row: shard, row, n_frames, duration_s, width, height, bad_packets.
+    """
+    arrays = {
+        name: shards.rows(row["shard"], name, row["row"], row["n_frames"]) for name in COLUMNS
+    }
+    return Fingerprint(
+        **arrays,
+        end_s=row["duration_s"],
+        width=row["width"],
+        height=row["height"],
+        bad_packets=row["bad_packets"],
+    )
 
 
 def read_fingerprint(payload: bytes) -> Fingerprint:

@@ -1,13 +1,11 @@
 """What matching needs to know of a file: when each frame is shown, and its hashes."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from video2gif.core.shards import ShardReader
 from video2gif.fingerprint.phash import WINDOWS
 
 THUMB_SIDE = 16
@@ -37,15 +35,6 @@ class Track:
             raise ValueError(f"thumbs of shape {self.thumbs.shape} for {len(self)} frames")
         if self.hashes.shape != (len(self), 1 + len(WINDOWS)):
             raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
-
-    @classmethod
-    def of(cls, shards: ShardReader, row: Mapping[str, Any]) -> "Track":
-        """From the fingerprints' shards; `row` has shard, row, n_frames and duration_s."""
-        pts_s, whole, windows, quality, thumbs = (
-            shards.rows(row["shard"], column, row["row"], row["n_frames"])
-            for column in ("pts_s", "phash", "windows", "quality", "thumbs")
-        )
-        return cls(pts_s, row["duration_s"], np.column_stack([whole, windows]), quality, thumbs)
 
     def shown_at(self, time_s: np.ndarray) -> np.ndarray:
         """The frame on screen at each time (the first or last one outside the file)."""

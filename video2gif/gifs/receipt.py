@@ -19,8 +19,6 @@ from video2gif.core.errors import ItemError
 from video2gif.gifs.encoders import FORMATS
 from video2gif.gifs.render import Recipe
 
-RESERVED_BYTES = 1200
-"""What a receipt takes at most: it counts as part of the file under a byte budget."""
 _MAX_BYTES = 4096
 _MAGIC = b"video2gif:"
 _UUID = hashlib.sha256(b"video2gif receipt").digest()[:16]

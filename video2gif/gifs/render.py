@@ -4,6 +4,7 @@
 the same bytes, which is how a receipt is checked.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,16 +16,64 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from video2gif.core.errors import UserError
 from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Item, Work
+from video2gif.fingerprint.read import Fingerprint
 from video2gif.gifs.budget import DEFAULT_HEIGHT, fitted
-from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode
-from video2gif.gifs.loop import Loop, Mode, Seam, Span, close_loop, joined
+from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifski_version
+from video2gif.gifs.loop import Loop, Mode, Seam, Span, Wish, close_loop, joined, shortlist
 from video2gif.media.decode import Decoder
 from video2gif.media.seek import frames_between
 
+_LIBRARIES = ("av", "numpy", "opencv-python")
+_RECEIPT_BYTES = 1200  # What a receipt takes at most: it is part of the file under a byte budget.
 _MAX_HEIGHT = 720  # px; under a byte budget, unless asked for more
 _MAX_BYTES_IN_MEMORY = 700_000_000
 _EPSILON_S = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class GifOptions:
+    """How GIFs are written."""
+
+    height: int | None = None
+    """Pixels; None: 240, or free under `max_bytes`, where a number is an upper bound."""
+    fps: float | None = None
+    """Likewise, 10."""
+    max_bytes: int | None = None
+    format: Format = "gif"
+    encoder: Encoder = "libav"
+    loop: Wish = "auto"
+
+    def __post_init__(self) -> None:
+        if self.encoder == "gifski" and self.format != "gif":
+            raise UserError(f"--encoder gifski writes GIFs only, not {self.format}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """The frames among which a GIF of a moment may begin and end."""
+
+    core: Span
+    """The part that counts: the moment itself."""
+    room: Span
+    """No frame outside of it is shown."""
+    min_frames: int
+    max_frames: int
+    slack_frames: int
+    """How far an end may move out of the core."""
+
+    @classmethod
+    def exactly(cls, span: Span) -> "Within":
+        """Just these frames."""
+        return cls(
+            core=span,
+            room=span,
+            min_frames=span[1] - span[0],
+            max_frames=span[1] - span[0],
+            slack_frames=0,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +106,52 @@ class Rendered:
     seam: Seam
     plain: Seam
     width: int
+
+
+def rendering(options: GifOptions) -> Work:
+    """The work of `moment_item`s."""
+    version = {"gifski": gifski_version()} if options.encoder == "gifski" else {}
+    budget = options.max_bytes and max(1, options.max_bytes - _RECEIPT_BYTES)
+    return Work(
+        function=f"{__name__}:work",
+        params={**asdict(options), "max_bytes": budget, **version},
+        libraries=_LIBRARIES,
+    )
+
+
+def moment_item(
+    item_id: str, path: Path, *, sha256: str, fingerprint: Fingerprint, within: Within
+) -> Item:
+    """The GIF of one moment of a video."""
+    spans = shortlist(
+        moment=within.core,
+        room=within.room,
+        min_frames=within.min_frames,
+        max_frames=within.max_frames,
+        slack_frames=within.slack_frames,
+        hashes=fingerprint.phash,
+        thumbs=fingerprint.thumbs,
+        content=fingerprint.content,
+    )
+    first = min(start for start, _ in [within.core, *spans])
+    last = max(end for _, end in [within.core, *spans])
+    edges_s = [*fingerprint.pts_s[first : last + 1].tolist(), fingerprint.end_s]
+    plan = {
+        "pts_s": edges_s[: last - first],
+        "end_s": float(edges_s[last - first]),
+        "moment": [within.core[0] - first, within.core[1] - first],
+        "spans": [[start - first, end - first] for start, end in spans],
+    }
+    return Item(
+        id=item_id,
+        inputs=(sha256, json.dumps(plan, sort_keys=True)),
+        args={"path": str(path.resolve()), **plan},
+    )
+
+
+def rendering_again(recipe: Recipe) -> Work:
+    """The work of an item whose input is the video's sha256: the GIF of a recipe."""
+    return Work(function=f"{__name__}:work_again", params=asdict(recipe), libraries=_LIBRARIES)
 
 
 def read_rendered(payload: bytes) -> Rendered:

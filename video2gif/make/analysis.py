@@ -5,18 +5,19 @@ again), for files that stand in no manifest. A `Ranker` gives each segment a sco
 needs no model, `make.rankers.Model` is what `dvc repro` trained.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from video2gif.core.config import Params
-from video2gif.core.errors import ItemError
-from video2gif.core.items import Context, compute, payload_of
-from video2gif.core.store import file_digest
+from video2gif.core.items import Context, one
 from video2gif.core.work import Item
 from video2gif.fingerprint.decode import fingerprinting
 from video2gif.fingerprint.read import Fingerprint, Kind, read_fingerprint
+from video2gif.make.inputs import admit
+from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
 from video2gif.shots.segments import segment_video, shot_cuts
 
 
@@ -46,17 +47,16 @@ class Analysis:
 def fingerprint_file(
     path: Path, kind: Kind, params: Params, context: Context
 ) -> tuple[str, Fingerprint]:
-    """A file's sha256 and fingerprint. Raises `ItemError` for what cannot be decoded."""
-    if not path.is_file():
-        raise ItemError("missing", f"{path}: no such file")
-    sha256 = file_digest(path)
+    """A file's sha256 and fingerprint. Raises `ItemError` for what is no whole video or GIF."""
+    file = admit(path, kind, params, context)
     item = Item(
         id=f"{kind}:{path.name}",
-        inputs=(sha256,),
+        inputs=(file.sha256,),
         args={"path": str(path.resolve()), "kind": kind},
     )
-    (outcome,) = compute("decode", fingerprinting(params.fingerprint), [item], context)
-    return sha256, read_fingerprint(payload_of(outcome, context))
+    return file.sha256, read_fingerprint(
+        one("decode", fingerprinting(params.fingerprint), item, context)
+    )
 
 
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
@@ -76,5 +76,29 @@ def _transitions(path: Path, sha256: str, params: Params, context: Context) -> n
     from video2gif.shots import transnet
 
     item = transnet.item(f"video:{path.name}", sha256=sha256, path=path)
-    (outcome,) = compute("transnetv2", transnet.detection(), [item], context)
-    return transnet.read_transitions(payload_of(outcome, context))
+    return transnet.read_transitions(one("transnetv2", transnet.detection(), item, context))
+
+
+def whole_strip(analysis: Analysis, context: Context) -> bytes:
+    """A JPEG of the video from start to end, squeezed. Raises `ItemError`."""
+    item = filmstrip_item(
+        f"strip:{analysis.path.name}",
+        analysis.path,
+        sha256=analysis.sha256,
+        n_frames=len(analysis.fingerprint.pts_s),
+    )
+    return one("filmstrip", filmstrip(), item, context)
+
+
+def window_strip(
+    analysis: Analysis, frames: Sequence[int], *, height: int, context: Context
+) -> bytes:
+    """A JPEG of some frames (numbers, ascending) side by side, each `height` px tall."""
+    item = window_item(
+        f"frames:{analysis.path.name}",
+        analysis.path,
+        sha256=analysis.sha256,
+        edges_s=analysis.edges_s,
+        frames=frames,
+    )
+    return one("frames", window(height), item, context)

@@ -5,21 +5,21 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
-from video2gif.core.items import Context, compute
-from video2gif.core.sandbox import Limits
-from video2gif.core.work import Item, Work
+from video2gif.core.items import Context, compute, one
+from video2gif.core.store import file_digest
+from video2gif.media.probe import Kind, Probed, check_size, probe_item, probing, read_probe
 
 _SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "ts", "m2ts", "mpg", "mpeg")
 )
 _URL = re.compile(r"https?://", re.IGNORECASE)
-_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -45,34 +45,50 @@ def local(source: str, params: Params, context: Context) -> Path:
     """
     if not _URL.match(source):
         return Path(source)
+    from video2gif.media.fetch import fetch_item, fetching  # An HTTP client takes time to import.
+
     limits = params.download
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    work = Work(
-        function="video2gif.media.fetch:work",
-        params={"allow_private": limits.allow_private},
-        limits=Limits(wall_s=limits.timeout_s + _GRACE_S),
-        repeatable=False,
-    )
-    item = Item(
-        id=f"url:{digest[:16]}",
-        inputs=(digest,),
-        args={
-            "source": source,
-            "partial": str(context.store.root / "partial" / digest),
-            "max_bytes": limits.max_bytes,
-            "timeout_s": limits.timeout_s,
-        },
+    work = fetching(allow_private=limits.allow_private, timeout_s=limits.timeout_s)
+    item = fetch_item(
+        f"url:{hashlib.sha256(source.encode()).hexdigest()[:16]}",
+        source,
+        scratch=context.store.root / "partial",
+        max_bytes=limits.max_bytes,
+        timeout_s=limits.timeout_s,
     )
     (outcome,) = compute("fetch", work, [item], context)
     if not outcome.ok:
-        cause, _, message = outcome.reason.partition(": ")
-        raise ItemError(cause, message)
+        raise outcome.error
     # The stored item ends in its own digest: what follows must see the file and nothing else.
-    target = context.store.root / "fetched" / digest / _name(source)
+    target = context.store.root / "fetched" / item.inputs[0] / _name(source)
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         context.store.copy_to(outcome.key, target)
     return target
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A file that may be worked on: within the limits, and whole as far as its packets tell."""
+
+    path: Path
+    sha256: str
+    probed: Probed
+
+
+def admit(path: Path, kind: Kind, params: Params, context: Context) -> Admitted:
+    """Look into a file from outside before anything is made of it.
+
+    Whoever asks (`gif`, `rank`, `match`, the review page's uploads; the download stage looks into
+    many at once), it is the same look in the same confined child. Raises `ItemError`: missing,
+    too_large, and those of `media.probe`.
+    """
+    if not path.is_file():
+        raise ItemError("missing", f"{path}: no such file")
+    check_size(path.stat().st_size, max_bytes=params.download.max_bytes)
+    sha256 = file_digest(path)
+    item = probe_item(f"{kind}:{path.name}", path, kind=kind, sha256=sha256)
+    return Admitted(path, sha256, read_probe(one("check", probing(), item, context)))
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from video2gif.core.errors import ItemError
 from video2gif.gifs.loop import Span
+from video2gif.gifs.render import Within
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment
 
@@ -34,15 +35,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A moment, and the frames within which its GIF may lie."""
+    """A moment, and where its GIF may lie."""
 
     moment: Moment
-    core: Span
-    """The part of the segment that counts: one shot, inside [from, to)."""
-    room: Span
-    min_frames: int
-    max_frames: int
-    slack_frames: int
+    within: Within
+    """Its core is the part of the segment that counts: one shot, inside [from, to)."""
 
 
 def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> list[Chosen]:
@@ -63,7 +60,7 @@ def exactly(analysis: Analysis, start_s: float, end_s: float) -> Chosen:
     if start >= end or start_s >= edges_s[-1]:
         raise ItemError("no_frames", f"{start_s:.3f}–{end_s:.3f} s holds no frame")
     moment = Moment(0, float(edges_s[start]), float(edges_s[end]), math.nan, start, end)
-    return Chosen(moment, (start, end), (start, end), end - start, end - start, 0)
+    return Chosen(moment, Within.exactly((start, end)))
 
 
 def same_picture(analysis: Analysis, a: Span, b: Span) -> bool:
@@ -90,10 +87,12 @@ def _pick(
         if len(found) == count:
             break
         one = _fitting(analysis, moment, choice)
-        others = [*taken, *found]
-        if one is None or any(_overlap(one.core, other.core) for other in others):
+        if one is None:
             continue
-        if choice.diverse and any(same_picture(analysis, one.core, o.core) for o in others):
+        core, others = one.within.core, [other.within.core for other in (*taken, *found)]
+        if any(_overlap(core, other) for other in others):
+            continue
+        if choice.diverse and any(same_picture(analysis, core, other) for other in others):
             continue
         found.append(one)
     return found
@@ -120,7 +119,14 @@ def _fitting(analysis: Analysis, moment: Moment, choice: Choice) -> Chosen | Non
         return None
     core = _resized(core, room, shortest, longest)
     least = max(shortest, min(longest, math.ceil(_SHRINK * (core[1] - core[0]))), 1)
-    return Chosen(moment, core, room, least, longest, round(_SLACK_S / frame_s))
+    within = Within(
+        core=core,
+        room=room,
+        min_frames=least,
+        max_frames=longest,
+        slack_frames=round(_SLACK_S / frame_s),
+    )
+    return Chosen(moment, within)
 
 
 def _resized(core: Span, room: Span, shortest: int, longest: int) -> Span:

@@ -15,14 +15,15 @@ from av.video.reformatter import VideoReformatter
 
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
-from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.items import Context, one
+from video2gif.core.sandbox import Limits
 from video2gif.core.work import Item, Work
 from video2gif.fingerprint.track import Track
 from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import Found
-from video2gif.make.strips import tile
 from video2gif.matching.confidence import Match
 from video2gif.media.decode import Decoder
+from video2gif.media.strips import tile
 
 _TILES = 8
 _HEIGHT = 120  # Pixels, of a tile.
@@ -85,11 +86,18 @@ def preview(gif: Path, video: Path, found: Match, params: Params, context: Conte
         "from_s": float(video_print.pts_s[first]),
         "mirror": found.mirror,
     }
-    work = Work(function=f"{__name__}:work", libraries=("av", "opencv-python"))
     rest = [repr(value) for name, value in sorted(args.items()) if name not in ("gif", "video")]
     item = Item(id=f"preview:{gif.name}", inputs=(gif_sha256, video_sha256, *rest), args=args)
-    (outcome,) = compute("preview", work, [item], context)
-    return payload_of(outcome, context)
+    return one("preview", previewing(), item, context)
+
+
+def previewing() -> Work:
+    """The work of an item whose args are two files and the frames of each to show."""
+    return Work(
+        function=f"{__name__}:work",
+        libraries=("av", "opencv-python"),
+        limits=Limits(confined=True),
+    )
 
 
 def work(

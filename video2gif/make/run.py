@@ -9,14 +9,14 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.store import atomic_path
-from video2gif.make.analysis import Analysis, analyse
+from video2gif.gifs.render import GifOptions
+from video2gif.make.analysis import Analysis, analyse, whole_strip
 from video2gif.make.inputs import expand, folder_names, local
 from video2gif.make.moments import Choice, choose
 from video2gif.make.page import Made, write_page
 from video2gif.make.progress import watched
 from video2gif.make.rankers import Ranker, rank
-from video2gif.make.strips import whole_strip
-from video2gif.make.write import GifOptions, make_gifs
+from video2gif.make.write import make_gifs
 
 STRIP = "filmstrip.jpg"
 Skip = Callable[[str], AbstractContextManager[None]]

@@ -1,6 +1,6 @@
 """Is a GIF's receipt true? Everything it says is computed again from the video."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
-from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.items import Context, one
 from video2gif.core.store import file_digest
-from video2gif.core.work import Item, Work
+from video2gif.core.work import Item
 from video2gif.gifs.receipt import Receipt, digest, extract, this_tool
-from video2gif.gifs.render import read_rendered
+from video2gif.gifs.render import read_rendered, rendering_again
 from video2gif.make.analysis import analyse
 from video2gif.make.rankers import Ranker, rank
-from video2gif.make.write import LIBRARIES, params_digest
+from video2gif.make.write import params_digest
 
 State = Literal["true", "false", "unknown"]
 
@@ -63,18 +63,14 @@ def _content(gif: Path) -> bytes:
 def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
     """The same frames, encoded the same way, must give the same bytes."""
     recipe = receipt.recipe
-    work = Work(
-        function="video2gif.gifs.render:work_again", params=asdict(recipe), libraries=LIBRARIES
-    )
     item = Item(
         id=f"gif:{receipt.body[:16]}",
         inputs=(receipt.source,),
         args={"path": str(video.resolve())},
     )
     what = f"span {recipe.start_s:.2f}–{recipe.end_s:.2f} s"
-    (outcome,) = compute("encode", work, [item], context)
     try:
-        again = digest(read_rendered(payload_of(outcome, context)).content)
+        again = digest(read_rendered(one("encode", rendering_again(recipe), item, context)).content)
     except ItemError as error:
         return Check(what, "false", error.reason)
     if again == receipt.body:

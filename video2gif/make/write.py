@@ -9,20 +9,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from video2gif.core import items
 from video2gif.core.config import Params
-from video2gif.core.errors import UserError
-from video2gif.core.items import Context, compute, payload_of
+from video2gif.core.items import Context
 from video2gif.core.store import atomic_path
-from video2gif.core.work import Item, Work
-from video2gif.gifs.encoders import Encoder, Format, gifski_version
-from video2gif.gifs.loop import Seam, Wish, shortlist
-from video2gif.gifs.receipt import RESERVED_BYTES, Receipt, digest, embed, this_tool
-from video2gif.gifs.render import Recipe, Rendered, read_rendered
+from video2gif.core.work import Item
+from video2gif.gifs.loop import Seam
+from video2gif.gifs.receipt import Receipt, digest, embed, this_tool
+from video2gif.gifs.render import (
+    GifOptions,
+    Recipe,
+    Rendered,
+    moment_item,
+    read_rendered,
+    rendering,
+)
 from video2gif.make.analysis import Analysis
 from video2gif.make.moments import Chosen
 from video2gif.make.rankers import Moment, Ranker
 
-LIBRARIES = ("av", "numpy", "opencv-python")
 _OUR_NAME = re.compile(r"\d{2,}_\d+m\d\ds_(\d+\.\d\d|-\d+\.\d\d|unscored)\.(gif|webp|avif|mp4|jpg)")
 
 
@@ -37,24 +42,6 @@ class MadeGif:
     seam: Seam
     plain: Seam
     width: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class GifOptions:
-    """How GIFs are written."""
-
-    height: int | None = None
-    """Pixels; None: 240, or free under `max_bytes`, where a number is an upper bound."""
-    fps: float | None = None
-    """Likewise, 10."""
-    max_bytes: int | None = None
-    format: Format = "gif"
-    encoder: Encoder = "libav"
-    loop: Wish = "auto"
-
-    def __post_init__(self) -> None:
-        if self.encoder == "gifski" and self.format != "gif":
-            raise UserError(f"--encoder gifski writes GIFs only, not {self.format}")
 
 
 def make_gifs(
@@ -73,11 +60,11 @@ def make_gifs(
     not at all. Raises `ItemError` when one cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    items = [_item(analysis, one) for one in chosen]
-    outcomes = compute("encode", _work(options), items, context)
+    ordered = [_item(analysis, one) for one in chosen]
+    outcomes = items.compute("encode", rendering(options), ordered, context)
     made = []
     for one, outcome in zip(chosen, outcomes, strict=True):
-        rendered = read_rendered(payload_of(outcome, context))
+        rendered = read_rendered(items.payload_of(outcome, context))
         receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
         path = folder / f"{_name(one.moment)}.{options.format}"
         made.append(_written(path, one.moment, rendered, receipt))
@@ -96,8 +83,7 @@ def export(
 ) -> MadeGif:
     """One GIF of a span that a person set by hand, named by it: film_12.40-15.28s.gif."""
     folder.mkdir(parents=True, exist_ok=True)
-    (outcome,) = compute("encode", _work(options), [_item(analysis, one)], context)
-    rendered = read_rendered(payload_of(outcome, context))
+    rendered = read_rendered(items.one("encode", rendering(options), _item(analysis, one), context))
     receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
     span = f"{one.moment.start_s:.2f}-{one.moment.end_s:.2f}s"
     path = folder / f"{analysis.path.stem}_{span}.{options.format}"
@@ -129,40 +115,13 @@ def remove_stale(folder: Path, before: Iterable[str], now: Iterable[str]) -> Non
             path.with_suffix(".jpg").unlink(missing_ok=True)
 
 
-def _work(options: GifOptions) -> Work:
-    version = {"gifski": gifski_version()} if options.encoder == "gifski" else {}
-    budget = options.max_bytes and max(1, options.max_bytes - RESERVED_BYTES)
-    return Work(
-        function="video2gif.gifs.render:work",
-        params={**dataclasses.asdict(options), "max_bytes": budget, **version},
-        libraries=LIBRARIES,
-    )
-
-
 def _item(analysis: Analysis, one: Chosen) -> Item:
-    found = analysis.fingerprint
-    spans = shortlist(
-        moment=one.core,
-        room=one.room,
-        min_frames=one.min_frames,
-        max_frames=one.max_frames,
-        slack_frames=one.slack_frames,
-        hashes=found.phash,
-        thumbs=found.thumbs,
-        content=found.content,
-    )
-    first = min(start for start, _ in [one.core, *spans])
-    last = max(end for _, end in [one.core, *spans])
-    plan = {
-        "pts_s": found.pts_s[first:last].tolist(),
-        "end_s": float(analysis.edges_s[last]),
-        "moment": [one.core[0] - first, one.core[1] - first],
-        "spans": [[start - first, end - first] for start, end in spans],
-    }
-    return Item(
-        id=f"video:{analysis.path.name}#{one.moment.rank}",
-        inputs=(analysis.sha256, json.dumps(plan, sort_keys=True)),
-        args={"path": str(analysis.path.resolve()), **plan},
+    return moment_item(
+        f"video:{analysis.path.name}#{one.moment.rank}",
+        analysis.path,
+        sha256=analysis.sha256,
+        fingerprint=analysis.fingerprint,
+        within=one.within,
     )
 
 

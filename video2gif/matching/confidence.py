@@ -19,6 +19,8 @@ import numpy as np
 
 from video2gif.core.shards import ShardReader
 from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Work
+from video2gif.fingerprint.read import of_row
 from video2gif.fingerprint.track import Track
 from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, search
 from video2gif.matching.bars import without_bars
@@ -296,6 +298,15 @@ def _others(
     return tuple(spans)
 
 
+def matching(*, min_confidence: float, min_frames: int) -> Work:
+    """The work of an item whose inputs are the two tracks' digests."""
+    return Work(
+        function=f"{__name__}:work",
+        params={"min_confidence": min_confidence, "min_frames": min_frames},
+        libraries=("numpy",),
+    )
+
+
 def work(
     *,
     out: Path,
@@ -306,7 +317,7 @@ def work(
 ) -> None:
     """Write the `Match` of two fingerprints, each given by its row of the FINGERPRINTS table."""
     shards = ShardReader(Path(folder))
-    found = match(Track.of(shards, gif), Track.of(shards, video), **params)
+    found = match(of_row(shards, gif).track, of_row(shards, video).track, **params)
     write_arrays(out, {}, asdict(found))
 
 

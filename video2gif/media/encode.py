@@ -15,15 +15,12 @@ import numpy as np
 from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 
-from video2gif.core.errors import EnvironmentProblem, ItemError
-from video2gif.media.decode import Decoder
+from video2gif.core.errors import EnvironmentProblem
 
 Palette = Literal["full", "diff", "web"]
 
 _CENTISECOND = Fraction(1, 100)
-_EPSILON_S = 1e-6  # A boundary that went through a text file still hits its frame.
 
 
 def write_video(
@@ -152,86 +149,10 @@ def _mux_gif(path: Path, shown: Sequence[VideoFrame], *, last_cs: int, loop: int
         container.mux(stream.encode(None))
 
 
-def write_clip(
-    source: Path,
-    target: Path,
-    *,
-    start_s: float,
-    end_s: float,
-    height: int,
-    fps: int,
-    format: Literal["gif", "webp", "mp4"] = "gif",
-) -> None:
-    """Cut [start_s, end_s) out of a video, by PTS, at `fps` frames a second and `height` pixels.
-
-    At each output time the source frame nearest by PTS is shown, but only frames whose PTS lies in
-    the span, so that nothing of a neighbouring shot leaks in; a span that runs past the end of the
-    video is cut there. Raises `ItemError`: those of `Decoder`, and no_frames when the span holds
-    none.
-    """
-    n_frames = max(1, round((end_s - start_s) * fps))
-    times_s = [start_s + number / fps for number in range(n_frames)]
-    with Decoder(source) as decoder:
-        shown = _nearest(decoder, _span(decoder, start_s, end_s), times_s)
-        frames = _resized(shown, decoder.info.sample_aspect, height)
-        if format == "mp4":
-            write_video(target, frames, fps=fps)
-        elif format == "webp":
-            write_webp(target, frames, delays_cs=delays_cs(fps, n_frames))
-        else:
-            write_gif(target, frames, delays_cs=delays_cs(fps, n_frames))
-
-
 def delays_cs(fps: float, n_frames: int) -> list[int]:
     """Whole centiseconds that follow `fps` without drift: 15 a second is 7, 6, 7, 7, 6, 7 …"""
     ends = [round(100 * number / fps) for number in range(n_frames + 1)]
     return [end - start for start, end in pairwise(ends)]
-
-
-def _span(decoder: Decoder, start_s: float, end_s: float) -> Iterator[tuple[float, VideoFrame]]:
-    """The frames with start_s <= time < end_s."""
-    empty = True
-    for time_s, frame in decoder.frames(from_s=start_s):
-        if time_s >= end_s - _EPSILON_S:
-            break
-        if time_s >= start_s - _EPSILON_S:
-            empty = False
-            yield time_s, frame
-    if empty:
-        raise ItemError("no_frames", f"no frame between {start_s:g} s and {end_s:g} s")
-
-
-def _nearest(
-    decoder: Decoder, frames: Iterable[tuple[float, VideoFrame]], times_s: Sequence[float]
-) -> Iterator[VideoFrame]:
-    """For each time the frame nearest to it (the earlier of two as near)."""
-    wanted = iter(times_s)
-    time_s = next(wanted, None)
-    before: tuple[float, VideoFrame] | None = None
-    for after_s, after in frames:
-        while before and time_s is not None and time_s - before[0] <= after_s - time_s:
-            yield before[1]
-            time_s = next(wanted, None)
-        before = after_s, after
-    while before and time_s is not None and time_s < decoder.end_s - _EPSILON_S:
-        yield before[1]
-        time_s = next(wanted, None)
-
-
-def _resized(
-    frames: Iterable[VideoFrame], sample_aspect: Fraction, height: int
-) -> Iterator[np.ndarray]:
-    """Frames as rgb24 at `height`, square pixels, sizes even (mp4 wants that)."""
-    scaler = VideoReformatter()
-    height += height % 2
-    width = 0
-    for frame in frames:
-        if not width:
-            width = max(2, 2 * round(height * frame.width * sample_aspect / frame.height / 2))
-        small = scaler.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
-        )
-        yield small.to_ndarray()
 
 
 def _peek(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterator[np.ndarray]]:

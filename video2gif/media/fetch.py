@@ -8,27 +8,29 @@ Messages show a url without user, password and query: those may be secrets.
 """
 
 import email.utils
-import fcntl
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 
 from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits
+from video2gif.core.work import Item, Work
 from video2gif.media import pages
 from video2gif.media.egress import PinnedTransport, Unresolved
+from video2gif.media.partial import Partial, locked
 
 _MAX_REDIRECTS = 5
 _ATTEMPTS = 5  # in a row without a new byte
 _BACKOFF_S = 1.0
 _MAX_BACKOFF_S = 60.0
+_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
 _STALL_S = 30.0  # without a byte, or with fewer than _MIN_BYTES_PER_S over this long
 _MIN_BYTES_PER_S = 1000
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -57,6 +59,31 @@ class _Transient(Exception):
     def __init__(self, message: str, wait_s: float | None = None) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+
+
+def fetching(*, allow_private: bool, timeout_s: float) -> Work:
+    """The work of `fetch_item`s. Whether it fails is up to a server: it is tried again each run."""
+    return Work(
+        function=f"{__name__}:work",
+        params={"allow_private": allow_private},
+        limits=Limits(wall_s=timeout_s + _GRACE_S),
+        repeatable=False,
+    )
+
+
+def fetch_item(item_id: str, url: str, *, scratch: Path, max_bytes: int, timeout_s: float) -> Item:
+    """One URL to fetch; what is there so far is kept below `scratch`.
+
+    The limits decide whether there is a result, never what it is: they are no part of the key.
+    """
+    digest = hashlib.sha256(url.encode()).hexdigest()
+    args = {
+        "source": url,
+        "partial": str(scratch / digest),
+        "max_bytes": max_bytes,
+        "timeout_s": timeout_s,
+    }
+    return Item(id=item_id, inputs=(digest,), args=args)
 
 
 def work(
@@ -95,7 +122,7 @@ def fetch(url: str, target: Path, *, partial: Path, policy: Policy) -> None:
 
     `partial` survives a failure or a kill; the next call with the same url goes on from it.
     """
-    with _locked(partial) as body, _client(policy) as client:
+    with locked(partial) as body, _client(policy) as client:
         job = _Job(url, body, client, policy)
         job.run()
         os.replace(body.path, target)
@@ -128,72 +155,13 @@ def _client(policy: Policy) -> Iterator[httpx.Client]:
 # --- the part that is already here -----------------------------------------------------------
 
 
-@dataclass
-class _Partial:
-    """A body's first bytes, and beside them (json) of which version of the file they are."""
-
-    path: Path
-    validator: str = field(default="", init=False)
-    """A strong ETag or Last-Modified; "" if these bytes cannot be continued."""
-
-    def load(self, url: str) -> None:
-        try:
-            known = json.loads(self._notes.read_text())
-            if known["url"] == _digest(url):
-                self.validator = str(known["validator"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        if not self.validator:
-            self.restart("", url)
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def restart(self, validator: str, url: str) -> None:
-        """Empty; the notes are written first-bytes-last, so that they never describe others."""
-        self.path.write_bytes(b"")
-        self.validator = validator
-        self._notes.write_text(json.dumps({"url": _digest(url), "validator": validator}))
-
-    def forget(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
-
-    @property
-    def _notes(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.json")
-
-
-def _digest(url: str) -> str:
-    # Not the url itself: its query may be a secret, and the notes lie in a cache.
-    return hashlib.sha256(url.encode()).hexdigest()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[_Partial]:
-    """The partial, ours alone. Two runs at once must not write to one file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            own = _Partial(path.with_name(f"{path.name}.{os.getpid()}"))
-            try:
-                yield own
-            finally:
-                own.forget()
-            return
-        yield _Partial(path)
-
-
 # --- one file --------------------------------------------------------------------------------
 
 
 class _Job:
     """One url on its way to one partial file."""
 
-    def __init__(self, url: str, body: _Partial, client: httpx.Client, policy: Policy) -> None:
+    def __init__(self, url: str, body: Partial, client: httpx.Client, policy: Policy) -> None:
         self._url = url
         self._body = body
         self._client = client

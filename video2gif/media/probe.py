@@ -5,7 +5,7 @@ every packet is counted without decoding. A cut file often decodes without an er
 there is compared with what the container declares.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,13 @@ from av.video.frame import VideoFrame
 
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
-from video2gif.core.store import write_arrays
-from video2gif.core.work import Work
+from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
+
+Kind = Literal["video", "gif"]
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound
@@ -33,15 +35,47 @@ def probing() -> Work:
     return Work(function=f"{__name__}:work", libraries=("av",), limits=Limits(confined=True))
 
 
-def work(*, out: Path, params: dict[str, Any], path: str, kind: Literal["video", "gif"]) -> None:
-    """Write notes about the file: n_frames, duration_s, fps_num, fps_den, width, height (as
-    shown), codec, extension (by content, without dot) and as_named (whether content fits `kind`).
+def check_size(n_bytes: int, *, max_bytes: int) -> None:
+    """Raise `ItemError` (too_large) for a file above the limit, wherever it comes from."""
+    if n_bytes > max_bytes:
+        raise ItemError("too_large", f"{n_bytes} bytes, more than download.max_bytes = {max_bytes}")
+
+
+def probe_item(item_id: str, path: Path, *, kind: Kind, sha256: str) -> Item:
+    """One file to look into, taken for a video or a GIF."""
+    args = {"path": str(path.resolve()), "kind": kind}
+    return Item(id=item_id, inputs=(sha256, kind), args=args)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a file holds, by its packets."""
+
+    n_frames: int
+    duration_s: float
+    fps_num: int
+    fps_den: int
+    width: int
+    """As shown, pixels; likewise `height`."""
+    height: int
+    codec: str
+    extension: str
+    """By content, without a dot."""
+    as_named: bool
+    """Whether the content is of the kind it was taken for."""
+
+
+def read_probe(payload: bytes) -> Probed:
+    """From the item that `work` wrote."""
+    return Probed(**read_arrays(payload)[1])
+
+
+def work(*, out: Path, params: dict[str, Any], path: str, kind: Kind) -> None:
+    """Write what is `Probed` of the file.
 
     Raises `ItemError`: missing, empty, not_media, truncated, no_video, no_frames, codec, too_large.
     """
     content = sniff(Path(path))
-    if kind == "gif" and not content.is_media:
-        raise ItemError("not_media", f"not a GIF: {content.kind or 'unknown content'}")
     info, frame = _first_frame(Path(path))
     with open_container(Path(path)) as container:
         counts = _count(container)
@@ -51,18 +85,18 @@ def work(*, out: Path, params: dict[str, Any], path: str, kind: Literal["video",
         raise ItemError("too_large", f"a GIF of more than {MAX_GIF_TOTAL_PIXELS} pixels in all")
     duration_s = round(counts.video_end_s - counts.video_start_s, 9)
     fps = info.fps.limit_denominator(100_000)
-    notes = {
-        "n_frames": counts.video,
-        "duration_s": duration_s if duration_s > 0 else info.duration_s,
-        "fps_num": fps.numerator,
-        "fps_den": fps.denominator,
-        "width": frame.width,
-        "height": frame.height,
-        "codec": info.codec,
-        "extension": content.kind or _EXTENSIONS.get(info.container, "bin"),
-        "as_named": (kind == "gif") == (content.kind == "gif"),
-    }
-    write_arrays(out, {}, notes)
+    found = Probed(
+        n_frames=counts.video,
+        duration_s=duration_s if duration_s > 0 else info.duration_s,
+        fps_num=fps.numerator,
+        fps_den=fps.denominator,
+        width=frame.width,
+        height=frame.height,
+        codec=info.codec,
+        extension=content.kind or _EXTENSIONS.get(info.container, "bin"),
+        as_named=(kind == "gif") == (content.kind == "gif"),
+    )
+    write_arrays(out, {}, asdict(found))
 
 
 _EXTENSIONS = {"mpegts": "ts", "mpeg": "mpg", "mpegvideo": "mpg", "avi": "avi", "flv": "flv"}

@@ -4,7 +4,7 @@ Reads segments, labels, pairs, spans, sources, features and fingerprints; traini
 both start from the `Video`s made here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ import pandas as pd
 
 from video2gif.core.layout import Layout
 from video2gif.core.shards import ShardReader
-from video2gif.core.tables import FEATURES, FINGERPRINTS, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
+from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
 from video2gif.evaluation.metrics import Span
+from video2gif.fingerprint.read import Fingerprints
 from video2gif.ranking.baselines import segment_change
 
 N_FEATURES = 4096
@@ -74,7 +75,7 @@ def load_videos(layout: Layout) -> list[Video]:
     sources = _by_video(SOURCES.read(layout.sources))
     split = LABELS.read(layout.labels).groupby("video_id")["split"].first().to_dict()
     shards = ShardReader(layout.features)
-    content = _content(layout)
+    fingerprints = Fingerprints.open(layout)
     return [
         _video(
             video_id,
@@ -84,19 +85,10 @@ def load_videos(layout: Layout) -> list[Video]:
             placed=placed.get(video_id),
             pairs=pairs.get(video_id),
             clips=_clips(features.get(video_id), rows["segment_id"].to_numpy(), shards),
-            content=content(video_id),
+            content=fingerprints.get("video", video_id).content,
         )
         for video_id, rows in sorted(segments.items())
     ]
-
-
-def _content(layout: Layout) -> Callable[[str], np.ndarray]:
-    """A reader of the frame differences that shot detection measured, (n_frames, 3) a video."""
-    shards = ShardReader(layout.fingerprints)
-    index = FINGERPRINTS.read(layout.fingerprints / "index.parquet")
-    rows = index[(index["kind"] == "video") & (index["status"] == "ok")].set_index("id")
-    places = rows[["shard", "row", "n_frames"]].T.to_dict("list")
-    return lambda video_id: shards.rows(*(places[video_id][0], "content", *places[video_id][1:]))
 
 
 def _by_video(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

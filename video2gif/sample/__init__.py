@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits
+from video2gif.core.work import Work
 from video2gif.media import encode
 from video2gif.sample import makers, scenes, script
 from video2gif.sample.script import FPS
@@ -95,6 +97,13 @@ def manifest_csv(limit: int | None = None) -> str:
     writer.writeheader()
     writer.writerows(manifest_rows(limit))
     return text.getvalue()
+
+
+def rendering(*, timeout_s: float) -> Work:
+    """The work of an item whose input is the digest of a `sample:` url, its one argument."""
+    return Work(
+        function=f"{__name__}:work", libraries=("av", "numpy"), limits=Limits(wall_s=timeout_s)
+    )
 
 
 def work(*, out: Path, params: Mapping[str, Any], source: str) -> None:

@@ -24,17 +24,17 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context, Counts, check_failed_fraction, compute
 from video2gif.core.layout import Layout, clear_folder
-from video2gif.core.sandbox import Limits
-from video2gif.core.store import file_digest, read_arrays
+from video2gif.core.store import file_digest
 from video2gif.core.tables import DOWNLOADS, SOURCES
 from video2gif.core.work import Item, Outcome, Work
 from video2gif.datasets import read_manifest
 from video2gif.datasets.rows import BadRow, Manifest, SourceRow
-from video2gif.media.probe import probing
+from video2gif.media.fetch import fetch_item, fetching
+from video2gif.media.probe import Kind, check_size, probe_item, probing, read_probe
+from video2gif.sample import rendering
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20
-_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
 
 # Two letters at least: `a:b.mp4` is a file name.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -47,7 +47,7 @@ Status = Literal["computed", "reused", "quarantined"]
 class Source:
     """One file to have: a video or a GIF, and where it comes from."""
 
-    kind: str
+    kind: Kind
     id: str
     url: str
     note: str = ""
@@ -188,10 +188,13 @@ class _Collector:
         for source in wanted:
             with self._failing(source):
                 by_origin[origin(source.url)].append(source)
+        limits = self._params
+        samples = rendering(timeout_s=limits.timeout_s)
+        files = fetching(allow_private=limits.allow_private, timeout_s=limits.timeout_s)
         return [
             *self._local(by_origin["local"]),
-            *self._made(self._sample(), by_origin["sample"]),
-            *self._made(self._http(), by_origin["http"]),
+            *self._made(samples, by_origin["sample"]),
+            *self._made(files, by_origin["http"]),
         ]
 
     def _local(self, wanted: Sequence[Source]) -> Iterator[Staged]:
@@ -212,32 +215,20 @@ class _Collector:
                 continue
             with self._failing(source):
                 # It may have been fetched when the limit was higher.
-                self._check_size(self._context.store.path(outcome.key).stat().st_size)
+                self._check_size(self._context.store.path(outcome.key))
                 yield self._take_stored(source, outcome)
 
     def _item(self, source: Source) -> Item:
-        digest = hashlib.sha256(source.url.encode()).hexdigest()
-        args: dict[str, Any] = {"source": source.url}
-        if origin(source.url) == "http":
-            # Limits decide whether there is a result, never what it is: they stay out of the key.
-            args["partial"] = str(self._context.store.root / "partial" / digest)
-            args["max_bytes"] = self._params.max_bytes
-            args["timeout_s"] = self._params.timeout_s
-        return Item(id=f"{source.kind}:{source.id}", inputs=(digest,), args=args)
-
-    def _sample(self) -> Work:
-        return Work(
-            function="video2gif.sample:work",
-            libraries=("av", "numpy"),
-            limits=Limits(wall_s=self._params.timeout_s),
-        )
-
-    def _http(self) -> Work:
-        return Work(
-            function="video2gif.media.fetch:work",
-            params={"allow_private": self._params.allow_private},
-            limits=Limits(wall_s=self._params.timeout_s + _GRACE_S),
-            repeatable=False,
+        name = f"{source.kind}:{source.id}"
+        if origin(source.url) == "sample":
+            digest = hashlib.sha256(source.url.encode()).hexdigest()
+            return Item(id=name, inputs=(digest,), args={"source": source.url})
+        return fetch_item(
+            name,
+            source.url,
+            scratch=self._context.store.root / "partial",
+            max_bytes=self._params.max_bytes,
+            timeout_s=self._params.timeout_s,
         )
 
     def _take_stored(self, source: Source, outcome: Outcome) -> Staged:
@@ -248,7 +239,7 @@ class _Collector:
 
     def _take(self, source: Source, path: Path, status: Status) -> Staged:
         target = self._target(source)
-        self._check_size(path.stat().st_size)
+        self._check_size(path)
         # Digest and probe are of the copy: a file that changes meanwhile cannot fool them.
         with path.open("rb") as file, target.open("wb") as copy:
             digest, size = _copy(file, copy)
@@ -259,10 +250,8 @@ class _Collector:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{safe_name(source.id)}.part"
 
-    def _check_size(self, size: int) -> None:
-        limit = self._params.max_bytes
-        if size > limit:
-            raise ItemError("too_large", f"{size} bytes, more than download.max_bytes = {limit}")
+    def _check_size(self, path: Path) -> None:
+        check_size(path.stat().st_size, max_bytes=self._params.max_bytes)
 
     @contextmanager
     def _failing(self, source: Source) -> Iterator[None]:
@@ -286,10 +275,11 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
 def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[Result]:
     """Look into every staged file; name the good ones by content, delete the others."""
     items = [
-        Item(
-            id=f"{one.source.kind}:{one.source.id}",
-            inputs=(one.sha256, one.source.kind),
-            args={"path": str(one.path), "kind": one.source.kind},
+        probe_item(
+            f"{one.source.kind}:{one.source.id}",
+            one.path,
+            kind=one.source.kind,
+            sha256=one.sha256,
         )
         for one in staged
     ]
@@ -306,15 +296,15 @@ def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) ->
     if not outcome.ok:
         one.path.unlink()
         return _failed(source.kind, source.id, outcome.reason, **known)
-    _, notes = read_arrays(context.store.read(outcome.key))
-    final = one.path.with_suffix(f".{notes['extension']}")
+    found = read_probe(context.store.read(outcome.key))
+    final = one.path.with_suffix(f".{found.extension}")
     os.replace(one.path, final)
     known["path"] = final.relative_to(layout.media).as_posix()
     for name in ("n_frames", "duration_s", "fps_num", "fps_den", "width", "height"):
-        known[name] = notes[name]
+        known[name] = getattr(found, name)
     remarks = [source.note]
-    if not notes["as_named"]:
-        remarks.append(f"given as a {source.kind}, by content {notes['extension']}")
+    if not found.as_named:
+        remarks.append(f"given as a {source.kind}, by content {found.extension}")
     reason = "; ".join(filter(None, remarks))
     status: Status = "computed" if "computed" in (one.status, outcome.status) else "reused"
     return Result(_row(source.kind, source.id, "ok", reason, **known), status)

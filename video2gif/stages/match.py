@@ -16,8 +16,8 @@ from video2gif.core.config import Params
 from video2gif.core.items import Context, Counts, compute
 from video2gif.core.layout import Layout
 from video2gif.core.tables import FINGERPRINTS, MATCHES, SOURCES
-from video2gif.core.work import Item, Work
-from video2gif.matching.confidence import Match, Span, read_match
+from video2gif.core.work import Item
+from video2gif.matching.confidence import Match, Span, matching, read_match
 
 STAGE = "match"
 
@@ -25,7 +25,7 @@ Pair = tuple[str, str]
 """gif_id, video_id."""
 
 _NOWHERE = Span(start_frame=0, end_frame=0, start_s=np.nan, end_s=np.nan)
-_PLACE = ("shard", "row", "n_frames", "duration_s")
+_PLACE = ("shard", "row", "n_frames", "duration_s", "width", "height", "bad_packets")
 
 
 def declared_pairs(sources: pd.DataFrame) -> list[Pair]:
@@ -71,7 +71,9 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     pairs = declared_pairs(SOURCES.read(layout.sources))
     hindered = {pair: why for pair in pairs if (why := obstacle(pair, index))}
     todo = [_item(pair, index, layout) for pair in pairs if pair not in hindered]
-    outcomes = compute(STAGE, _work(params), todo, context)
+    limits = params.match
+    work = matching(min_confidence=limits.min_confidence, min_frames=limits.min_frames)
+    outcomes = compute(STAGE, work, todo, context)
     matches = {pair: Match(status="unmatched", reason=why) for pair, why in hindered.items()}
     open_pairs = [pair for pair in pairs if pair not in hindered]
     for pair, outcome in zip(open_pairs, outcomes, strict=True):
@@ -82,17 +84,6 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         )
     MATCHES.write(layout.matches, [to_row(pair, match) for pair, match in matches.items()])
     return Counts.of(outcomes)
-
-
-def _work(params: Params) -> Work:
-    return Work(
-        function="video2gif.matching.confidence:work",
-        params={
-            "min_confidence": params.match.min_confidence,
-            "min_frames": params.match.min_frames,
-        },
-        libraries=("numpy",),
-    )
 
 
 def _item(pair: Pair, index: Mapping[Pair, Any], layout: Layout) -> Item:

@@ -22,10 +22,12 @@ from video2gif.core.tables import (
     PREDICTIONS,
     SOURCES,
 )
-from video2gif.core.work import Item, Outcome, Work
+from video2gif.core.work import Outcome
 from video2gif.datasets.statistics import corpus
+from video2gif.fingerprint.read import Fingerprints
+from video2gif.gifs.render import GifOptions, Within, moment_item, read_rendered, rendering
+from video2gif.media.strips import filmstrip, filmstrip_item
 from video2gif.page import charts
-from video2gif.page.pictures import unpack_clip
 from video2gif.page.render import (
     Clip,
     Quarantined,
@@ -118,36 +120,23 @@ def _gif_outcomes(
     data: _Data,
     chosen: dict[str, pd.DataFrame],
 ) -> dict[tuple[str, int], Outcome]:
-    work = Work(
-        function="video2gif.page.pictures:clip_work",
-        params={
-            "height": params.report.gif_height,
-            "fps": params.report.gif_fps,
-            "format": "gif",
-            "max_bytes": None,
-        },
-        libraries=("av", "opencv-python"),
-    )
+    """The GIFs of the chosen segments by video and segment, made as `video2gif gif` makes them."""
+    options = GifOptions(height=params.report.gif_height, fps=params.report.gif_fps)
+    fingerprints = Fingerprints.open(layout)
     videos = data.media("video")
-    keys = [(video, int(s)) for video, rows in chosen.items() for s in rows["segment_id"]]
-    spans = [
-        span
-        for rows in chosen.values()
-        for span in zip(rows["start_s"], rows["end_s"], strict=True)
-    ]
-    items = [
-        Item(
-            id=f"video:{video}#{segment}",
-            inputs=(videos.loc[video, "sha256"], repr(start), repr(end)),
-            args={
-                "path": str(layout.media_file(videos.loc[video, "path"])),
-                "start_s": start,
-                "end_s": end,
-            },
+    items = {
+        (video, int(row.segment_id)): moment_item(
+            f"video:{video}#{row.segment_id}",
+            layout.media_file(videos.path[video]),
+            sha256=videos.sha256[video],
+            fingerprint=fingerprints.get("video", video),
+            within=Within.exactly((int(row.start_frame), int(row.end_frame))),
         )
-        for (video, segment), (start, end) in zip(keys, spans, strict=True)
-    ]
-    return dict(zip(keys, compute("report", work, items, context), strict=True))
+        for video, rows in chosen.items()
+        for row in rows.itertuples()
+    }
+    outcomes = compute("report", rendering(options), list(items.values()), context)
+    return dict(zip(items, outcomes, strict=True))
 
 
 def _strip_outcomes(
@@ -156,18 +145,15 @@ def _strip_outcomes(
     videos = data.media("video")
     frames = data.fingerprints.query("kind == 'video'").set_index("id")["n_frames"]
     items = [
-        Item(
-            id=f"video:{video}",
-            inputs=(videos.loc[video, "sha256"],),
-            args={
-                "path": str(layout.media_file(videos.loc[video, "path"])),
-                "n_frames": int(frames[video]),
-            },
+        filmstrip_item(
+            f"video:{video}",
+            layout.media_file(videos.path[video]),
+            sha256=videos.sha256[video],
+            n_frames=int(frames[video]),
         )
         for video in shown
     ]
-    work = Work(function="video2gif.page.pictures:strip_work", libraries=("av", "opencv-python"))
-    return dict(zip(shown, compute("report", work, items, context), strict=True))
+    return dict(zip(shown, compute("report", filmstrip(), items, context), strict=True))
 
 
 # One video
@@ -193,9 +179,9 @@ def _video_card(
         outcome = gifs[video, segment.segment_id]
         if outcome.ok:
             name = f"{stem}_{rank:02d}"
-            gif, still = unpack_clip(context.store.read(outcome.key))
-            (folder / f"{name}.gif").write_bytes(gif)
-            (folder / f"{name}.jpg").write_bytes(still)
+            rendered = read_rendered(context.store.read(outcome.key))
+            (folder / f"{name}.gif").write_bytes(rendered.content)
+            (folder / f"{name}.jpg").write_bytes(rendered.still)
             clips.append(_clip(name, rank, segment, title=title))
     duration = float(
         data.fingerprints.query("kind == 'video' and id == @video")["duration_s"].iloc[0]

@@ -18,7 +18,7 @@ from video2gif.core.errors import ItemError, UserError, Video2GifError
 from video2gif.core.items import Context
 from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
-from video2gif.make.write import GifOptions
+from video2gif.gifs.render import GifOptions
 from video2gif.page.render import ReviewPage, render
 from video2gif.web.guard import LOOPBACK, UPLOADS, App, Guard, policy_of
 from video2gif.web.review import Full, Review, described, listed
@@ -105,7 +105,7 @@ def make_app(
         with part_file(review.folder) as part:
             await receive(request.stream(), part, declared=declared, max_bytes=max_upload_bytes)
             context = Context(store, default_mapper())
-            path = await asyncio.to_thread(keep, part, name, context)
+            path = await asyncio.to_thread(keep, part, name, review.params, context)
         await asyncio.to_thread(review.start, path.name)
         return {"name": path.name}
 

@@ -20,14 +20,14 @@ from video2gif.core.items import Context
 from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
 from video2gif.datasets.marks import Mark, read_marks, with_mark, without_mark, write_marks
-from video2gif.make.analysis import Analysis, analyse
+from video2gif.gifs.render import GifOptions
+from video2gif.make.analysis import Analysis, analyse, whole_strip, window_strip
 from video2gif.make.inputs import is_video
 from video2gif.make.moments import Choice, choose, exactly, why
 from video2gif.make.personal import personal
 from video2gif.make.progress import watched
 from video2gif.make.rankers import Moment, Ranker, rank
-from video2gif.make.strips import whole_strip, window_strip
-from video2gif.make.write import GifOptions, MadeGif, export, make_gifs, remove_stale
+from video2gif.make.write import MadeGif, export, make_gifs, remove_stale
 
 State = Literal["new", "waiting", "working", "ready", "failed"]
 MARKS = "marks.csv"

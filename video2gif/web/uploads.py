@@ -11,11 +11,11 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect
 
+from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
-from video2gif.core.items import Context, compute, payload_of
-from video2gif.core.store import file_digest, read_arrays
-from video2gif.core.work import Item
-from video2gif.media.probe import probing
+from video2gif.core.items import Context
+from video2gif.core.store import file_digest
+from video2gif.make.inputs import admit
 
 _MAX_NAME = 80
 _SPARE_BYTES = 500_000_000  # stay free on the disk
@@ -68,25 +68,19 @@ async def receive(
         raise ItemError("empty", "the file is empty")
 
 
-def keep(part: Path, name: str, context: Context) -> Path:
+def keep(part: Path, name: str, params: Params, context: Context) -> Path:
     """Rename an upload to its place if it is a whole video; its extension follows its content.
 
-    The same bytes under the same name are kept once. Raises `ItemError`: those of `media.probe`.
+    The same bytes under the same name are kept once. Raises `ItemError`: those of `admit`.
     """
-    sha256 = file_digest(part)
-    item = Item(
-        id=f"upload:{sha256[:16]}",
-        inputs=(sha256,),
-        args={"path": str(part.resolve()), "kind": "video"},
-    )
-    (outcome,) = compute("check", probing(), [item], context)
-    _, notes = read_arrays(payload_of(outcome, context))
+    file = admit(part, "video", params, context)
+    sha256, extension = file.sha256, file.probed.extension
     stem, number = safe_stem(name), 2
-    target = part.with_name(f"{stem}.{notes['extension']}")
+    target = part.with_name(f"{stem}.{extension}")
     while target.exists():
         if target.is_file() and file_digest(target) == sha256:
             return target
-        target = part.with_name(f"{stem}-{number}.{notes['extension']}")
+        target = part.with_name(f"{stem}-{number}.{extension}")
         number += 1
     os.replace(part, target)
     return target

@@ -1,0 +1,69 @@
+"""What is there so far of a file that is being fetched, and of which version it is."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Partial:
+    """A body's first bytes, and beside them (json) of which version of the file they are."""
+
+    path: Path
+    validator: str = field(default="", init=False)
+    """A strong ETag or Last-Modified; "" if these bytes cannot be continued."""
+
+    def load(self, url: str) -> None:
+        try:
+            known = json.loads(self._notes.read_text())
+            if known["url"] == _digest(url):
+                self.validator = str(known["validator"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        if not self.validator:
+            self.restart("", url)
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def restart(self, validator: str, url: str) -> None:
+        """Empty; the notes are written first-bytes-last, so that they never describe others."""
+        self.path.write_bytes(b"")
+        self.validator = validator
+        self._notes.write_text(json.dumps({"url": _digest(url), "validator": validator}))
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._notes.unlink(missing_ok=True)
+
+    @property
+    def _notes(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.json")
+
+
+def _digest(url: str) -> str:
+    # Not the url itself: its query may be a secret, and the notes lie in a cache.
+    return hashlib.sha256(url.encode()).hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Partial]:
+    """The partial, ours alone. Two runs at once must not write to one file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            own = Partial(path.with_name(f"{path.name}.{os.getpid()}"))
+            try:
+                yield own
+            finally:
+                own.forget()
+            return
+        yield Partial(path)

@@ -1,0 +1,154 @@
+"""Pictures to find one's way in a video by: a strip of the whole, some frames of a window.
+
+Each function is the work of an item: it writes one JPEG.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from video2gif.core.sandbox import Limits
+from video2gif.core.work import Item, Work
+from video2gif.media.decode import Decoder
+from video2gif.media.open import open_container, video_stream
+from video2gif.media.rotate import Upright
+from video2gif.media.seek import frames_between
+
+_STRIP_FRAMES = 24
+_STRIP_SIZE = 48, 54  # px; squeezed: it is an index, not a picture
+_QUALITY = 78  # of the JPEGs
+_LIBRARIES = ("av", "opencv-python")
+
+
+def filmstrip() -> Work:
+    """The work of `filmstrip_item`s."""
+    return Work(
+        function=f"{__name__}:filmstrip_work", libraries=_LIBRARIES, limits=Limits(confined=True)
+    )
+
+
+def filmstrip_item(item_id: str, path: Path, *, sha256: str, n_frames: int) -> Item:
+    """A strip of a whole video."""
+    args = {"path": str(path.resolve()), "n_frames": n_frames}
+    return Item(id=item_id, inputs=(sha256,), args=args)
+
+
+def window(height: int) -> Work:
+    """The work of `window_item`s, frames `height` px tall."""
+    return Work(
+        function=f"{__name__}:window_work",
+        params={"height": height},
+        libraries=_LIBRARIES,
+        limits=Limits(confined=True),
+    )
+
+
+def window_item(
+    item_id: str, path: Path, *, sha256: str, edges_s: np.ndarray, frames: Sequence[int]
+) -> Item:
+    """Some frames of a video (numbers, ascending); `edges_s` (n + 1,): when each frame starts."""
+    first, last = frames[0], frames[-1] + 1
+    args = {
+        "start_s": float(edges_s[first]),
+        "end_s": float(edges_s[last]),
+        "expected": last - first,
+        "wanted": [int(frame) - first for frame in frames],
+    }
+    return Item(
+        id=item_id,
+        inputs=(sha256, repr(sorted(args.items()))),
+        args={"path": str(path.resolve()), **args},
+    )
+
+
+def filmstrip_work(*, out: Path, params: dict[str, Any], path: str, n_frames: int) -> None:
+    """Write a JPEG of evenly spaced frames side by side: the video at a glance.
+
+    Of key frames where there are enough of them, which takes a hundredth of a decode.
+    """
+    tiles = _key_tiles(Path(path))
+    if len(tiles) < _STRIP_FRAMES:
+        tiles = _even_tiles(Path(path), n_frames)
+    out.write_bytes(_jpeg(np.concatenate(tiles, axis=1)).tobytes())
+
+
+def window_work(
+    *,
+    out: Path,
+    params: dict[str, Any],
+    path: str,
+    start_s: float,
+    end_s: float,
+    expected: int,
+    wanted: list[int],
+) -> None:
+    """Write the JPEG; of several frames their middle squares.
+
+    `wanted` counts from the first of the `expected` frames of the window.
+    """
+    scaler, asked, height = VideoReformatter(), frozenset(wanted), params["height"]
+
+    def small(number: int, frame: VideoFrame) -> np.ndarray | None:
+        if number not in asked:
+            return None
+        whole = tile(frame, height, scaler)
+        # Side by side, the middle of each tells more than the whole squeezed.
+        width = whole.shape[1]
+        left = max(0, (width - height) // 2) if len(wanted) > 1 else 0
+        return whole[:, left : width - left]
+
+    _, kept = frames_between(Path(path), start_s, end_s, expected=expected, keep=small)
+    picture = np.concatenate([one for one in kept if one is not None], axis=1)
+    out.write_bytes(_jpeg(picture).tobytes())
+
+
+def tile(frame: VideoFrame, height: int, scaler: VideoReformatter) -> np.ndarray:
+    """The frame at that height, uint8 BGR (height, width, 3)."""
+    width = max(2, round(frame.width * height / frame.height))
+    return scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+
+
+def _key_tiles(path: Path) -> list[np.ndarray]:
+    """The key frames nearest to evenly spaced times; fewer than wanted if there are fewer."""
+    times, tiles = [], []
+    upright, scaler = Upright(), VideoReformatter()
+    with open_container(path) as container:
+        stream = video_stream(container)
+        stream.codec_context.skip_frame = "NONKEY"
+        stream.codec_context.thread_type = "AUTO"
+        with suppress(av.error.FFmpegError):
+            for frame in container.decode(stream):
+                times.append(frame.pts or 0)
+                tiles.append(_tile(upright(frame), scaler))
+    if len(tiles) < _STRIP_FRAMES:
+        return tiles
+    wanted = np.linspace(min(times), max(times), _STRIP_FRAMES)
+    return [tiles[int(np.abs(np.array(times) - time).argmin())] for time in wanted]
+
+
+def _even_tiles(path: Path, n_frames: int) -> list[np.ndarray]:
+    wanted = np.unique(np.linspace(0, n_frames - 1, _STRIP_FRAMES).round().astype(int))
+    tiles: list[np.ndarray] = []
+    scaler = VideoReformatter()
+    with Decoder(path) as decoder:
+        for number, (_, frame) in enumerate(decoder.frames()):
+            if len(tiles) < len(wanted) and number == wanted[len(tiles)]:
+                tiles.append(_tile(frame, scaler))
+    return tiles
+
+
+def _tile(frame: VideoFrame, scaler: VideoReformatter) -> np.ndarray:
+    width, height = _STRIP_SIZE
+    return scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+
+
+def _jpeg(image: np.ndarray) -> np.ndarray:
+    """An (h, w, 3) BGR picture as JPEG bytes, uint8 (n,)."""
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].ravel()
