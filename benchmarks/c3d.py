@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from video2gif.features import backends, warmup
-from video2gif.features.backends import Mode, Name
+from video2gif.features.backends import ClipMode, Name
 from video2gif.features.c3d import C3D
 from video2gif.features.preprocess import MAX_STRETCH
 from video2gif.features.weights import random_weights
@@ -56,7 +56,7 @@ class Way:
 
     name: str
     kind: Kind
-    mode: Mode
+    mode: ClipMode
     x_BCTHW: np.ndarray
     forward: Callable[[np.ndarray], np.ndarray]
 
@@ -120,7 +120,7 @@ def ways(threads: int) -> Iterator[Way]:
 
 
 def _network(
-    name: Name, mode: Mode, weights: dict[str, np.ndarray], threads: int
+    name: Name, mode: ClipMode, weights: dict[str, np.ndarray], threads: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     run = backends.forward(name, mode, weights, threads=threads)
     return lambda x: next(run([x]))
@@ -157,7 +157,7 @@ def _alone(together: Barrier, setup: Setup) -> float:
     return clips_a_second(lambda: forward(x), setup)
 
 
-def extraction(film: Path, name: Name, mode: Mode, setup: Setup) -> tuple[int, float, float]:
+def extraction(film: Path, name: Name, mode: ClipMode, setup: Setup) -> tuple[int, float, float]:
     """Clips, seconds of the whole extraction of a film, and of the network alone, one thread."""
     from video2gif.features import extract
     from video2gif.features.preprocess import clip_starts

@@ -21,7 +21,7 @@ import torch
 from video2gif.core.config import Params, Train
 from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.losses import pair_loss
-from video2gif.ranking.model import Ensemble, Ranker, Standardise
+from video2gif.ranking.model import Ensemble, RankNet, Standardise
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import N_FEATURES, Video
 
@@ -82,7 +82,7 @@ def pairwise(videos: list[Video], params: Train) -> Ensemble:
         [torch.from_numpy(v.pairs + at) for v, at in zip(videos, first, strict=False)]
     )
     popularity = torch.cat([torch.from_numpy(v.popularity).float() for v in videos])
-    ranker = Ranker(N_FEATURES, params.hidden, params.dropout)
+    ranker = RankNet(N_FEATURES, params.hidden, params.dropout)
     optimiser = torch.optim.SGD(
         ranker.parameters(),
         lr=params.learning_rate,

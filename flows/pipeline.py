@@ -13,7 +13,7 @@ from flows import guard, server
 from video2gif.core.errors import EnvironmentProblem, Exit
 from video2gif.core.layout import Layout
 from video2gif.project import fsck
-from video2gif.project.summary import METRICS, LeftOut, Quality, left_out, quality
+from video2gif.project.summary import SHOWN, LeftOut, Quality, left_out, quality
 
 _SHOWN = 20
 
@@ -63,7 +63,7 @@ def _table(result: Quality) -> Table:
     for heading in ("", "nMSD ↓", "mAP ↑", "recall@5 ↑"):
         table.add_column(heading)
     for name, figures in result.rows.items():
-        table.add_row(name, *(str(figures[metric]) for metric in METRICS))
+        table.add_row(name, *(str(figures[metric]) for metric in SHOWN))
     return table
 
 

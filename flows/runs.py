@@ -8,7 +8,7 @@ from pathlib import Path
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.counts import items_table
-from video2gif.project.summary import METRICS, Quality
+from video2gif.project.summary import SHOWN, Quality
 
 _PREVIEW_BYTES = 200_000
 _PREVIEWS = 3
@@ -29,7 +29,7 @@ def show_quality(root: Path, before: Quality | None, after: Quality, *, verdict:
         "",
         "| | before | after |",
         "|---|---|---|",
-        *(f"| {name} | {_figure(before, name)} | {_figure(after, name)} |" for name in METRICS),
+        *(f"| {name} | {_figure(before, name)} | {_figure(after, name)} |" for name in SHOWN),
         "",
         f"dvc.lock `{lock_digest(root)}`, report [{report / 'index.html'}]({_uri(report)})",
         "",

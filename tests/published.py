@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from video2gif.datasets.release import COLUMNS, SEPARATOR
+from video2gif.datasets.release import RELEASE_COLUMNS, SEPARATOR
 
 FPS, N_FRAMES = 25, 5000
 
 
 def row(video_id: str, gif_id: str, **changed: str) -> dict[str, str]:
     """A good row: frames 250 to 325 are seconds 10 to 13."""
-    cell = dict.fromkeys(COLUMNS, "x")
+    cell = dict.fromkeys(RELEASE_COLUMNS, "x")
     cell |= {
         "youtube_id": video_id,
         "gif_id": gif_id,
@@ -91,7 +91,7 @@ def write(path: Path, *, n_rows: int, seed: int = 0) -> Expected:
     faults = dict(zip(source.sample(range(100, n_rows), n_rows // 100), _kinds(), strict=False))
     found = Expected(set(), set(), set())
     with path.open("wb") as file:
-        file.write(b"\xef\xbb\xbf" + SEPARATOR.join(COLUMNS).encode() + b"\r\n")
+        file.write(b"\xef\xbb\xbf" + SEPARATOR.join(RELEASE_COLUMNS).encode() + b"\r\n")
         for n in range(n_rows):
             file.write(_line(n, faults.get(n, ""), source, found) + b"\n")
     return found

@@ -13,8 +13,8 @@ from ranking_project import N_SEGMENTS, small_params, write_project
 from video2gif.ablation import methods
 from video2gif.ablation import run as ablate
 from video2gif.ablation import table as ablation
-from video2gif.ablation.methods import REFERENCE, Method, best_union, gif_share
-from video2gif.ablation.run import Choice
+from video2gif.ablation.methods import REFERENCE_METHOD, Method, best_union, gif_share
+from video2gif.ablation.run import Ablation
 from video2gif.core.errors import UserError
 from video2gif.core.layout import read_json
 from video2gif.evaluation.bootstrap import paired_interval
@@ -93,19 +93,19 @@ def test_the_joint_embedding_knows_nothing_where_all_videos_have_the_same_words(
 
 
 def test_the_reference_differs_from_itself_by_nothing(rows: dict[str, ablation.Row]) -> None:
-    assert rows[REFERENCE].to_reference == 0
-    assert rows[REFERENCE].to_reference_ci == (0, 0)
+    assert rows[REFERENCE_METHOD].to_reference == 0
+    assert rows[REFERENCE_METHOD].to_reference_ci == (0, 0)
 
 
 def test_intervals_between_rows_are_paired_by_video(rows: dict[str, ablation.Row]) -> None:
-    one, other = rows["random"].nmsd_by_video, rows[REFERENCE].nmsd_by_video
+    one, other = rows["random"].nmsd_by_video, rows[REFERENCE_METHOD].nmsd_by_video
     assert rows["random"].to_reference_ci == paired_interval(one, other, samples=200, seed=0)
     assert rows["random"].nmsd == pytest.approx(np.mean(one))
 
 
 @pytest.mark.slow  # Each worker imports torch anew.
 def test_two_workers_measure_what_one_does(videos: list[Video]) -> None:
-    chosen = [m for m in methods.methods(PARAMS.train) if m.name in {"random", REFERENCE}]
+    chosen = [m for m in methods.methods(PARAMS.train) if m.name in {"random", REFERENCE_METHOD}]
 
     def measured(workers: int) -> list[ablation.Row]:
         return ablation.table(
@@ -183,7 +183,7 @@ def test_methods_without_seed_are_run_once(videos: list[Video]) -> None:
         calls.append(seed)
         return gif_share
 
-    rows = [Method("still", learn, seeded=False), Method(REFERENCE, learn)]
+    rows = [Method("still", learn, seeded=False), Method(REFERENCE_METHOD, learn)]
     options = {"seeds": 3, "samples": 10, "seed": 0, "workers": 1}
     ablation.table(ablation.folds(videos, 0), rows, progress=quiet, **options)  # type: ignore[arg-type]
     assert calls == [0, 0, 1, 2]
@@ -230,13 +230,13 @@ def test_wrong_stays_wrong_at_larger_shares_and_validation_stays_true(
 def test_the_table_is_written_for_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = {"random", REFERENCE}
+    kept = {"random", REFERENCE_METHOD}
     monkeypatch.setattr(
         ablate, "methods", lambda params: [m for m in methods.methods(params) if m.name in kept]
     )
     monkeypatch.setattr(ablate, "NOISE_SHARES", (0.0, 0.4))
     layout = write_project(tmp_path, n_videos=10)
-    choice = Choice(name="mine", n_folds=0, seeds=1, workers=1, noise=True)
+    choice = Ablation(name="mine", n_folds=0, seeds=1, workers=1, noise=True)
     path = ablate.run(layout, PARAMS, choice, quiet)
     content = read_json(path)
     assert path == layout.ablation / "mine.json"
@@ -251,7 +251,7 @@ def test_the_table_is_written_for_the_report(
 
 def test_without_a_video_to_score_the_remedy_is_named(tmp_path: Path) -> None:
     layout = write_project(tmp_path, n_videos=3, splits=("train",))
-    choice = Choice(name="mine", n_folds=0, seeds=1, workers=1, noise=False)
+    choice = Ablation(name="mine", n_folds=0, seeds=1, workers=1, noise=False)
     with pytest.raises(UserError, match="--folds"):
         ablate.run(layout, PARAMS, choice, quiet)
 
@@ -289,7 +289,7 @@ def test_the_report_shows_the_table_beside_the_papers_figures(
             layout,
             PARAMS,
             ablation.folds(load_videos(layout), 0),
-            Choice(name="<mine>", n_folds=0, seeds=2, workers=1, noise=True),
+            Ablation(name="<mine>", n_folds=0, seeds=2, workers=1, noise=True),
         ),
         "rows": ablation.as_json(list(rows.values())),
         "noise": [

@@ -15,10 +15,10 @@ import torch
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.features import backends, warmup
-from video2gif.features.backends import Forward, Mode, Name, ahead, pipelined
+from video2gif.features.backends import ClipMode, Forward, Name, ahead, pipelined
 from video2gif.features.c3d import C3D, Dense
 from video2gif.features.extract import extraction
-from video2gif.features.warmup import Chosen, choose, cosine
+from video2gif.features.warmup import ChosenBackend, choose, cosine
 from video2gif.features.weights import Architecture, random_weights
 
 REPO = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ def run(forward: Forward, inputs: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(list(forward(iter(inputs))))
 
 
-def inputs(mode: Mode, batch: int) -> list[np.ndarray]:
+def inputs(mode: ClipMode, batch: int) -> list[np.ndarray]:
     """Clips in batches, or stretches of three lengths; channels innermost."""
     shapes = [(batch, 16)] * 2 if mode == "clips" else [(1, 16), (1, 40), (1, 24)]
     rng = np.random.default_rng(3)
@@ -56,7 +56,7 @@ def inputs(mode: Mode, batch: int) -> list[np.ndarray]:
     ],
 )
 def test_every_backend_gives_the_references_features(
-    name: Name, mode: Mode, tolerance: float, weights: dict[str, np.ndarray]
+    name: Name, mode: ClipMode, tolerance: float, weights: dict[str, np.ndarray]
 ) -> None:
     """bf16 keeps 8 bits (relative 4e-3) in each of nine layers."""
     x = inputs(mode, backends.batch_size(name, mode))
@@ -156,27 +156,29 @@ MEASURED = {
 
 
 @pytest.fixture
-def choosing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Chosen]:
+def choosing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ChosenBackend]:
     def measured(names: Sequence[Name], *_: object) -> dict[str, dict[str, float]]:
         return {name: MEASURED[name] for name in names if name in MEASURED}
 
     monkeypatch.setattr(warmup, "_measured", measured)
     extract = Params.load(REPO / "params.yaml").extract
 
-    def chosen(backend: str) -> Chosen:
+    def chosen(backend: str) -> ChosenBackend:
         wanted = dataclasses.replace(extract, backend=backend)  # type: ignore[arg-type]
         return choose(wanted, weights="random:0", digest="random:0", context=None)
 
     return chosen
 
 
-def test_auto_takes_the_fastest_that_is_near_enough(choosing: Callable[[str], Chosen]) -> None:
-    assert choosing("auto") == Chosen("openvino-bf16", 0.99998)
-    assert choosing("torch-bf16") == Chosen("torch-bf16", 0.999)
+def test_auto_takes_the_fastest_that_is_near_enough(
+    choosing: Callable[[str], ChosenBackend],
+) -> None:
+    assert choosing("auto") == ChosenBackend("openvino-bf16", 0.99998)
+    assert choosing("torch-bf16") == ChosenBackend("torch-bf16", 0.999)
 
 
 def test_a_backend_that_this_machine_lacks_is_refused_with_the_remedy(
-    choosing: Callable[[str], Chosen],
+    choosing: Callable[[str], ChosenBackend],
 ) -> None:
     with pytest.raises(UserError, match="cuda-bf16 cannot run here: it needs an NVIDIA GPU"):
         choosing("cuda-bf16")
@@ -210,7 +212,7 @@ def test_a_gpu_that_is_not_there_is_named_by_the_stage(context, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_warm_up_measures_every_backend_of_this_machine(context) -> None:
-    found = warmup._measured(backends.NAMES, "clips", "random:0", "random:0", context)
+    found = warmup._measured(backends.BACKENDS, "clips", "random:0", "random:0", context)
     assert set(found) == set(backends.available())
     assert found["torch-fp32"]["cosine"] == pytest.approx(1.0)
     assert all(one["cosine"] > 0.9999 and one["per_s"] > 0 for one in found.values())

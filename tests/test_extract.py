@@ -19,7 +19,7 @@ from video2gif.core.store import ItemStore, write_arrays
 from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FEATURES, SEGMENTS, SOURCES
 from video2gif.core.work import Item, Outcome, Work
 from video2gif.features import extract
-from video2gif.features.backends import Forward, Mode
+from video2gif.features.backends import ClipMode, Forward
 from video2gif.features.extract import (
     Features,
     clip_features,
@@ -172,7 +172,7 @@ def test_fc6_beyond_float16_is_an_item_error(some_clips: list[np.ndarray]) -> No
 # --- dense ---
 
 
-def mean_network(mode: Mode) -> Forward:
+def mean_network(mode: ClipMode) -> Forward:
     """Features that say which frames a clip holds: their mean, 4096 times."""
 
     def forward(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

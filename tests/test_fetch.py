@@ -586,7 +586,7 @@ def test_an_invalid_url_is_refused(fetched: Fetched, url: str) -> None:
 
 
 def test_B30_yt_dlp_may_not_skip_run_or_read_anything(tmp_path: Path) -> None:
-    options = pages.options(tmp_path, pages.Limits(max_bytes=5, allow_private=False))
+    options = pages.options(tmp_path, pages.PageLimits(max_bytes=5, allow_private=False))
     assert options["skip_unavailable_fragments"] is False
     assert options["allowed_extractors"] == ["default", "-generic"]
     assert options["postprocessors"] == []
@@ -599,7 +599,7 @@ def test_D28_yt_dlp_connects_to_public_addresses_only_and_says_no_url(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     fake_names(monkeypatch, {"vimeo.com": ["127.0.0.1"], "player.vimeo.com": ["127.0.0.1"]})
-    limits = pages.Limits(max_bytes=5, allow_private=False)
+    limits = pages.PageLimits(max_bytes=5, allow_private=False)
     with pytest.raises(ItemError) as caught:
         pages.fetch_page(
             "https://vimeo.com/1?token=hunter2", tmp_path / "out", scratch=tmp_path, limits=limits

@@ -11,7 +11,7 @@ from video2gif.core.items import Context, compute
 from video2gif.features.extract import extraction, read_features
 from video2gif.make import rankers
 from video2gif.make.analysis import Analysis, analyse
-from video2gif.make.rankers import Model
+from video2gif.make.rankers import TrainedRanker
 
 REPO = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_features_of_halves_are_those_of_the_whole(
     found = analyse(film_of_shots(tmp_path / "film.mp4"), params, context)
     spans = np.array([[8, 24], [100, 116], [130, 150]])  # One clip each: C3D is slow.
     analysis = Analysis(found.path, found.sha256, found.fingerprint, spans, ())
-    ranker = object.__new__(Model)
+    ranker = object.__new__(TrainedRanker)
     ranker._extraction = extraction(params.extract, root=REPO)
     counts: list[int] = []
     told = Context(context.store, context.mapper, lambda _, __, total: counts.append(total))

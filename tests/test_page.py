@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ET
 from markupsafe import Markup
 
 from video2gif.page.charts import Step, bars, line_chart, score_curve
-from video2gif.page.render import Clip, GifsPage, VideoCard, render
+from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
 
 
 def _page(title: str = "a video") -> str:
-    clip = Clip(
+    clip = ClipCard(
         rank=1, gif="g.gif", still="g.jpg", start_s=0.0, end_s=1.0, score=0.5, alt=f"{title}, 0–1 s"
     )
     card = VideoCard(title=title, facts=["1 s"], strip="", curve=Markup(""), clips=[clip])

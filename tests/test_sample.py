@@ -15,13 +15,13 @@ from scenedetect import ContentDetector, detect
 from video2gif import sample
 from video2gif.core.errors import ItemError
 from video2gif.sample import makers, scenes, script
-from video2gif.sample.script import Edits, Gif, Shot, Video
+from video2gif.sample.script import Edits, Gif, ScriptedVideo, Shot
 
 CSV = Path(__file__).parents[1] / "data" / "sample.csv"
 SEEN = ("sports-01", "animals-02", "dance-04", "nature-03")  # rendered below, one a category
 
 
-def _video(video_id: str) -> Video:
+def _video(video_id: str) -> ScriptedVideo:
     return next(v for v in script.videos() if v.video_id == video_id)
 
 
@@ -79,7 +79,7 @@ def test_the_manifest_does_not_tell_where_a_gif_comes_from() -> None:
 
 
 @pytest.mark.parametrize("video", script.videos(), ids=lambda video: video.video_id)
-def test_shots_tile_a_video_of_15_to_18_seconds(video: Video) -> None:
+def test_shots_tile_a_video_of_15_to_18_seconds(video: ScriptedVideo) -> None:
     edges = [shot.start_frame for shot in video.shots] + [video.n_frames]
     assert edges[0] == 0
     assert [shot.end_frame for shot in video.shots] == edges[1:]
@@ -89,7 +89,9 @@ def test_shots_tile_a_video_of_15_to_18_seconds(video: Video) -> None:
 
 
 @pytest.mark.parametrize("video", script.videos(), ids=lambda video: video.video_id)
-def test_one_or_two_moments_each_within_one_segment_and_never_side_by_side(video: Video) -> None:
+def test_one_or_two_moments_each_within_one_segment_and_never_side_by_side(
+    video: ScriptedVideo,
+) -> None:
     moments = [n for n, shot in enumerate(video.shots) if shot.kind == "burst"]
     assert len(moments) in (1, 2)
     assert all(video.shots[n].n_frames / script.FPS <= 2.9 for n in moments)

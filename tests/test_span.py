@@ -8,7 +8,7 @@ import torch
 from ranking_project import small_params, write_project
 
 from video2gif.ranking import subspace as span_module
-from video2gif.ranking.subspace import Decay, Span
+from video2gif.ranking.subspace import Decay, Subspace
 from video2gif.ranking.training import Trained, train
 from video2gif.ranking.videos import Video, load_videos
 
@@ -24,7 +24,7 @@ def test_inputs_are_their_coordinates_and_nothing_beyond(rank: int | None) -> No
     x = torch.randn(20, 100)
     if rank:
         x = torch.randn(20, rank) @ torch.randn(rank, 100)
-    span = Span.of(x)
+    span = Subspace.of(x)
     torch.testing.assert_close(span.full(span.within(x)), x, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(span.beyond(x), torch.zeros_like(x), atol=1e-4, rtol=0)
     assert span.basis is not None
@@ -33,7 +33,7 @@ def test_inputs_are_their_coordinates_and_nothing_beyond(rank: int | None) -> No
 
 def test_many_inputs_are_left_as_they_are() -> None:
     x = torch.randn(60, 100)
-    span = Span.of(x)
+    span = Subspace.of(x)
     assert span.within(x) is x
     assert not span.beyond(x).any()
 

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
-from video2gif.make.progress import PARTS, shares_read, watched
+from video2gif.make.progress import STEPS, shares_read, watched
 from video2gif.media import seek as span_frames
 from video2gif.media.decode import Decoder
 from video2gif.media.seek import frames_between
@@ -113,5 +113,5 @@ def test_progress_of_a_decode_is_told_in_thousandths(tmp_path: Path, context: Co
         inner.progress("decode", 1, 1)
         inner.progress("features", 1, 2)
         inner.progress("encode", 2, 6)
-    assert told[:3] == [("decode", 0, PARTS), ("decode", PARTS, PARTS), ("features", 500, PARTS)]
+    assert told[:3] == [("decode", 0, STEPS), ("decode", STEPS, STEPS), ("features", 500, STEPS)]
     assert told[-1] == ("encode", 2, 6)

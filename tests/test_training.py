@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.batches import gathered
-from video2gif.ranking.model import Ensemble, Ranker, Standardise, segment_means
+from video2gif.ranking.model import Ensemble, RankNet, Standardise, segment_means
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
@@ -148,13 +148,13 @@ def test_standardised_training_clips_have_mean_0_and_std_1() -> None:
 
 
 def test_the_ranker_has_the_papers_layers() -> None:
-    shapes = [tuple(p.shape) for p in Ranker(4096, [512, 128], 0.5).parameters()]
+    shapes = [tuple(p.shape) for p in RankNet(4096, [512, 128], 0.5).parameters()]
     assert shapes == [(512, 4096), (512,), (128, 512), (128,), (1, 128), (1,)]
 
 
 def saved(path: Path) -> Ensemble:
     torch.manual_seed(0)
-    ensemble = Ensemble(Standardise.none(6), (Ranker(8, [4], 0.5), Ranker(8, [4], 0.5)))
+    ensemble = Ensemble(Standardise.none(6), (RankNet(8, [4], 0.5), RankNet(8, [4], 0.5)))
     ensemble.save(path)
     return ensemble
 

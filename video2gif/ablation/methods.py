@@ -15,8 +15,8 @@ import numpy as np
 from video2gif.core.config import Train
 from video2gif.evaluation.figures import frames_inside
 from video2gif.ranking import baselines
-from video2gif.ranking.context import PARTS, hashed_tags
-from video2gif.ranking.fusion import NAMES, Fusion
+from video2gif.ranking.context import CONTEXT_PARTS, hashed_tags
+from video2gif.ranking.fusion import FUSED, Fusion
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video
 
@@ -51,7 +51,7 @@ def methods(params: Train) -> list[Method]:
         params, context=[], ensemble=1, pairs="video", features="own", fusion=False, loss="huber"
     )
     adaptive = replace(bare, loss="adaptive_huber")
-    context = replace(adaptive, context=list(PARTS))
+    context = replace(adaptive, context=list(CONTEXT_PARTS))
     averaged = replace(context, ensemble=max(params.ensemble, 3))
     return [
         Method("random", _random),
@@ -66,7 +66,7 @@ def methods(params: Train) -> list[Method]:
         _neural("rank, l2", replace(bare, loss="l2"), (0.4443, 0.1610)),
         _neural("rank, Huber", bare, (0.4443, 0.1622)),
         _neural("rank, adaptive Huber", adaptive, (0.4458, 0.1621)),
-        *(_neural(f"+ {part} alone", replace(adaptive, context=[part])) for part in PARTS),
+        *(_neural(f"+ {part} alone", replace(adaptive, context=[part])) for part in CONTEXT_PARTS),
         _neural("+ context", context, (0.4419, 0.1618)),
         _neural("+ context + model averaging", averaged, (0.4408, 0.1621)),
         Method("approximate bound", _bound, (0.3877, 0.2130), seeded=False),
@@ -80,7 +80,7 @@ def methods(params: Train) -> list[Method]:
     ]
 
 
-REFERENCE = "rank, adaptive Huber"
+REFERENCE_METHOD = "rank, adaptive Huber"
 """The row that every other is compared with, the same videos in both."""
 
 
@@ -98,7 +98,7 @@ def _ranker(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
 
 def _linear(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
     model = train(videos, replace(params, fusion=True, epochs=1)).model
-    alone = Fusion(tuple(float(name == "linear") for name in NAMES))
+    alone = Fusion(tuple(float(name == "linear") for name in FUSED))
     return replace(model, fusion=alone).score_video
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from video2gif.ablation.methods import REFERENCE, methods
-from video2gif.ablation.table import Fold, Progress, as_json, folds, noise_rows, table
+from video2gif.ablation.methods import REFERENCE_METHOD, methods
+from video2gif.ablation.table import AblationProgress, Fold, as_json, folds, noise_rows, table
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout, write_json
@@ -23,7 +23,7 @@ NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class Ablation:
     """What is measured how often."""
 
     name: str
@@ -37,7 +37,7 @@ class Choice:
     """Also the losses under 0 to 40 % wrong positives."""
 
 
-def run(layout: Layout, params: Params, choice: Choice, progress: Progress) -> Path:
+def run(layout: Layout, params: Params, choice: Ablation, progress: AblationProgress) -> Path:
     """Write the table; returns its path. Raises `UserError` when there is nothing to score."""
     videos = load_videos(layout)
     parts = folds(videos, choice.n_folds)
@@ -75,14 +75,16 @@ def run(layout: Layout, params: Params, choice: Choice, progress: Progress) -> P
     return path
 
 
-def _about(layout: Layout, params: Params, parts: Sequence[Fold], choice: Choice) -> dict[str, Any]:
+def _about(
+    layout: Layout, params: Params, parts: Sequence[Fold], choice: Ablation
+) -> dict[str, Any]:
     scored = [video for part in parts for video in part.score]
     source = feature_source(params.extract, layout.root)
     return {
         "name": choice.name,
         "folds": choice.n_folds,
         "seeds": choice.seeds,
-        "reference": REFERENCE,
+        "reference": REFERENCE_METHOD,
         "n_videos": len(scored),
         "videos": [video.video_id for video in scored],
         "n_gifs": sum(len(video.gifs) for video in scored),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from video2gif.ablation.methods import REFERENCE, Method, Score
+from video2gif.ablation.methods import REFERENCE_METHOD, Method, Score
 from video2gif.core.config import Train
 from video2gif.evaluation.bootstrap import Interval, mean_interval, paired_interval
 from video2gif.evaluation.videos import VideoMetrics, mean_metrics, usable_gifs, video_metrics
@@ -20,7 +20,7 @@ from video2gif.ranking.losses import LossName
 from video2gif.ranking.training import can_validate, train
 from video2gif.ranking.videos import Video
 
-Progress = Callable[[str, int, int], None]
+AblationProgress = Callable[[str, int, int], None]
 """`progress(what, done, total)`."""
 
 NOISE_LOSSES: tuple[LossName, ...] = ("l1", "l2", "huber", "adaptive_huber", "listwise")
@@ -89,7 +89,7 @@ def table(
     samples: int,
     seed: int,
     workers: int,
-    progress: Progress,
+    progress: AblationProgress,
 ) -> list[Row]:
     """All rows, in the order given; the reference must be among them.
 
@@ -101,7 +101,7 @@ def table(
         for done, ((method, _), metrics) in enumerate(zip(tasks, each(tasks), strict=True), 1):
             measured[method.name].append(metrics)
             progress(method.name, done, len(tasks))
-    reference = _nmsd(measured[REFERENCE])
+    reference = _nmsd(measured[REFERENCE_METHOD])
     return [
         _row(method, measured[method.name], reference, samples=samples, seed=seed)
         for method in rows
@@ -211,7 +211,7 @@ def noise_rows(
     seeds: int,
     samples: int,
     seed: int,
-    progress: Progress,
+    progress: AblationProgress,
 ) -> Iterator[NoiseRow]:
     """Each loss under each share of wrong positives; validation keeps its true labels."""
     bare = replace(params, context=[], ensemble=1, fusion=False, pairs="video", features="own")

@@ -20,7 +20,7 @@ dataset_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 _out = Console()
 _MOST_SHOWN = 20
 
-Root = Annotated[Path, typer.Option(help="The project.")]
+ProjectRoot = Annotated[Path, typer.Option(help="The project.")]
 
 
 @dataset_app.callback()
@@ -29,7 +29,7 @@ def _dataset() -> None:
 
 
 @dataset_app.command()
-def stats(root: Root = Path(".")) -> None:
+def stats(root: ProjectRoot = Path(".")) -> None:
     """Print what the project's data set holds."""
     from video2gif.datasets.statistics import corpus
 
@@ -64,7 +64,7 @@ def check(
 @dataset_app.command("export-hashes")
 def export_hashes(
     output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
-    root: Root = Path("."),
+    root: ProjectRoot = Path("."),
 ) -> None:
     """Write every GIF's place as a sequence of perceptual hashes, without pixels."""
     from video2gif.labels.exchange import export
@@ -86,7 +86,7 @@ def import_hashes(
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="Look in all videos, whatever their ids.")
     ] = False,
-    root: Root = Path("."),
+    root: ProjectRoot = Path("."),
 ) -> None:
     """Find shared GIFs in this project's copies of their videos; write a manifest of the spans.
 

@@ -16,7 +16,7 @@ from video2gif.core.errors import Exit, UserError
 from video2gif.core.layout import Layout, read_json
 
 if TYPE_CHECKING:
-    from video2gif.ablation.table import Progress as Report
+    from video2gif.ablation.table import AblationProgress as Report
 
 
 def ablate(
@@ -35,10 +35,10 @@ def ablate(
     root: Root = Path("."),
 ) -> None:
     """Train every method of the paper's table on this project's data, and compare them."""
-    from video2gif.ablation.run import Choice, run
+    from video2gif.ablation.run import Ablation, run
 
     layout = Layout(root.resolve())
-    choice = Choice(name=name, n_folds=folds, seeds=seeds, workers=workers, noise=noise)
+    choice = Ablation(name=name, n_folds=folds, seeds=seeds, workers=workers, noise=noise)
     with _progress() as progress:
         path = run(layout, Params.load(layout.params), choice, progress)
     out.print(_table(path))

@@ -24,7 +24,7 @@ Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; default: weights/NAME.")
 ]
 Sha256 = Annotated[str, typer.Option(help="What the file must have, or its first 8 digits.")]
-Root = Annotated[Path, typer.Option(help="Project that will use the weights.")]
+ProjectRoot = Annotated[Path, typer.Option(help="Project that will use the weights.")]
 
 
 @weights_app.command("import")
@@ -34,7 +34,7 @@ def import_file(
     head: Annotated[bool, typer.Option("--head", help="The Video2GIF head, not C3D.")] = False,
     sha256: Sha256 = "",
     licence: Annotated[str, typer.Option(help="Text for the card.")] = "",
-    root: Root = Path("."),
+    root: ProjectRoot = Path("."),
 ) -> None:
     """Read a published weight file and write safetensors and a card (.json) beside it."""
     from video2gif.features.importers import Origin
@@ -54,7 +54,7 @@ def fetch(
     unpinned: Annotated[
         bool, typer.Option("--unpinned", help="Take a file whose sha256 nobody has stated.")
     ] = False,
-    root: Root = Path("."),
+    root: ProjectRoot = Path("."),
 ) -> None:
     """Download a published weight file (resumed where it was cut) and import it."""
     from video2gif.core.store import ItemStore

@@ -17,7 +17,7 @@ import pandas as pd
 from video2gif.core.errors import UserError
 from video2gif.datasets import read_manifest
 
-FORMATS = ("phd2", "tvsum", "youtube-highlights")
+READERS = ("phd2", "tvsum", "youtube-highlights")
 _URL = "https://www.youtube.com/watch?v={}"
 
 
@@ -41,7 +41,7 @@ def read(layout: str, path: Path, *, best_share: float = 0.15) -> tuple[str, lis
         return "frames", list(tvsum(path, best_share=best_share))
     if layout == "youtube-highlights":
         return "frames", list(youtube_highlights(path))
-    raise UserError(f"{layout}: unknown data set; choose {', '.join(FORMATS)}")
+    raise UserError(f"{layout}: unknown data set; choose {', '.join(READERS)}")
 
 
 def _phd2(path: Path) -> Iterator[Highlight]:

@@ -40,7 +40,7 @@ OPTIONAL = (
     "split",
     "verdict",
 )
-SPLITS = ("", "train", "validation", "test")
+MANIFEST_SPLITS = ("", "train", "validation", "test")
 VERDICTS = ("", "good", "bad")
 """Of a person on a span (`datasets.marks`). `bad`: no GIF is there, the row only names a video."""
 
@@ -167,8 +167,8 @@ def _check_text(cell: dict[str, str]) -> None:
         check_no_nul(name, cell[name])
     if cell["verdict"] not in VERDICTS:
         raise ItemError("row", f"verdict {shown(cell['verdict'])} is neither good nor bad")
-    if cell["split"] not in SPLITS:
-        known = ", ".join(SPLITS[1:])
+    if cell["split"] not in MANIFEST_SPLITS:
+        known = ", ".join(MANIFEST_SPLITS[1:])
         raise ItemError("row", f"split {shown(cell['split'])} is not one of {known}")
 
 

@@ -28,7 +28,7 @@ from video2gif.datasets.rows import (
     shown,
 )
 
-COLUMNS = ("youtubeId", "start", "duration", "user_id", "video_duration", "is_last")
+PHD2_COLUMNS = ("youtubeId", "start", "duration", "user_id", "video_duration", "is_last")
 # Declared durations are whole seconds: a span may reach into the second that was cut off.
 _TOLERANCE_S = 1.0
 _URL = "https://www.youtube.com/watch?v={}"
@@ -37,17 +37,17 @@ _URL = "https://www.youtube.com/watch?v={}"
 def is_header(line: str) -> bool:
     """Whether a file that starts with this line is of PHD2, if perhaps a broken one."""
     names = set(line.split(","))
-    return "video_url" not in names and len(names & set(COLUMNS)) >= 3
+    return "video_url" not in names and len(names & set(PHD2_COLUMNS)) >= 3
 
 
 def read(path: Path) -> Manifest:
     """Read a csv of PHD2. Raises `UserError` for a missing column."""
-    columns = first_line(path, columns=COLUMNS).split(",")
-    for name in COLUMNS:
+    columns = first_line(path, columns=PHD2_COLUMNS).split(",")
+    for name in PHD2_COLUMNS:
         if columns.count(name) != 1:
             raise UserError(
                 f"{path}: no column {name!r}, or more than one; a csv of PHD2 has the columns"
-                f" {', '.join(COLUMNS)}"
+                f" {', '.join(PHD2_COLUMNS)}"
             )
     local = local_videos(path.parent)
     rows: list[SourceRow] = []

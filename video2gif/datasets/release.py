@@ -31,7 +31,7 @@ from video2gif.datasets.rows import (
 )
 
 SEPARATOR = ";\t"
-COLUMNS = (
+RELEASE_COLUMNS = (
     "youtube_id",
     "is_creative_commons",
     "gif_id",
@@ -67,7 +67,7 @@ def is_header(line: str) -> bool:
 
 def read(path: Path) -> Manifest:
     """Read a metadata.txt. Raises `UserError` for a column that is missing or unknown."""
-    columns = first_line(path, columns=COLUMNS).split(SEPARATOR)
+    columns = first_line(path, columns=RELEASE_COLUMNS).split(SEPARATOR)
     _check_columns(path, columns)
     tags = read_tags(path.with_name("video_tags.txt"))
     test_ids = read_test_ids(path.with_name("testset.txt"))
@@ -117,14 +117,14 @@ def read_test_ids(path: Path) -> frozenset[str]:
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
-    for name in COLUMNS:
+    for name in RELEASE_COLUMNS:
         if columns.count(name) != 1:
             how = "no column" if name not in columns else "more than one column"
             raise UserError(
                 f"{path}: {how} {name!r}; a metadata.txt of Video2GIF has the columns"
-                f" {', '.join(COLUMNS)}, separated by a semicolon and a tab"
+                f" {', '.join(RELEASE_COLUMNS)}, separated by a semicolon and a tab"
             )
-    unknown = [name for name in columns if name not in COLUMNS]
+    unknown = [name for name in columns if name not in RELEASE_COLUMNS]
     if unknown:
         raise UserError(f"{path}: unknown column {unknown[0]!r}; take it out")
 

@@ -15,7 +15,7 @@ MAX_VIEWS = 1e12  # More than any video has; 1e30 is a broken cell, not populari
 MAX_AGE_DAYS = 1e5
 _MAX_LINE_BYTES = 1 << 20  # The longest descriptions have some 5,000 characters.
 
-Kind = Literal["video", "gif", "row"]
+RowKind = Literal["video", "gif", "row"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class BadRow:
 
     line: int
     reason: str
-    kind: Kind = "row"
+    kind: RowKind = "row"
     id: str = ""
 
     @property
@@ -224,7 +224,7 @@ def _missing_urls(rows: Iterable[SourceRow]) -> list[BadRow]:
 
 
 def _conflicts(
-    rows: Iterable[SourceRow], kind: Kind, data: Callable[[SourceRow], object], what: str
+    rows: Iterable[SourceRow], kind: RowKind, data: Callable[[SourceRow], object], what: str
 ) -> list[BadRow]:
     """One BadRow for each line that contradicts the first one with its id."""
     first: dict[str, SourceRow] = {}

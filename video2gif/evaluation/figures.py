@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from video2gif.core.types import Span
 from video2gif.evaluation.bootstrap import mean_interval, paired_interval
-from video2gif.evaluation.metrics import Span
 from video2gif.evaluation.videos import VideoMetrics
 
 METRICS = {

@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-Span = tuple[int, int]
-"""Frames [start, end) of a GIF or a segment."""
+from video2gif.core.types import Span
 
 
 def span_mask(span: Span, n_frames: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from video2gif.evaluation.metrics import Span, average_precision, recall_at_k, span_mask, video_nmsd
+from video2gif.core.types import Span
+from video2gif.evaluation.metrics import average_precision, recall_at_k, span_mask, video_nmsd
 
 
 @dataclass(frozen=True)

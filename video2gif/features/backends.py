@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 Name = Literal["torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16"]
-Mode = Literal["clips", "dense"]
+ClipMode = Literal["clips", "dense"]
 
 Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 """x_BCTHW float32 … → fc6 float32 … after ReLU, one for each, in order.
@@ -30,7 +30,7 @@ Clips (B, 3, 16, 112, 112) give (B, 4096), a dense stretch (1, 3, T, 112, 112) g
 """
 
 REFERENCE: Name = "torch-fp32"
-NAMES: tuple[Name, ...] = (
+BACKENDS: tuple[Name, ...] = (
     REFERENCE,
     "torch-bf16",
     "openvino-fp32",
@@ -48,7 +48,7 @@ _AHEAD = 2
 T = TypeVar("T")
 
 
-def batch_size(name: Name, mode: Mode) -> int:
+def batch_size(name: Name, mode: ClipMode) -> int:
     """Clips a batch, the last one filled up: every clip meets the same arithmetic.
 
     On a CPU two at once are 1.4 × as fast as one and four no faster; a GPU wants more. Stretches
@@ -61,9 +61,9 @@ def batch_size(name: Name, mode: Mode) -> int:
 
 def available() -> tuple[Name, ...]:
     """The backends that can run in this process."""
-    found = [name for name in NAMES if name.startswith("torch")]
+    found = [name for name in BACKENDS if name.startswith("torch")]
     if find_spec("openvino"):
-        found += [name for name in NAMES if name.startswith("openvino")]
+        found += [name for name in BACKENDS if name.startswith("openvino")]
     import torch
 
     if torch.cuda.is_available():
@@ -73,7 +73,7 @@ def available() -> tuple[Name, ...]:
 
 def forward(
     name: Name,
-    mode: Mode,
+    mode: ClipMode,
     weights: Mapping[str, np.ndarray],
     *,
     threads: int,
@@ -111,7 +111,9 @@ def _torch(network: "torch.nn.Module") -> Forward:
     return run
 
 
-def _openvino(network: "torch.nn.Module", mode: Mode, precision: str, *, threads: int) -> Forward:
+def _openvino(
+    network: "torch.nn.Module", mode: ClipMode, precision: str, *, threads: int
+) -> Forward:
     """Compiled with its weights frozen into it; in dense mode for stretches of any length."""
     import openvino
     import torch
@@ -142,7 +144,7 @@ def _openvino(network: "torch.nn.Module", mode: Mode, precision: str, *, threads
     return run
 
 
-def pipelined(network: "torch.nn.Module", device: "torch.device", mode: Mode) -> Forward:
+def pipelined(network: "torch.nn.Module", device: "torch.device", mode: ClipMode) -> Forward:
     """Decoding, upload, network and download at once: the GPU works while the next batch comes.
 
     Inputs are produced by a thread of their own and pass through pinned memory; results are

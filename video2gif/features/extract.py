@@ -22,14 +22,14 @@ from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.types import Span
 from video2gif.core.work import Item, Work
 from video2gif.features import backends, warmup
 from video2gif.features import weights as c3d_weights
-from video2gif.features.backends import Forward, Mode
+from video2gif.features.backends import ClipMode, Forward
 from video2gif.features.preprocess import (
     CLIP_FRAMES,
     STEP,
-    Span,
     clip_starts,
     cut,
     load_mean,
@@ -40,7 +40,7 @@ from video2gif.features.preprocess import (
     small_frame,
     stretches,
 )
-from video2gif.features.warmup import Chosen
+from video2gif.features.warmup import ChosenBackend
 from video2gif.media.decode import Decoder
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
@@ -55,8 +55,8 @@ class Extraction:
     work: Work
     weights: str
     mean: str
-    backend: Chosen
-    mode: Mode
+    backend: ChosenBackend
+    mode: ClipMode
 
     def item(self, item_id: str, *, sha256: str, path: Path, spans: np.ndarray) -> Item:
         """A video with its segments: int (n, 2) frames [start, end), ascending."""
@@ -270,7 +270,7 @@ def _batches(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray
 
 # Kept for the life of a worker; the digest is part of the key so that a changed file is read anew.
 @lru_cache(maxsize=1)
-def _network(spec: str, digest: str, backend: backends.Name, mode: Mode) -> Forward:
+def _network(spec: str, digest: str, backend: backends.Name, mode: ClipMode) -> Forward:
     del digest
     cv2.setNumThreads(1)
     return backends.forward(backend, mode, c3d_weights.load(spec), threads=1)

@@ -170,7 +170,7 @@ def read_card(weights: Path) -> dict[str, Any]:
 
 _AXES = {"time": 2, "rows": 3, "columns": 4}
 
-VARIANTS = {
+AXIS_ORDERS = {
     "as it is": (),
     "time flipped": ("time",),
     "rows and columns flipped": ("rows", "columns"),
@@ -188,7 +188,7 @@ class Comparison:
 
     layer: str
     variant: str
-    """Of `VARIANTS`: what, done to B, brings it nearest to A."""
+    """Of `AXIS_ORDERS`: what, done to B, brings it nearest to A."""
     difference: float
     """‖A − variant(B)‖ / ‖A‖ of that variant."""
     as_it_is: float
@@ -224,7 +224,7 @@ def _compared(name: str, a: np.ndarray, b: np.ndarray) -> Comparison:
     layer, scale = name.removesuffix(".weight"), float(np.linalg.norm(a)) or 1.0
     if a.shape != b.shape:
         raise UserError(f"{name}: {a.shape} against {b.shape}; two different networks")
-    variants = VARIANTS if a.ndim == 5 else {"as it is": ()}
+    variants = AXIS_ORDERS if a.ndim == 5 else {"as it is": ()}
     differences = {
         variant: float(np.linalg.norm(a - np.flip(b, tuple(_AXES[axis] for axis in axes)))) / scale
         for variant, axes in variants.items()

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from video2gif.core.errors import ItemError, UserError
+from video2gif.core.types import Span
 
 CHANNEL = "channel"
 CLIP_FRAMES = 16
@@ -29,8 +30,6 @@ ROWS, COLUMNS = 128, 171
 CROP = (slice(8, 120), slice(29, 141))  # 112×112, as the authors' centre crop falls on 128×171.
 MEAN_BGR = (90.25, 97.66, 101.41)  # Channel means of the published Sports-1M cube.
 
-Span = tuple[int, int]
-"""Frames [start, end)."""
 
 _MEAN_TOLERANCE = 25.0  # Means of other data sets lie within 6 of MEAN_BGR; 0–1 or R,G,B do not.
 

@@ -23,7 +23,7 @@ from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
 from video2gif.features import backends
 from video2gif.features import weights as c3d_weights
-from video2gif.features.backends import REFERENCE, Mode, Name
+from video2gif.features.backends import REFERENCE, ClipMode, Name
 
 MIN_COSINE = 0.9999
 """`auto` takes no backend whose features lie further from the reference's."""
@@ -36,37 +36,37 @@ _CPU_FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"})
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenBackend:
     """A backend, and the smallest cosine of its features to the reference's on the warm-up."""
 
     name: Name
     cosine: float
 
 
-def choose(chosen: Extract, *, weights: str, digest: str, context: Context | None) -> Chosen:
+def choose(chosen: Extract, *, weights: str, digest: str, context: Context | None) -> ChosenBackend:
     """The backend that `extract.backend` names; `auto`: the fastest here.
 
     Anything but the reference is warmed up first (once a machine and weights). Raises `UserError`
     for one that this machine lacks.
     """
     if chosen.backend == REFERENCE:
-        return Chosen(REFERENCE, 1.0)
-    wanted = backends.NAMES if chosen.backend == "auto" else (REFERENCE, chosen.backend)
+        return ChosenBackend(REFERENCE, 1.0)
+    wanted = backends.BACKENDS if chosen.backend == "auto" else (REFERENCE, chosen.backend)
     found = _measured(wanted, chosen.mode, weights, digest, context or Context.default())
     if chosen.backend == "auto":
         near = {name: one for name, one in found.items() if one["cosine"] >= MIN_COSINE}
         best = max(near, key=lambda name: near[name]["per_s"])
-        return Chosen(best, near[best]["cosine"])
+        return ChosenBackend(best, near[best]["cosine"])
     if chosen.backend not in found:
         remedy = backends.REMEDY.get(chosen.backend.partition("-")[0], "")
         raise UserError(
             f"extract.backend = {chosen.backend} cannot run here: {remedy}; or set auto"
         )
-    return Chosen(chosen.backend, found[chosen.backend]["cosine"])
+    return ChosenBackend(chosen.backend, found[chosen.backend]["cosine"])
 
 
 def _measured(
-    names: Sequence[Name], mode: Mode, weights: str, digest: str, context: Context
+    names: Sequence[Name], mode: ClipMode, weights: str, digest: str, context: Context
 ) -> Mapping[Name, Mapping[str, float]]:
     """Those of `names` that can run here, the reference first."""
     work_ = Work(
@@ -96,7 +96,7 @@ def work(*, out: Path, params: dict[str, Any], weights: str) -> None:
 
     Timed on one thread by CPU time where the CPU computes, as the extract stage runs it.
     """
-    mode: Mode = params["mode"]
+    mode: ClipMode = params["mode"]
     tensors = c3d_weights.load(weights)
     notes: dict[str, dict[str, float]] = {}
     reference: np.ndarray | None = None

@@ -21,13 +21,13 @@ from av.video.frame import VideoFrame
 from video2gif.core import config
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
+from video2gif.core.types import Kind
 from video2gif.core.work import Work
 from video2gif.fingerprint.ahead import Ahead
 from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
 from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.fingerprint.planes import Colour, Luma
-from video2gif.fingerprint.read import Kind
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media.decode import Decoder
 

@@ -6,7 +6,7 @@ No decoder is imported here: a stage that only reads depends on none.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,8 @@ from video2gif.core.layout import Layout
 from video2gif.core.shards import ShardReader
 from video2gif.core.store import StoredArrays, read_arrays
 from video2gif.core.tables import FINGERPRINTS
+from video2gif.core.types import Kind
 from video2gif.fingerprint.track import Track, digest_of
-
-Kind = Literal["video", "gif"]
-
 
 COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content")
 """The arrays of a fingerprint, in the item and in the shards."""

@@ -30,10 +30,10 @@ _QUALITY: Mapping[str, tuple[float, float, float, float]] = {
 }
 _GIFSKI_QUALITY = 90
 
-Found = tuple[bytes, Setting]
+Fitted = tuple[bytes, Setting]
 
 
-def fitted(clip: Clip, params: Mapping[str, Any], *, fps: float, near: Path) -> Found:
+def fitted(clip: Clip, params: Mapping[str, Any], *, fps: float, near: Path) -> Fitted:
     """The clip encoded as asked for, within the budget."""
     fitter = _Fitter(clip, params, fps, near)
     if params["max_bytes"] is None:
@@ -75,14 +75,14 @@ class _Fitter:
             )
         return self._done[setting]
 
-    def gif(self) -> Found | None:
+    def gif(self) -> Fitted | None:
         """Rate by judgement, height by search; then finer where bytes are left."""
         found = self._shaped(HOLD)
         if found is None or found[1].height < min(_SMALL_HEIGHT, self._clip.height):
             found = self._shaped(_COARSE_HOLD) or found
         return found and self._richer(found)
 
-    def lossy(self) -> Found | None:
+    def lossy(self) -> Fitted | None:
         """The best quality that fits, at a smaller height when the worst does not."""
         worst, best, usual, slope = _QUALITY[self._params["format"]]
         height = self._clip.height
@@ -101,7 +101,7 @@ class _Fitter:
             height = int(height * 0.7) // 2 * 2
         return None
 
-    def _shaped(self, hold: int) -> Found | None:
+    def _shaped(self, hold: int) -> Fitted | None:
         rate, height = choose_shape(
             self._clip.frames,
             self._clip.times_s,
@@ -114,7 +114,7 @@ class _Fitter:
         )
         return self._height_at(rate, hold, start=height)
 
-    def _richer(self, found: Found) -> Found:
+    def _richer(self, found: Fitted) -> Fitted:
         """At full height with bytes left: more frames a second, then every change shown."""
         for rate in [r for r in reversed(self._rates) if r > found[1].rate]:
             if self._is_full(found) or found[1].height < self._clip.height:
@@ -128,7 +128,7 @@ class _Fitter:
                 return self.encode(setting), setting
         return found
 
-    def _is_full(self, found: Found) -> bool:
+    def _is_full(self, found: Fitted) -> bool:
         return len(found[0]) >= FILL * self._params["max_bytes"]
 
     def _model(self, hold: int) -> SizeModel:
@@ -143,7 +143,7 @@ class _Fitter:
             probes.append((pixels, frames, len(self.encode(setting))))
         return SizeModel.of(probes)
 
-    def _height_at(self, rate: float, hold: int, *, start: int) -> Found | None:
+    def _height_at(self, rate: float, hold: int, *, start: int) -> Fitted | None:
         base = Setting(height=0, rate=rate, hold=hold, quality=self._usual_quality())
         return self._solve(
             lambda knob: replace(base, height=_even(knob)),
@@ -154,7 +154,7 @@ class _Fitter:
             snap=lambda knob: math.log(_even(knob)),
         )
 
-    def _solve(self, setting_of: Callable[[float], Setting], **search: Any) -> Found | None:
+    def _solve(self, setting_of: Callable[[float], Setting], **search: Any) -> Fitted | None:
         found: Tried[bytes] | None = solve(
             lambda knob: self.encode(setting_of(knob)),
             len,
@@ -173,7 +173,7 @@ def _even(log_height: float) -> int:
     return max(2, 2 * round(math.exp(log_height) / 2))
 
 
-def _bytes(found: Found) -> int:
+def _bytes(found: Fitted) -> int:
     return len(found[0])
 
 

@@ -13,9 +13,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-Span = tuple[int, int]
-"""Frames [start, end)."""
-Mode = Literal["cut", "fade", "pingpong"]
+from video2gif.core.types import Span
+
+LoopMode = Literal["cut", "fade", "pingpong"]
 Wish = Literal["auto", "none", "cut", "fade", "pingpong"]
 """`none`: the moment as it was ranked; `cut`: the best pair, not mended."""
 
@@ -57,7 +57,7 @@ class Loop:
     """Which frames are shown, and how the end meets the beginning."""
 
     span: Span
-    mode: Mode
+    mode: LoopMode
     fade_frames: int
     seam: Seam
     plain: Seam

@@ -18,11 +18,12 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.core.errors import UserError
 from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.types import Span
 from video2gif.core.work import Item, Work
 from video2gif.fingerprint.read import Fingerprint
 from video2gif.gifs.budget import DEFAULT_HEIGHT, fitted
 from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifski_version
-from video2gif.gifs.loop import Loop, Mode, Seam, Span, Wish, close_loop, joined, shortlist
+from video2gif.gifs.loop import Loop, LoopMode, Seam, Wish, close_loop, joined, shortlist
 from video2gif.media.decode import Decoder
 from video2gif.media.seek import frames_between
 
@@ -84,7 +85,7 @@ class Recipe:
     end_s: float
     n_frames: int
     """Source frames in [start_s, end_s)."""
-    loop: Mode
+    loop: LoopMode
     fade_frames: int
     master_height: int
     """Height at which the frames were kept, px."""

@@ -29,12 +29,12 @@ from video2gif.core.tables import SOURCES, SPANS
 from video2gif.datasets.rows import SourceRow, check_id
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.fingerprint.track import Track
-from video2gif.labels.sequences import Found, excerpt, nearest_bits, parts_of, realign, to_track
+from video2gif.labels.sequences import Realigned, excerpt, nearest_bits, parts_of, realign, to_track
 
 _FORMAT = {"format": "video2gif hash labels", "version": 1, "hash": "imagehash.phash, 8×8"}
 _KNOWN = ("views", "age_days", "category", "title", "tags", "split")
 _MOST_SEARCHED = 3  # Videos searched for one sequence: those whose frames are nearest to its own.
-MANIFEST_COLUMNS = ("video_id", "video_url", "gif_id", "gif_url", "start_s", "end_s", *_KNOWN)
+EXCHANGE_COLUMNS = ("video_id", "video_url", "gif_id", "gif_url", "start_s", "end_s", *_KNOWN)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Aligned:
     gif_id: str
     video_id: str
     """The copy it was looked for in."""
-    found: Found
+    found: Realigned
     known: Mapping[str, Any]
 
 
@@ -123,7 +123,7 @@ def read(path: Path) -> Iterator[Sequence | Aligned]:
                     yield _sequence(line, _parsed(text))
                 except (ItemError, ValueError, KeyError, TypeError) as error:
                     reason = f"row: {type(error).__name__}: {error}"[:200]
-                    yield Aligned(line, "", "", Found(reason=reason), {})
+                    yield Aligned(line, "", "", Realigned(reason=reason), {})
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
 
@@ -176,7 +176,7 @@ def _align_one(one: Sequence, searched: list[str], fingerprints: Fingerprints) -
     if hits:
         _, best = min(hits)
         return Aligned(one.line, one.gif_id, best, tried[best], one.known)
-    missing = Found(reason=f"missing: no video {one.video_id} among the fingerprints")
+    missing = Realigned(reason=f"missing: no video {one.video_id} among the fingerprints")
     found = tried.get(one.video_id, missing)
     return Aligned(one.line, one.gif_id, one.video_id, found, one.known)
 
@@ -201,6 +201,6 @@ def write_manifest(target: Path, aligned: Iterable[Aligned], videos: Iterable[So
     ]
     used = {row["video_id"] for row in rows}
     rows += [{"video_id": v, "video_url": url} for v, url in url_of.items() if v not in used]
-    frame = pd.DataFrame(rows, columns=list(MANIFEST_COLUMNS)).fillna("")
+    frame = pd.DataFrame(rows, columns=list(EXCHANGE_COLUMNS)).fillna("")
     frame = frame.sort_values(["video_id", "gif_id"], kind="stable")
     frame.to_csv(target, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)

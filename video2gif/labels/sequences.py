@@ -14,10 +14,12 @@ from video2gif.fingerprint.phash import BAND, LOWER, UPPER, WHOLE, WINDOWS
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching.align import Place, cost_at, places
 
-PARTS = {"whole": WHOLE, "upper": UPPER, "lower": LOWER, "band": BAND}
+SEQUENCE_PARTS = {"whole": WHOLE, "upper": UPPER, "lower": LOWER, "band": BAND}
 """The parts of a frame whose hashes `align.places` reads of the sequence that it looks for."""
 
-_COLUMNS = {name: 0 if part == WHOLE else 1 + WINDOWS.index(part) for name, part in PARTS.items()}
+_COLUMNS = {
+    name: 0 if part == WHOLE else 1 + WINDOWS.index(part) for name, part in SEQUENCE_PARTS.items()
+}
 _MOST_FRAMES = 100
 # Copies of one video are a few bits apart, other videos about 20 (after capping).
 _MOST_BITS = 10.0
@@ -29,7 +31,7 @@ _STARTS_S = np.arange(-60, 61) * 0.005
 
 
 @dataclass(frozen=True)
-class Found:
+class Realigned:
     """Where a sequence lies in a copy of its video, seconds; or why it is not known."""
 
     start_s: float = np.nan
@@ -99,22 +101,22 @@ def nearest_bits(sequence: Track, hashes: np.ndarray) -> float:
     return float(apart.min(axis=1, initial=64).mean())
 
 
-def realign(sequence: Track, video: Track) -> Found:
+def realign(sequence: Track, video: Track) -> Realigned:
     """Find the moment in a copy of its video."""
     tried = places(sequence, video)
     if not tried:
-        return Found(reason="unmatched: no frame with a picture, or the video is too short")
+        return Realigned(reason="unmatched: no frame with a picture, or the video is too short")
     best = _at_own_speed(sequence, video, tried[0])
     if best.cost > _MOST_BITS:
-        return Found(reason=f"unmatched: the best place is {best.cost:.1f} bits away")
+        return Realigned(reason=f"unmatched: the best place is {best.cost:.1f} bits away")
     start_s, end_s = _span(best, sequence)
     for other in tried[1:]:
         apart = max(
             abs(a - b) for a, b in zip(_span(other, sequence), (start_s, end_s), strict=True)
         )
         if apart > 1.0 and other.cost < best.cost + _CLEAR_BITS:
-            return Found(reason=f"ambiguous: {_span(other, sequence)[0]:.2f} s is as good")
-    return Found(max(0.0, start_s), min(end_s, video.end_s), best.cost)
+            return Realigned(reason=f"ambiguous: {_span(other, sequence)[0]:.2f} s is as good")
+    return Realigned(max(0.0, start_s), min(end_s, video.end_s), best.cost)
 
 
 def _span(place: Place, sequence: Track) -> tuple[float, float]:

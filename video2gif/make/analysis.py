@@ -2,7 +2,7 @@
 
 The same items as the pipeline's stages (so a video that the pipeline has seen is not analysed
 again), for files that stand in no manifest. A `Ranker` gives each segment a score: `Baseline`
-needs no model, `make.rankers.Model` is what `dvc repro` trained.
+needs no model, `make.rankers.TrainedRanker` is what `dvc repro` trained.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ import numpy as np
 
 from video2gif.core.config import Params
 from video2gif.core.items import Context, one
+from video2gif.core.types import Kind
 from video2gif.core.work import Item
 from video2gif.fingerprint.decode import fingerprinting
-from video2gif.fingerprint.read import Fingerprint, Kind, read_fingerprint
+from video2gif.fingerprint.read import Fingerprint, read_fingerprint
 from video2gif.make.inputs import admit
 from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
 from video2gif.shots.segments import segment_video, shot_cuts

@@ -13,7 +13,8 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context, compute, one
 from video2gif.core.store import file_digest
-from video2gif.media.probe import Kind, Probed, check_size, probe_item, probing, read_probe
+from video2gif.core.types import Kind
+from video2gif.media.probe import Probed, check_size, probe_item, probing, read_probe
 
 _SUFFIXES = frozenset(
     f".{suffix}"

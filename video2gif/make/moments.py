@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from video2gif.core.errors import ItemError
-from video2gif.gifs.loop import Span
+from video2gif.core.types import Span
 from video2gif.gifs.render import Within
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment

@@ -14,7 +14,7 @@ from video2gif.make.moments import why
 from video2gif.make.rankers import Moment, Ranker
 from video2gif.make.write import MadeGif, remove_stale
 from video2gif.page.charts import Step, score_curve
-from video2gif.page.render import Clip, GifsPage, VideoCard, render
+from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
 
 LOOPS = {"cut": "a clean cut", "fade": "cross-faded", "pingpong": "played back and forth"}
 
@@ -71,7 +71,7 @@ def _card(video: Made, folder: Path) -> VideoCard:
             label=f"Score of {title} over time",
         ),
         clips=[
-            Clip(
+            ClipCard(
                 rank=gif.moment.rank,
                 gif=_relative(gif.path, folder),
                 still=_relative(gif.path.with_suffix(".jpg"), folder),

@@ -33,14 +33,14 @@ _EPSILON_S = 1e-6
 
 
 @dataclass(frozen=True)
-class Aligned:
+class FramePairs:
     """Frames of a GIF and those of its video that show the same, in the GIF's order."""
 
     gif_frames: list[int]
     video_frames: list[int]
 
 
-def aligned(gif: Track, video: Track, found: Match) -> Aligned:
+def aligned(gif: Track, video: Track, found: Match) -> FramePairs:
     """Some frames of the GIF, evenly spread, each with the video's at that time of the map.
 
     Raises `ValueError` for a match without a span.
@@ -58,7 +58,7 @@ def aligned(gif: Track, video: Track, found: Match) -> Aligned:
     from_start_s = passed_s if found.speed > 0 else length_s - passed_s
     shown = video.shown_at(found.span.start_s + from_start_s)
     shown = np.clip(shown, found.span.start_frame, found.span.end_frame - 1)
-    return Aligned(gif_frames.tolist(), shown.tolist())
+    return FramePairs(gif_frames.tolist(), shown.tolist())
 
 
 def write_preview(

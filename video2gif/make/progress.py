@@ -13,7 +13,7 @@ from pathlib import Path
 
 from video2gif.core.items import Context
 
-PARTS = 1000
+STEPS = 1000
 """`progress` is told thousandths of the file."""
 _PERIOD_S = 0.2
 _READING = frozenset({"decode", "transnetv2", "features"})
@@ -28,7 +28,7 @@ def watched(path: Path, context: Context) -> Iterator[Context]:
     def progress(stage: str, finished: int, total: int) -> None:
         if stage in _READING and total:
             now[:] = [(stage, finished, total)] if finished < total else []
-            context.progress(stage, PARTS * finished // total, PARTS)
+            context.progress(stage, STEPS * finished // total, STEPS)
         else:
             now.clear()
             context.progress(stage, finished, total)
@@ -39,7 +39,7 @@ def watched(path: Path, context: Context) -> Iterator[Context]:
             for stage, finished, total in before:
                 share = min(finished + sum(shares_read(path)), total - 0.001) / total
                 if now == before:
-                    context.progress(stage, int(PARTS * share), PARTS)
+                    context.progress(stage, int(STEPS * share), STEPS)
 
     watcher = threading.Thread(target=look, name="progress", daemon=True)
     watcher.start()

@@ -22,7 +22,7 @@ _LONG_FRAMES = 1000
 """From so many frames on, C3D takes longer than a second start of the network."""
 
 
-class Model:
+class TrainedRanker:
     """A trained ranker on C3D features."""
 
     def __init__(self, path: Path, params: Params, *, root: Path) -> None:
@@ -126,7 +126,7 @@ def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker
     if not path.is_file():
         raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
 
-    return Model(path, params, root=layout.root)
+    return TrainedRanker(path, params, root=layout.root)
 
 
 def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:

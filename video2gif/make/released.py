@@ -15,7 +15,7 @@ from video2gif.core.layout import write_json
 from video2gif.core.store import atomic_path
 from video2gif.features import weights as c3d_weights
 from video2gif.features.importers import HEAD_SHAPES, import_head
-from video2gif.ranking.model import Ensemble, Ranker, Standardise
+from video2gif.ranking.model import Ensemble, RankNet, Standardise
 from video2gif.ranking.scorer import feature_source
 
 _HIDDEN = (512, 128)
@@ -42,7 +42,7 @@ def write_head(
             " features. Set extract.mode to clips"
         )
     found = import_head(file, sha256=sha256)
-    member = Ranker(HEAD_SHAPES["h1.weight"][1], _HIDDEN, dropout=0.0)
+    member = RankNet(HEAD_SHAPES["h1.weight"][1], _HIDDEN, dropout=0.0)
     member.load_state_dict(
         {
             f"{_LAYERS[name]}.{part}": torch.from_numpy(found.arrays[f"{name}.{part}"])

@@ -17,22 +17,24 @@ from video2gif.make.analysis import analyse
 from video2gif.make.rankers import Ranker, rank
 from video2gif.make.write import params_digest
 
-State = Literal["true", "false", "unknown"]
+Verdict = Literal["true", "false", "unknown"]
 
 _MAX_BYTES = 512_000_000
 _SCORE_TOLERANCE = 1e-4  # Scores may differ in the last digits from one CPU to another.
 
 
 @dataclass(frozen=True)
-class Check:
+class Statement:
     """One statement of a receipt, and whether it holds."""
 
     what: str
-    state: State
+    state: Verdict
     found: str
 
 
-def verify(gif: Path, video: Path, ranker: Ranker, params: Params, context: Context) -> list[Check]:
+def verify(
+    gif: Path, video: Path, ranker: Ranker, params: Params, context: Context
+) -> list[Statement]:
     """Check a GIF against the video it claims to come from.
 
     The receipt is true when every check is; `unknown` means that it cannot be told here (another
@@ -60,7 +62,7 @@ def _content(gif: Path) -> bytes:
     return gif.read_bytes()
 
 
-def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
+def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Statement:
     """The same frames, encoded the same way, must give the same bytes."""
     recipe = receipt.recipe
     item = Item(
@@ -72,26 +74,26 @@ def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Check:
     try:
         again = digest(read_rendered(one("encode", rendering_again(recipe), item, context)).content)
     except ItemError as error:
-        return Check(what, "false", error.reason)
+        return Statement(what, "false", error.reason)
     if again == receipt.body:
-        return Check(what, "true", "encoded again: the same bytes")
+        return Statement(what, "true", "encoded again: the same bytes")
     if receipt.tool != this_tool():
-        return Check(what, "unknown", f"made with {receipt.tool}: its bytes cannot be had here")
-    return Check(what, "false", "encoded again: other bytes")
+        return Statement(what, "unknown", f"made with {receipt.tool}: its bytes cannot be had here")
+    return Statement(what, "false", "encoded again: other bytes")
 
 
 def _ranked_again(
     receipt: Receipt, video: Path, ranker: Ranker, params: Params, context: Context
-) -> list[Check]:
+) -> list[Statement]:
     same_params = receipt.params == params_digest(params)
     same_model = receipt.model == ranker.digest
     checks = [
-        Check(
+        Statement(
             "parameters",
             _known(same_params),
             "those of this project" if same_params else "others than this project's params.yaml",
         ),
-        Check(
+        Statement(
             "model",
             _known(same_model),
             "the one used here"
@@ -100,24 +102,24 @@ def _ranked_again(
         ),
     ]
     if receipt.score is None and receipt.moment == (receipt.recipe.start_s, receipt.recipe.end_s):
-        return [*checks, Check("score", "true", "none is claimed: the span was set by hand")]
+        return [*checks, Statement("score", "true", "none is claimed: the span was set by hand")]
     if not (same_params and same_model):
-        return [*checks, Check("score", "unknown", "needs the same model and parameters")]
+        return [*checks, Statement("score", "unknown", "needs the same model and parameters")]
     return [*checks, _score(receipt, analyse(video, params, context), ranker, context)]
 
 
-def _score(receipt: Receipt, analysis: Any, ranker: Ranker, context: Context) -> Check:
+def _score(receipt: Receipt, analysis: Any, ranker: Ranker, context: Context) -> Statement:
     for moment in rank(analysis, ranker, context):
         if np.allclose((moment.start_s, moment.end_s), receipt.moment, atol=1e-6):
             said = np.nan if receipt.score is None else receipt.score
             same = np.allclose(moment.score, said, atol=_SCORE_TOLERANCE, equal_nan=True)
             return _check("score", bool(same), f"{moment.score:.4f}, the receipt says {said:.4f}")
-    return Check("score", "false", "no such moment in the video")
+    return Statement("score", "false", "no such moment in the video")
 
 
-def _check(what: str, holds: bool, found: str) -> Check:
-    return Check(what, "true" if holds else "false", found)
+def _check(what: str, holds: bool, found: str) -> Statement:
+    return Statement(what, "true" if holds else "false", found)
 
 
-def _known(same: bool) -> State:
+def _known(same: bool) -> Verdict:
     return "true" if same else "unknown"

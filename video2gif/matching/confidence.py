@@ -26,7 +26,7 @@ from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, se
 from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import View, others, refine, view_cost
 
-Status = Literal["matched", "ambiguous", "unmatched"]
+MatchStatus = Literal["matched", "ambiguous", "unmatched"]
 
 TOLERANCE_S = 0.25
 """Spans whose starts and ends differ by no more than this are the same answer."""
@@ -46,7 +46,7 @@ _PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class MatchedSpan:
     """A part of a video: frames [start_frame, end_frame), seconds [start_s, end_s)."""
 
     start_frame: int
@@ -59,10 +59,10 @@ class Span:
 class Match:
     """Where a GIF comes from, as far as its video tells."""
 
-    status: Status
+    status: MatchStatus
     reason: str = ""
     """Why it is not `matched`; "" if it is."""
-    span: Span | None = None
+    span: MatchedSpan | None = None
     """The best span, also of an ambiguous match."""
     speed: float = float("nan")
     """Video seconds that pass in one GIF second; negative if the GIF plays backwards."""
@@ -77,7 +77,7 @@ class Match:
     """Of the GIF's pictures with those of the video at the span, at most 1."""
     margin: float = 0.0
     """Share of the posterior over everything tried that agrees with the span."""
-    alternatives: tuple[Span, ...] = ()
+    alternatives: tuple[MatchedSpan, ...] = ()
     """Other spans of an ambiguous match, best first."""
 
 
@@ -253,14 +253,14 @@ def _presence(cost: float, explained: float, correlation: float) -> float:
     return 1.0 / (1.0 + float(np.exp(-score)))
 
 
-def to_span(video: Track, start_s: float, end_s: float) -> Span:
+def to_span(video: Track, start_s: float, end_s: float) -> MatchedSpan:
     """Whole frames: from the one on screen at the start to the last one shown before the end."""
     first = int(video.shown_at(np.array([start_s]))[0])
     # A frame that is on screen for less than half its time before the end is not in the span.
     edges = np.append(video.pts_s, video.end_s)
     middles = (edges[:-1] + edges[1:]) / 2
     end = max(first + 1, int(np.searchsorted(middles, end_s)))
-    return Span(
+    return MatchedSpan(
         start_frame=first, end_frame=end, start_s=float(edges[first]), end_s=float(edges[end])
     )
 
@@ -285,10 +285,10 @@ def _mean(tried: Hypotheses, weight: np.ndarray, chosen: np.ndarray) -> tuple[fl
 
 def _others(
     tried: Hypotheses, weight: np.ndarray, answer: tuple[float, float, float], video: Track
-) -> tuple[Span, ...]:
+) -> tuple[MatchedSpan, ...]:
     """The best spans apart from the answer and from one another, with a share of the posterior."""
     left = ~_agreeing(tried, answer[0], answer[1])
-    spans: list[Span] = []
+    spans: list[MatchedSpan] = []
     while left.any() and len(spans) < _MOST_ALTERNATIVES:
         best = int(np.argmax(np.where(left, weight, -1.0)))
         if weight[best] < 0.05 * weight.max():
@@ -325,5 +325,5 @@ def read_match(payload: bytes) -> Match:
     """From the item that `work` wrote."""
     notes = read_arrays(payload)[1]
     span = notes.pop("span")
-    others = tuple(Span(**other) for other in notes.pop("alternatives"))
-    return Match(**notes, span=span and Span(**span), alternatives=others)
+    others = tuple(MatchedSpan(**other) for other in notes.pop("alternatives"))
+    return Match(**notes, span=span and MatchedSpan(**span), alternatives=others)

@@ -97,7 +97,7 @@ def work(
 ) -> None:
     """The item loop's entry: fetch `source` to `out`, keeping what is there so far in `partial`."""
     allow_private = bool(params["allow_private"])
-    limits = pages.Limits(max_bytes=max_bytes, allow_private=allow_private)
+    limits = pages.PageLimits(max_bytes=max_bytes, allow_private=allow_private)
     policy = Policy(max_bytes=max_bytes, timeout_s=timeout_s, allow_private=allow_private)
     if pages.is_known_site(source):
         pages.fetch_page(source, out, scratch=Path(partial).parent, limits=limits)

@@ -28,7 +28,7 @@ _SILENT.disabled = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class PageLimits:
     """What a page's video may cost, and where it may come from."""
 
     max_bytes: int
@@ -50,7 +50,7 @@ def has_extractor(url: str) -> bool:
     return any(one.suitable(url) for one in extractors if one.IE_NAME != "generic")
 
 
-def fetch_page(url: str, target: Path, *, scratch: Path, limits: Limits) -> None:
+def fetch_page(url: str, target: Path, *, scratch: Path, limits: PageLimits) -> None:
     """Fetch the page's video to `target`, by way of a folder in `scratch` (same file system).
 
     Raises `ItemError` (http, refused, too_large).
@@ -67,7 +67,7 @@ def fetch_page(url: str, target: Path, *, scratch: Path, limits: Limits) -> None
         _take_only_file(Path(folder), target, limits)
 
 
-def options(folder: Path, limits: Limits) -> dict[str, Any]:
+def options(folder: Path, limits: PageLimits) -> dict[str, Any]:
     """yt-dlp's options; its Python interface reads no config file."""
 
     def stop_when_too_large(progress: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def _as_item_error(error: Exception) -> ItemError:
     return ItemError("http", f"the site gave no video ({type(inner or error).__name__})")
 
 
-def _take_only_file(folder: Path, target: Path, limits: Limits) -> None:
+def _take_only_file(folder: Path, target: Path, limits: PageLimits) -> None:
     files = sorted(folder.iterdir())
     if len(files) != 1:
         # Above max_filesize yt-dlp declines without an error.

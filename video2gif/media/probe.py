@@ -7,7 +7,7 @@ there is compared with what the container declares.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -17,12 +17,11 @@ from av.video.frame import VideoFrame
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.types import Kind
 from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
-
-Kind = Literal["video", "gif"]
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound

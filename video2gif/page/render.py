@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class ClipCard:
     """One GIF on the page; paths are relative to the page."""
 
     rank: int
@@ -40,7 +40,7 @@ class VideoCard:
     strip: str
     """Path of the filmstrip picture, "" for none."""
     curve: Markup
-    clips: Sequence[Clip]
+    clips: Sequence[ClipCard]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Method:
+class MethodRow:
     """A row of a table of methods."""
 
     name: str
@@ -81,8 +81,8 @@ class MethodTable:
     title: str
     note: str
     reference: str
-    of_paper: Sequence[Method]
-    beyond: Sequence[Method]
+    of_paper: Sequence[MethodRow]
+    beyond: Sequence[MethodRow]
     noise: Markup | None
     """The losses under wrong labels."""
 

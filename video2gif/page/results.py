@@ -9,7 +9,7 @@ from markupsafe import Markup
 from video2gif.page import charts
 from video2gif.page.render import (
     Compared,
-    Method,
+    MethodRow,
     MethodTable,
     Metric,
     Tile,
@@ -116,8 +116,8 @@ def _about_table(content: dict[str, Any]) -> str:
     )
 
 
-def _method(row: dict[str, Any]) -> Method:
-    return Method(
+def _method(row: dict[str, Any]) -> MethodRow:
+    return MethodRow(
         name=row["name"],
         nmsd=_metric(row, "nmsd"),
         difference=_metric(row, "to_reference"),

@@ -28,7 +28,7 @@ from video2gif.stages import STAGES, load
 PER_ITEM = ("fingerprint", "match", "extract")
 """Stages that ask for their items before they touch an output."""
 
-State = Literal["up to date", "changed", "behind a changed stage"]
+StageState = Literal["up to date", "changed", "behind a changed stage"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Planned:
     """One stage, as `dvc repro` would find it now."""
 
     stage: str
-    state: State
+    state: StageState
     todo: int | None
     """Items to compute, by the tables as they are: a stage behind a changed one may get others.
     None: unknown, or the stage has no items."""
@@ -59,7 +59,7 @@ def plan(layout: Layout, params: Params, store: ItemStore) -> list[Planned]:
             found.append(Planned(stage, "up to date", 0, None, 0.0))
             continue
         todo, total = _items(stage, layout, params, store)
-        state: State = "changed" if stage in changed else "behind a changed stage"
+        state: StageState = "changed" if stage in changed else "behind a changed stage"
         found.append(Planned(stage, state, todo, total, minutes(rates.get(stage), todo)))
     return found
 

@@ -48,7 +48,7 @@ class Quality:
     """Whether C3D had seeded random weights, so that the figures say nothing of the method."""
 
 
-METRICS = ("nmsd", "map", "recall_at_5")
+SHOWN = ("nmsd", "map", "recall_at_5")
 
 
 def left_out(layout: Layout) -> list[LeftOut]:
@@ -88,7 +88,7 @@ def _figures(metrics: Mapping[str, Any]) -> dict[str, Figure]:
         interval: Sequence[float | None] = metrics.get(f"{name}_ci") or (None, None)
         return Figure(metrics.get(name), *interval)
 
-    return {name: figure(name) for name in METRICS}
+    return {name: figure(name) for name in SHOWN}
 
 
 def worse(after: Quality, *, than: Quality) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from video2gif.core.store import atomic_path
 
-State = tuple[dict[str, Tensor], dict[str, Any]]
+TrainingState = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors and notes (plain JSON)."""
 
 
@@ -42,7 +42,7 @@ class Checkpoint:
             save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, metadata)
         self._saved_at = time.monotonic()
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The state on disk; None when there is none of this training that can be read."""
         try:
             with safetensors.safe_open(self.path, framework="pt") as file:

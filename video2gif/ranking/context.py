@@ -14,7 +14,7 @@ import numpy as np
 
 from video2gif.core.errors import UserError
 
-PARTS = ("category", "tags", "position")
+CONTEXT_PARTS = ("category", "tags", "position")
 _POSITIONS = 3
 
 
@@ -23,7 +23,7 @@ class ContextEncoder:
     """How context becomes numbers; stored in the model card so that scoring repeats training."""
 
     parts: tuple[str, ...]
-    """Those of `PARTS` in use, in that order."""
+    """Those of `CONTEXT_PARTS` in use, in that order."""
     categories: tuple[str, ...]
     """Vocabulary of the training split, sorted; another category becomes zeros."""
     tag_buckets: int
@@ -34,12 +34,12 @@ class ContextEncoder:
     ) -> "ContextEncoder":
         """Check the parts' names and take the vocabulary from the training videos' categories."""
         wanted = set(parts)
-        if unknown := sorted(wanted - set(PARTS)):
+        if unknown := sorted(wanted - set(CONTEXT_PARTS)):
             raise UserError(
-                f"train.context: unknown {', '.join(unknown)}; choose from {', '.join(PARTS)}"
+                f"train.context: unknown {', '.join(unknown)}; choose from {', '.join(CONTEXT_PARTS)}"
             )
         vocabulary = tuple(sorted({category for category in categories if category}))
-        return cls(tuple(part for part in PARTS if part in wanted), vocabulary, tag_buckets)
+        return cls(tuple(part for part in CONTEXT_PARTS if part in wanted), vocabulary, tag_buckets)
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> "ContextEncoder":

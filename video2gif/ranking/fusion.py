@@ -14,13 +14,13 @@ import numpy as np
 
 from video2gif.ranking.baselines import rank_in_video
 
-NAMES = ("network", "linear", "motion", "colour")
+FUSED = ("network", "linear", "motion", "colour")
 _TRUST = 2.0  # The evidence of one video against the prior, a unit Gaussian on each weight.
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """A weight for each of `NAMES`."""
+    """A weight for each of `FUSED`."""
 
     weights: tuple[float, ...]
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from video2gif.core.config import Train
 from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.batches import Block, across_videos, by_video
-from video2gif.ranking.checkpoint import State
+from video2gif.ranking.checkpoint import TrainingState
 from video2gif.ranking.losses import ranking_loss
 from video2gif.ranking.model import (
-    Ranker,
+    RankNet,
     segment_means,
 )
-from video2gif.ranking.subspace import Decay, Span
+from video2gif.ranking.subspace import Decay, Subspace
 from video2gif.ranking.videos import Video
 
 
@@ -48,11 +48,11 @@ class Member:
     """One network while it is trained: all that decides how it goes on."""
 
     def __init__(
-        self, number: int, span: Span, held_out: Sequence[Seen], n_inputs: int, params: Train
+        self, number: int, span: Subspace, held_out: Sequence[Seen], n_inputs: int, params: Train
     ) -> None:
         self.number, self._params, self._span = number, params, span
         torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
-        full = Ranker(n_inputs, params.hidden, params.dropout)
+        full = RankNet(n_inputs, params.hidden, params.dropout)
         first = full.first.weight.detach()
         self._beyond = span.beyond(first)
         self._decay = Decay(params.learning_rate, params.momentum, params.weight_decay)
@@ -89,7 +89,7 @@ class Member:
             self._best_state = {name: value.clone() for name, value in state.items()}
             self._best_factor = self._decay.factor
 
-    def chosen(self) -> Ranker:
+    def chosen(self) -> RankNet:
         """The network as it was after its best epoch, on inputs as they are."""
         self.ranker.load_state_dict(self._best_state)
         within = self._span.full(self.ranker.first.weight.detach())
@@ -120,7 +120,7 @@ class Member:
             values.append(_nmsd(one, segment_means(clips, one.block.n_clips)))
         return float(np.mean(values))
 
-    def state(self) -> State:
+    def state(self) -> TrainingState:
         """Weights, momenta, random numbers and history, for a checkpoint."""
         momenta = {
             str(number): state["momentum_buffer"]
@@ -140,7 +140,7 @@ class Member:
         }
         return tensors, notes
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: TrainingState) -> None:
         """Go on from a checkpoint's state."""
         tensors, notes = state
         self.ranker.load_state_dict(below("weights", tensors))
@@ -171,7 +171,7 @@ def _criterion(epoch: Epoch) -> float:
     return epoch.loss if np.isnan(epoch.validation_nmsd) else epoch.validation_nmsd
 
 
-def _losses(ranker: Ranker, batch: Block, params: Train) -> Tensor:
+def _losses(ranker: RankNet, batch: Block, params: Train) -> Tensor:
     """The loss of each pair: every segment scored once."""
     scores = segment_means(ranker(batch.x), batch.n_clips)
     positive, negative = scores[batch.pairs].unbind(dim=1)

@@ -18,7 +18,7 @@ from video2gif.core.errors import EnvironmentProblem
 FeaturesName = Literal["own", "centred", "neighbours"]
 
 
-class Ranker(nn.Module):
+class RankNet(nn.Module):
     """n_inputs → hidden… → 1, dropout after every hidden layer while training."""
 
     def __init__(self, n_inputs: int, hidden: Sequence[int], dropout: float) -> None:
@@ -37,12 +37,12 @@ class Ranker(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
-    def with_first(self, weight: Tensor) -> "Ranker":
+    def with_first(self, weight: Tensor) -> "RankNet":
         """A copy whose first layer has another weight matrix, (width, any number of inputs)."""
         state = {name: value.clone() for name, value in self.state_dict().items()}
         # Its own initial weights are overwritten: they must not move the random numbers on.
         with torch.random.fork_rng(devices=[]):
-            other = Ranker(weight.shape[1], self._hidden, self._dropout)
+            other = RankNet(weight.shape[1], self._hidden, self._dropout)
         other.load_state_dict({**state, "layers.0.weight": weight})
         return other
 
@@ -126,7 +126,7 @@ class Ensemble:
     """Members trained from different seeds; a clip's score is the mean of theirs."""
 
     standardise: Standardise
-    members: tuple[Ranker, ...]
+    members: tuple[RankNet, ...]
     features: FeaturesName = "own"
     linear: Tensor | None = None
     """(inputs,): the weights of `ranking/linear.py`, for the fusion."""
@@ -183,7 +183,7 @@ class Ensemble:
         rankers = []
         width = len(mean) * (2 if features == "neighbours" else 1)
         for number in range(n_members):
-            ranker = Ranker(width + context_size, hidden, dropout=0.0)
+            ranker = RankNet(width + context_size, hidden, dropout=0.0)
             state = {
                 name: _take(tensors, f"member.{number}.{name}", path, shape=expected.shape)
                 for name, expected in ranker.state_dict().items()

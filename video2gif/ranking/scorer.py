@@ -17,7 +17,7 @@ from video2gif.core.config import Extract
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.layout import read_json
 from video2gif.ranking.context import ContextEncoder
-from video2gif.ranking.fusion import NAMES, Fusion
+from video2gif.ranking.fusion import FUSED, Fusion
 from video2gif.ranking.model import Ensemble
 from video2gif.ranking.videos import Video
 
@@ -155,4 +155,4 @@ class Scorer:
 
 
 def _fusion(weights: Mapping[str, float] | None) -> Fusion | None:
-    return None if weights is None else Fusion(tuple(float(weights[name]) for name in NAMES))
+    return None if weights is None else Fusion(tuple(float(weights[name]) for name in FUSED))

@@ -17,13 +17,13 @@ _WORTH_IT = 0.5  # Of D. Nearer to it, finding the basis costs more than it save
 
 
 @dataclass(frozen=True)
-class Span:
+class Subspace:
     """The span of training inputs; `basis` None: all of R^D."""
 
     basis: Tensor | None
 
     @classmethod
-    def of(cls, x: Tensor) -> "Span":
+    def of(cls, x: Tensor) -> "Subspace":
         """Of inputs (n, D); all of R^D when they are too many for it to pay."""
         if len(x) > _WORTH_IT * x.shape[1]:
             return cls(None)

@@ -17,19 +17,19 @@ from video2gif.core.errors import UserError
 from video2gif.evaluation.videos import usable_gifs
 from video2gif.ranking import fusion, linear
 from video2gif.ranking.batches import Block, block_of, paired
-from video2gif.ranking.checkpoint import Checkpoint, State
+from video2gif.ranking.checkpoint import Checkpoint, TrainingState
 from video2gif.ranking.context import ContextEncoder
 from video2gif.ranking.member import Epoch, Member, Seen, below, named
 from video2gif.ranking.model import (
     Ensemble,
-    Ranker,
+    RankNet,
     Standardise,
     centred,
     clip_inputs,
     segment_means,
 )
 from video2gif.ranking.scorer import Model
-from video2gif.ranking.subspace import Span
+from video2gif.ranking.subspace import Subspace
 from video2gif.ranking.videos import N_FEATURES, Video
 
 _FOLDS = 4  # Of the training videos, for what the fusion learns from; a last one is smaller.
@@ -47,14 +47,14 @@ class Trained:
     """Training pairs in use: both segments have features."""
 
 
-Report = Callable[[list[Epoch], int, int], None]
+OnEpoch = Callable[[list[Epoch], int, int], None]
 """`report(epochs so far of all members, done, total)`, after each epoch."""
 
 
 def train(
     videos: Sequence[Video],
     params: Train,
-    report: Report = lambda history, done, total: None,
+    report: OnEpoch = lambda history, done, total: None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train `params.ensemble` members on the videos of split train, watching those of validation.
@@ -80,7 +80,7 @@ def train(
         taught_ids = [name for name, block in blocks.items() if len(block.pairs)]
         if not taught_ids:
             raise UserError(_why_no_pairs(training))
-        span = Span.of(torch.cat([paired(blocks[name]).x for name in taught_ids]))
+        span = Subspace.of(torch.cat([paired(blocks[name]).x for name in taught_ids]))
 
         def seen(video: Video) -> Seen:
             block = blocks.get(video.video_id) or block_of(video, inputs, context)
@@ -111,9 +111,9 @@ class _Run:
         self,
         taught: Sequence[Seen],
         held_out: Sequence[Seen],
-        span: Span,
+        span: Subspace,
         params: Train,
-        report: Report,
+        report: OnEpoch,
         checkpoint: Checkpoint | None,
     ) -> None:
         self._taught, self._held_out, self._params = taught, held_out, params
@@ -123,7 +123,7 @@ class _Run:
         folds = min(_FOLDS, len(taught)) if params.fusion and len(taught) > 1 else 0
         self._folds = [range(start, len(taught), folds) for start in range(folds)]
 
-    def all_members(self) -> tuple[list[Ranker], list[Epoch]]:
+    def all_members(self) -> tuple[list[RankNet], list[Epoch]]:
         """The networks of the ensemble and the epoch each was taken from."""
         members, best = [], []
         for number in range(self._params.ensemble):
@@ -185,19 +185,19 @@ class _Run:
         )
 
 
-def _member_state(state: State, number: int) -> State | None:
+def _member_state(state: TrainingState, number: int) -> TrainingState | None:
     tensors, notes = state
     own = notes.get(str(number))
     return None if own is None else (below(str(number), tensors), own)
 
 
-def _scores(ranker: Ranker, block: Block) -> np.ndarray:
+def _scores(ranker: RankNet, block: Block) -> np.ndarray:
     with torch.no_grad():
         scores = segment_means(ranker.eval()(block.x), block.n_clips)
     return scores.numpy().astype(np.float64)
 
 
-def _differences(one: Seen, ranker: Ranker, weights: Tensor) -> np.ndarray:
+def _differences(one: Seen, ranker: RankNet, weights: Tensor) -> np.ndarray:
     """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 4).
 
     `weights` (r,): of the linear ranker, in coordinates of the training span.
@@ -205,7 +205,7 @@ def _differences(one: Seen, ranker: Ranker, weights: Tensor) -> np.ndarray:
     network = _scores(ranker, one.block)
     plain = segment_means(one.small.x @ weights, one.block.n_clips).numpy()
     scored = ~np.isnan(network)
-    inputs = np.full((len(network), len(fusion.NAMES)), np.nan)
+    inputs = np.full((len(network), len(fusion.FUSED)), np.nan)
     inputs[scored] = fusion.ranks(network[scored], plain[scored], one.video.change[scored])
     positive, negative = one.block.pairs.numpy().T
     return inputs[positive] - inputs[negative]

@@ -12,7 +12,7 @@ import numpy as np
 
 from video2gif.sample.script import Category, Shot, rng
 
-Colour = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 """RGB, 0 to 255."""
 
 _SHIFT = 4  # OpenCV takes fixed-point coordinates: 4 bits are sixteenths of a pixel.
@@ -23,7 +23,7 @@ class Actor:
     """One figure with its path and its size."""
 
     category: Category
-    colour: Colour
+    colour: Rgb
     path_xy: np.ndarray
     """Position of its middle, float64 (n_frames, 2)."""
     phase: np.ndarray
@@ -106,13 +106,13 @@ def _actor(
     )
 
 
-def _colour(shot: Shot, chance: np.random.Generator) -> Colour:
+def _colour(shot: Shot, chance: np.random.Generator) -> Rgb:
     hue = (shot.hue + chance.uniform(0.3, 0.7)) % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 0.55 if shot.bright else 0.9)
     return (round(255 * red), round(255 * green), round(255 * blue))
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
+def _shade(colour: Rgb, factor: float) -> Rgb:
     red, green, blue = (min(255, round(factor * part)) for part in colour)
     return (red, green, blue)
 
@@ -122,14 +122,14 @@ def _fixed(xy: np.ndarray) -> tuple[int, int]:
     return (int(x), int(y))
 
 
-def disc(frame: np.ndarray, xy: np.ndarray, radius: float, colour: Colour) -> None:
+def disc(frame: np.ndarray, xy: np.ndarray, radius: float, colour: Rgb) -> None:
     """A filled circle."""
     r = max(1, round(radius * (1 << _SHIFT)))
     cv2.circle(frame, _fixed(xy), r, colour, -1, cv2.LINE_AA, _SHIFT)
 
 
 def stroke(
-    frame: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, colour: Colour
+    frame: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, colour: Rgb
 ) -> None:
     """A line with round ends."""
     thickness = max(1, round(width))
@@ -137,7 +137,7 @@ def stroke(
 
 
 def _oval(
-    frame: np.ndarray, xy: np.ndarray, axes: tuple[float, float], angle: float, colour: Colour
+    frame: np.ndarray, xy: np.ndarray, axes: tuple[float, float], angle: float, colour: Rgb
 ) -> None:
     a, b = (max(1, round(axis * (1 << _SHIFT))) for axis in axes)
     cv2.ellipse(frame, _fixed(xy), (a, b), angle, 0, 360, colour, -1, cv2.LINE_AA, _SHIFT)
@@ -151,7 +151,7 @@ def _towards(angle: float) -> np.ndarray:
     return np.array([np.sin(angle), np.cos(angle)])
 
 
-def _ball(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
+def _ball(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Rgb) -> None:
     _oval(frame, _beside(xy, 0, 1.25 * r), (0.9 * r, 0.2 * r), 0, (25, 25, 30))
     disc(frame, xy, r, _shade(colour, 0.7))
     disc(frame, xy - 0.1 * r, 0.88 * r, colour)
@@ -161,7 +161,7 @@ def _ball(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Col
     disc(frame, xy - 0.38 * r, 0.22 * r, (250, 250, 245))
 
 
-def _animal(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
+def _animal(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Rgb) -> None:
     side = np.array([1.0 if np.cos(phase / 4) >= 0 else -1.0, 1.0])
     for k, leg in enumerate((-0.7, -0.3, 0.35, 0.75)):
         hip = xy + np.array([leg * r, 0.4 * r]) * side
@@ -179,7 +179,7 @@ def _animal(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: C
     disc(frame, head + np.array([0.48, 0.08]) * r * side, 0.1 * r, (20, 20, 20))
 
 
-def _dancer(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
+def _dancer(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Rgb) -> None:
     skin = (236, 188, 150)
     sway = r * np.sin(phase)
     hip, neck = _beside(xy, 0.1 * sway, 0.2 * r), _beside(xy, 0.15 * sway, -0.55 * r)
@@ -196,7 +196,7 @@ def _dancer(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: C
     disc(frame, _beside(neck, 0.05 * sway, -0.43 * r), 0.2 * r, (50, 35, 30))
 
 
-def _gull(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Colour) -> None:
+def _gull(frame: np.ndarray, xy: np.ndarray, r: float, phase: float, colour: Rgb) -> None:
     white = (245, 245, 240)
     beat = np.sin(phase)
     for side in (-1, 1):

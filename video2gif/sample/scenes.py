@@ -10,15 +10,15 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from video2gif.sample.actors import Colour, cast
+from video2gif.sample.actors import Rgb, cast
 from video2gif.sample.effects import effect_of, pulse
-from video2gif.sample.script import Shot, Video, rng
+from video2gif.sample.script import ScriptedVideo, Shot, rng
 
 WIDTH, HEIGHT = 240, 180
 _CANVAS_W, _CANVAS_H = 480, 360
 
 
-def frames(video: Video) -> Iterator[np.ndarray]:
+def frames(video: ScriptedVideo) -> Iterator[np.ndarray]:
     """All frames of a video, shot after shot."""
     for shot in video.shots:
         yield from render(shot)
@@ -68,7 +68,7 @@ def _views(shot: Shot) -> np.ndarray:
     return np.concatenate([rows, offset[:, :, None]], axis=2)
 
 
-def hsv(hue: float, saturation: float, value: float) -> Colour:
+def hsv(hue: float, saturation: float, value: float) -> Rgb:
     """An RGB colour, 0 to 255, of shares in [0, 1] (hue wraps around)."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(saturation, 1), min(value, 1))
     return (round(255 * red), round(255 * green), round(255 * blue))
@@ -163,7 +163,7 @@ def _coast(canvas: np.ndarray, hue: float, light: float, chance: np.random.Gener
         _fill_below(canvas, y, hsv(hue + 0.06 + 0.01 * row, 0.6, shade))
 
 
-def _fill_below(canvas: np.ndarray, y: np.ndarray, colour: Colour) -> None:
+def _fill_below(canvas: np.ndarray, y: np.ndarray, colour: Rgb) -> None:
     """Fill the canvas below the line y(x)."""
     line = np.stack([np.arange(len(y)), np.round(y)], axis=1).astype(np.int32)
     corners = np.array([[_CANVAS_W, _CANVAS_H], [0, _CANVAS_H]], np.int32)

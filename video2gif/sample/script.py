@@ -16,9 +16,10 @@ from typing import Literal
 
 import numpy as np
 
+from video2gif.media.encode import Palette
+
 Category = Literal["sports", "animals", "dance", "nature"]
-Kind = Literal["burst", "calm", "pan", "rain", "confetti", "crowd", "still"]
-Palette = Literal["full", "diff", "web"]
+ShotKind = Literal["burst", "calm", "pan", "rain", "confetti", "crowd", "still"]
 
 FPS = 12
 """Frames per second of every sample video."""
@@ -29,7 +30,7 @@ _VIDEO_FRAMES = (15 * FPS, 18 * FPS)
 _MOMENT_FRAMES = (24, 34)  # 34 frames are 2.83 s: a moment is never split into segments
 _DULL_FRAMES = (20, 54)
 _MAX_SEGMENT_FRAMES = 3 * FPS  # params.yaml's segment.max_len_s, for the spans of dull GIFs
-_DULL_KINDS: dict[Kind, float] = {
+_DULL_KINDS: dict[ShotKind, float] = {
     "calm": 0.34,
     "pan": 0.24,
     "rain": 0.18,
@@ -60,7 +61,7 @@ class Shot:
     key: str
     """`video_id/number`: the seed of all that is drawn."""
     category: Category
-    kind: Kind
+    kind: ShotKind
     start_frame: int
     end_frame: int
     hue: float
@@ -74,7 +75,7 @@ class Shot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Video:
+class ScriptedVideo:
     """One video of the corpus."""
 
     video_id: str
@@ -132,7 +133,7 @@ def rng(*names: object) -> np.random.Generator:
 
 
 @cache
-def videos() -> tuple[Video, ...]:
+def videos() -> tuple[ScriptedVideo, ...]:
     """All videos, categories in turn, so that any first few cover them all."""
     return tuple(_video(number) for number in range(N_VIDEOS))
 
@@ -143,12 +144,12 @@ def gifs() -> tuple[Gif, ...]:
     return tuple(gif for number, video in enumerate(videos()) for gif in _gifs(number, video))
 
 
-def _video(number: int) -> Video:
+def _video(number: int) -> ScriptedVideo:
     category = CATEGORIES[number % len(CATEGORIES)]
     video_id = f"{category}-{number // len(CATEGORIES) + 1:02d}"
     chance = rng(video_id, "script")
     kinds, lengths = _plan(video_id, n_moments=2 if number % 3 == 2 else 1, chance=chance)
-    return Video(
+    return ScriptedVideo(
         video_id=video_id,
         category=category,
         title=str(chance.choice(_TITLES[category])),
@@ -159,7 +160,7 @@ def _video(number: int) -> Video:
 
 def _plan(
     video_id: str, *, n_moments: int, chance: np.random.Generator
-) -> tuple[list[Kind], list[int]]:
+) -> tuple[list[ShotKind], list[int]]:
     """Kinds and lengths of a video's shots; drawn again until the video is 15 to 18 s long."""
     while True:
         n_shots = int(chance.integers(4, 8))
@@ -178,7 +179,7 @@ def _plan(
     return kinds, lengths
 
 
-def _dull_kinds(n: int, chance: np.random.Generator) -> list[Kind]:
+def _dull_kinds(n: int, chance: np.random.Generator) -> list[ShotKind]:
     names, weights = list(_DULL_KINDS), list(_DULL_KINDS.values())
     return [names[i] for i in chance.choice(len(names), size=n, p=weights)]
 
@@ -187,7 +188,7 @@ def _shots(
     video_id: str,
     category: Category,
     *,
-    kinds: Sequence[Kind],
+    kinds: Sequence[ShotKind],
     lengths: Sequence[int],
     chance: np.random.Generator,
 ) -> list[Shot]:
@@ -209,7 +210,7 @@ def _shots(
     return shots
 
 
-def _gifs(number: int, video: Video) -> list[Gif]:
+def _gifs(number: int, video: ScriptedVideo) -> list[Gif]:
     """A GIF of every moment; of every fifth video or so also one that nobody wanted."""
     chosen = [shot for shot in video.shots if shot.kind == "burst"]
     if number % 5 == 3:
@@ -222,7 +223,7 @@ def _gifs(number: int, video: Video) -> list[Gif]:
     ]
 
 
-def _gif(gif_id: str, video: Video, shot: Shot) -> Gif:
+def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> Gif:
     chance = rng(gif_id, "gif")
     planted = shot.kind == "burst"
     segment_frames = shot.n_frames // math.ceil(shot.n_frames / _MAX_SEGMENT_FRAMES)

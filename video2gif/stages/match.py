@@ -17,14 +17,14 @@ from video2gif.core.items import Context, Counts, compute
 from video2gif.core.layout import Layout
 from video2gif.core.tables import FINGERPRINTS, MATCHES, SOURCES
 from video2gif.core.work import Item
-from video2gif.matching.confidence import Match, Span, matching, read_match
+from video2gif.matching.confidence import Match, MatchedSpan, matching, read_match
 
 STAGE = "match"
 
 Pair = tuple[str, str]
 """gif_id, video_id."""
 
-_NOWHERE = Span(start_frame=0, end_frame=0, start_s=np.nan, end_s=np.nan)
+_NOWHERE = MatchedSpan(start_frame=0, end_frame=0, start_s=np.nan, end_s=np.nan)
 _PLACE = ("shard", "row", "n_frames", "duration_s", "width", "height", "bad_packets")
 
 

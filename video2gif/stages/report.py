@@ -29,7 +29,7 @@ from video2gif.gifs.render import GifOptions, Within, moment_item, read_rendered
 from video2gif.media.strips import filmstrip, filmstrip_item
 from video2gif.page import charts
 from video2gif.page.render import (
-    Clip,
+    ClipCard,
     Quarantined,
     ReportPage,
     VideoCard,
@@ -207,8 +207,8 @@ def _video_card(
     )
 
 
-def _clip(name: str, rank: int, segment: Any, *, title: str) -> Clip:
-    return Clip(
+def _clip(name: str, rank: int, segment: Any, *, title: str) -> ClipCard:
+    return ClipCard(
         rank=rank,
         gif=f"gifs/{name}.gif",
         still=f"gifs/{name}.jpg",

@@ -24,7 +24,7 @@ from video2gif.core.store import file_digest
 from video2gif.evaluation.figures import figures
 from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.checkpoint import Checkpoint
-from video2gif.ranking.fusion import NAMES
+from video2gif.ranking.fusion import FUSED
 from video2gif.ranking.losses import curves
 from video2gif.ranking.member import Epoch
 from video2gif.ranking.scorer import feature_source
@@ -116,7 +116,7 @@ def _card(
         "n_members": len(trained.model.ensemble.members),
         "standardised_inputs": True,
         "context": trained.model.context.to_card(),
-        "fusion": fused and dict(zip(NAMES, fused.weights, strict=True)),
+        "fusion": fused and dict(zip(FUSED, fused.weights, strict=True)),
         "features": source,
         "features_origin": _origin(layout.root / params.extract.weights),
         "random_weights": source["weights"].startswith("random:"),

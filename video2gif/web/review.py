@@ -29,7 +29,7 @@ from video2gif.make.progress import watched
 from video2gif.make.rankers import Moment, Ranker, rank
 from video2gif.make.write import MadeGif, export, make_gifs, remove_stale
 
-State = Literal["new", "waiting", "working", "ready", "failed"]
+FilmState = Literal["new", "waiting", "working", "ready", "failed"]
 MARKS = "marks.csv"
 _GIFS = "gifs"
 _MAX_WAITING = 32
@@ -45,7 +45,7 @@ class Export:
     start_s: float
     end_s: float
     format: str
-    state: State = "waiting"
+    state: FilmState = "waiting"
     reason: str = ""
     made: MadeGif | None = None
 
@@ -57,7 +57,7 @@ class Film:
     path: Path
     stamp: tuple[int, int]
     """Size and time of change: another file under the same name is another film."""
-    state: State = "new"
+    state: FilmState = "new"
     stage: str = ""
     share: float = 0.0
     reason: str = ""

@@ -65,7 +65,7 @@ PLANES = tuple(column(part.inside(crop)) for crop in _searched_crops() for part 
 
 
 @dataclass(frozen=True)
-class Table:
+class HashTable:
     """All hashes of a plane by one of their keys."""
 
     rotation: int
@@ -137,7 +137,7 @@ class Index:
         return Hits(query[first], row[first], distance[first])
 
     def _probed(
-        self, table: Table, queries: np.ndarray, radius: int, flips: np.ndarray
+        self, table: HashTable, queries: np.ndarray, radius: int, flips: np.ndarray
     ) -> np.ndarray:
         hits = np.empty((3, _HITS), np.int64)
         buckets = table.words, table.starts, self.bits, table.rotation
@@ -165,12 +165,12 @@ class Index:
         self._maps.append(mapped)
         return np.frombuffer(mapped, dtype)
 
-    def _table(self, folder: Path, plane: int, rotation: int) -> Table:
+    def _table(self, folder: Path, plane: int, rotation: int) -> HashTable:
         name = f"{plane}.{rotation}"
         words = self._mapped(folder / f"{name}.words.u64", np.uint64)
         mapped = self._maps[-1]
         starts = self._mapped(folder / f"{name}.starts.i64", np.int64)
-        return Table(rotation, words, starts, self.bits, mapped)
+        return HashTable(rotation, words, starts, self.bits, mapped)
 
 
 class IndexWriter:

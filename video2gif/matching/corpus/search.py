@@ -19,7 +19,7 @@ import numpy as np
 from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, mirrored
 from video2gif.fingerprint.track import Track
 from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED
-from video2gif.matching.confidence import Match, Span, match
+from video2gif.matching.confidence import Match, MatchedSpan, match
 from video2gif.matching.corpus.index import Index, column
 from video2gif.matching.corpus.kernels import Hits, within
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
@@ -200,7 +200,7 @@ def _neighbours(one: Candidate, other: Candidate) -> bool:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceVideo:
     """What a candidate's video says on closer look."""
 
     video_id: str
@@ -215,18 +215,20 @@ def verify(
     *,
     min_confidence: float,
     min_frames: int,
-) -> list[Source]:
+) -> list[SourceVideo]:
     """Match the GIF in the part of the video around each candidate; the surest first.
 
     Candidates that turn out unmatched are left out: an empty list means no known source.
     """
-    found: list[Source] = []
+    found: list[SourceVideo] = []
     for one in candidates:
         part, first = _part(track_of(one.video_id), one.start_s, one.end_s)
         answer = match(gif, part, min_confidence=min_confidence, min_frames=min_frames)
         if answer.status != "unmatched":
             video = track_of(one.video_id)
-            found.append(Source(one.video_id, _moved(answer, first, float(video.pts_s[first]))))
+            found.append(
+                SourceVideo(one.video_id, _moved(answer, first, float(video.pts_s[first])))
+            )
     return sorted(found, key=lambda s: (s.match.status != "matched", -s.match.confidence))
 
 
@@ -253,8 +255,8 @@ def _moved(found: Match, frames: int, seconds: float) -> Match:
     )
 
 
-def _moved_span(span: Span, frames: int, seconds: float) -> Span:
-    return Span(
+def _moved_span(span: MatchedSpan, frames: int, seconds: float) -> MatchedSpan:
+    return MatchedSpan(
         start_frame=span.start_frame + frames,
         end_frame=span.end_frame + frames,
         start_s=span.start_s + seconds,
