@@ -36,7 +36,8 @@ class ContextEncoder:
         wanted = set(parts)
         if unknown := sorted(wanted - set(CONTEXT_PARTS)):
             raise UserError(
-                f"train.context: unknown {', '.join(unknown)}; choose from {', '.join(CONTEXT_PARTS)}"
+                f"train.context: unknown {', '.join(unknown)};"
+                f" choose from {', '.join(CONTEXT_PARTS)}"
             )
         vocabulary = tuple(sorted({category for category in categories if category}))
         return cls(tuple(part for part in CONTEXT_PARTS if part in wanted), vocabulary, tag_buckets)
