@@ -48,4 +48,4 @@ def test_a_file_that_is_missing_would_be_found():
     assert is_there("core/layout.py")
     assert is_there("video2gif/core/layout.py")
     assert not is_there("yout.py")
-    assert not is_there("docs/layout.py")
+    assert not is_there("media/layout.py")
