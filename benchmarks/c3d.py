@@ -33,7 +33,7 @@ from video2gif.features.c3d import C3D
 from video2gif.features.preprocess import MAX_STRETCH
 from video2gif.features.weights import random_weights
 
-FLOP_A_CLIP = 2 * 38.53e9  # multiply-adds of conv1a … fc6 (PAPER.md), counted as two
+FLOP_A_CLIP = 2 * 38.53e9  # multiply-adds of conv1a … fc6 (docs/paper.md, C3D), counted as two
 BATCH = backends.batch_size(backends.REFERENCE, "clips")
 STRETCHES = (72, MAX_STRETCH)
 

@@ -22,7 +22,7 @@ NAMES: list[PairLossName] = ["l1", "l2", "huber", "adaptive_huber"]
 
 
 def scalar(name: PairLossName, u: float, delta: float, popularity: float) -> float:
-    """PAPER.md, 'Loss', for one pair."""
+    """docs/paper.md, Loss, for one pair."""
     l1, l2 = max(0.0, u), max(0.0, u) ** 2
     if name == "l1":
         return l1

@@ -251,7 +251,7 @@ def test_mean_digest_is_the_word_channel_or_follows_the_file(
 def test_the_two_published_cubes_are_read_as_the_same_mean_where_they_overlap(
     realdata: Path,
 ) -> None:
-    """SOURCES.md: the cropped cube equals the whole one cropped [8:120, 29:141]."""
+    """The published files agree: the cropped cube equals the whole one cropped [8:120, 29:141]."""
     whole = load_mean(str(realdata / "mean" / "c3d_train01_16_128_171_mean.npy.bz2"))
     cropped = load_mean(str(realdata / "mean" / "c3d_tf_crop_mean.npy"))
     np.testing.assert_array_equal(whole, cropped)

@@ -2,8 +2,9 @@
 
     python tests/reference/c3d_numpy.py        writes c3d_golden.json beside this file
 
-Written from PAPER's description of the network, not from video2gif/features/c3d.py: a convolution
-is 27 shifted matrix products, pooling is a maximum over strided views.
+Written from the description of the network (docs/paper.md, C3D), not from
+video2gif/features/c3d.py: a convolution is 27 shifted matrix products, pooling is a maximum over
+strided views.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Every method of the paper's table, and what goes beyond it, as ways to learn scores from videos.
 
 The neural rows are configurations of the one trainer; the others learn by scikit-learn from the
-same fc6, averaged over a segment's clips and standardised. PAPER.md, 'Results table', names the
-rows; its figures stand beside them as remembered there (MEMORY: nothing here was fitted to them).
+same fc6, averaged over a segment's clips and standardised. The rows and the paper's figures are
+those of docs/paper.md, Results table. The figures are from memory; nothing here was fitted to them.
 """
 
 from collections.abc import Callable, Mapping, Sequence

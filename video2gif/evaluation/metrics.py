@@ -1,6 +1,6 @@
 """nMSD, average precision and recall of the top segments, by numpy alone.
 
-Source of the first two: PAPER.md, 'Metrics' (the authors' evaluation package). All work on one
+Source of the first two: the authors' evaluation package (docs/paper.md, Metrics). All work on one
 video; means over videos are the caller's. Scores are one number a frame, higher is better.
 """
 

@@ -1,6 +1,6 @@
 """From the scores of segments to the metrics of videos.
 
-Source of the metrics: PAPER.md, 'Metrics'. A segment's frames all take its score.
+Source of the metrics: docs/paper.md, Metrics. A segment's frames all take its score.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def frame_scores(*, spans: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def usable_gifs(gifs: Sequence[Span], n_frames: int) -> list[Span]:
     """The GIFs cut to the video's frames, without those that are none or all of them.
 
-    nMSD says nothing about either (PAPER.md: all-equal truth raises).
+    nMSD says nothing about either (the authors' package raises an error for them).
     """
     inside = [(max(start, 0), min(end, n_frames)) for start, end in gifs]
     return [(start, end) for start, end in inside if 0 < end - start < n_frames]

@@ -2,7 +2,7 @@
 
 A weight file of this project is safetensors with float32 tensors named as in the prototxt
 (`conv1a.weight` … `fc6.bias`; fc7 and fc8 may be there and are not used). Importers of published
-formats (Caffe, Lasagne, npz, PyTorch: PAPER.md's table) end in `save`.
+formats (Caffe, Lasagne, npz, PyTorch: docs/paper.md, Weights) end in `save`.
 
 The parent of a stage imports this module to check and digest weights, so it goes without torch.
 """

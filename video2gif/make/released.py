@@ -1,6 +1,6 @@
 """The head released with the paper as a model of ours: 4096 → 512 → 128 → 1 on raw fc6.
 
-Source: PAPER.md, 'Network' and 'Weights': ReLU between, linear output, no context, nothing
+Source: docs/paper.md, Network and Weights: ReLU between, linear output, no context, nothing
 standardised; trained on fc6 of separate 16-frame clips of C3D with its Sports-1M weights.
 """
 

@@ -1,6 +1,6 @@
 """What the ranker knows of a segment besides its pixels: category, tags, position.
 
-The paper names category and tags (and, from memory, the position); see PAPER.md, 'Network'.
+The paper names category and tags (and, from memory, the position); see docs/paper.md, Network.
 All parts are plain numbers that need no download: a one-hot category, a hashed bag of tags and
 three relative positions. What is unknown is zeros, so a video without tags still has a score.
 """

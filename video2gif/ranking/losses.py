@@ -1,6 +1,6 @@
 """The losses that a ranker can be trained with, one value a pair of segments.
 
-The paper's four (PAPER.md, 'Loss') are functions of u = 1 − h(s⁺) + h(s⁻); u ≤ 0 costs nothing:
+The paper's four (docs/paper.md, Loss) are functions of u = 1 − h(s⁺) + h(s⁻); u ≤ 0 costs nothing:
 the positive already leads by the margin of 1. `classification` is the paper's row of that name,
 `listwise` is not the paper's: a positive against all its negatives at once.
 """

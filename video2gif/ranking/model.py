@@ -1,6 +1,6 @@
 """The ranker: fc6 and context of a clip → one score, and how its members become one model.
 
-Source: PAPER.md, 'Network' (4096 → 512 → 128 → 1, ReLU between, linear output).
+Source: docs/paper.md, Network (4096 → 512 → 128 → 1, ReLU between, linear output).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Train the ranker on pairs of segments: whole tensors, no data loader, the same bytes each time.
 
-Source: PAPER.md, 'Network' and 'Loss'. What a step scores: ranking/batches.py.
+Source: docs/paper.md, Network and Loss. What a step scores: ranking/batches.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence

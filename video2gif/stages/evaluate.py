@@ -1,4 +1,4 @@
-"""Score every segment and compare with the GIFs people made (PAPER.md, 'Metrics').
+"""Score every segment and compare with the GIFs people made (docs/paper.md, Metrics).
 
 Reads the model, features, segments, labels (splits), spans (the truth), sources, pairs and
 fingerprints (the motion baseline); writes data/predictions.parquet, metrics/eval.json and three

@@ -1,4 +1,4 @@
-"""Train the ranker on pairs of segments (PAPER.md, 'Network' and 'Loss').
+"""Train the ranker on pairs of segments (docs/paper.md, Network and Loss).
 
 Reads segments, labels, pairs, spans, sources, features and fingerprints; writes
 models/ranker.safetensors, its card models/ranker.json, metrics/train.json, plots/train.csv and

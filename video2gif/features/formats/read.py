@@ -1,7 +1,8 @@
 """A published weight file → arrays under our names. Runs in a killable child: see `importers`.
 
-The mapping is PAPER.md's table. Convolutions are copied (all files hold cross-correlations);
-fully connected layers are (out, in) here and in Caffe and PyTorch, (in, out) in Lasagne.
+How each format maps to our names: docs/paper.md, Weights. Convolutions are copied, as all files
+hold cross-correlations; fully connected layers are (out, in) here and in Caffe and PyTorch, (in,
+out) in Lasagne.
 """
 
 import mmap
