@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
-from video2gif.core import items
+from video2gif.core import work as works
 from video2gif.core.config import Params
 from video2gif.core.items import Context, Counts, compute
 from video2gif.core.mappers import Mapper, ProcessMapper, SerialMapper
@@ -111,7 +111,7 @@ def no_ops(n: int, folder: Path) -> None:
     """Print seconds and growth of memory for a tenth of `n` items, and for `n`, in a flow."""
     from flows import stages
 
-    items.code_version = lambda module: "none"  # The work of tests is no part of the package.
+    works.code_version = lambda module: "none"  # The work of tests is no part of the package.
     os.environ.update(VIDEO2GIF_EXECUTOR="process", PYTHONPATH=str(REPO / "tests"))
     with server.api(folder):
         for count in (n // 10, n):

@@ -18,9 +18,9 @@ from video2gif.ablation.run import Ablation
 from video2gif.core.errors import UserError
 from video2gif.core.layout import read_json
 from video2gif.evaluation.bootstrap import paired_interval
+from video2gif.page import results
 from video2gif.page.render import ReportPage, render
 from video2gif.ranking.videos import Video, load_videos
-from video2gif.stages import report
 
 PARAMS = small_params(epochs=4, patience=4, ensemble=1)
 PAPER = {
@@ -298,7 +298,7 @@ def test_the_report_shows_the_table_beside_the_papers_figures(
             for share in (0.0, 0.4)
         ],
     }
-    html = page(method_tables=[report._method_table(content)])
+    html = page(method_tables=[results.method_table(content)])
     for name, row in rows.items():
         assert html.count(f'<th scope="row">{escape(name)}</th>') == 1
         assert f"{row.nmsd:.3f}" in html
@@ -317,7 +317,7 @@ def test_the_report_draws_lengths_and_ranks(videos: list[Video]) -> None:
         ],
         "calibration": [{"best_share": 0.1, "gif_share": 0.9}],
     }
-    html = page(result_charts=report._result_charts(metrics))
+    html = page(result_charts=results.result_charts(metrics))
     assert "9.6–12.0 s" in html
     assert all(value in html for value in ("0.250", "0.125", "0.750"))  # also of equal names
     assert "up to 10 %" in html

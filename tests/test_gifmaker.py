@@ -28,8 +28,8 @@ from video2gif.fingerprint.read import Fingerprint
 from video2gif.gifs import loop as seam
 from video2gif.gifs.encoders import held
 from video2gif.gifs.palette import colours_of
-from video2gif.gifs.receipt import RESERVED_BYTES, Receipt, embed, extract, parse
-from video2gif.gifs.render import GifOptions, Recipe
+from video2gif.gifs.receipt import Receipt, embed, extract, parse
+from video2gif.gifs.render import RECEIPT_BYTES, GifOptions, Recipe
 from video2gif.gifs.shape import FILL, SizeModel, shown_at, solve, ssim
 from video2gif.make import inputs as sources
 from video2gif.make.analysis import Analysis
@@ -296,7 +296,7 @@ def test_a_file_plays_with_its_receipt_and_is_whole_without(tmp_path: Path, kind
     }[kind]()
     content = path.read_bytes()
     marked = embed(content, RECEIPT)
-    assert len(marked) - len(content) <= RESERVED_BYTES
+    assert len(marked) - len(content) <= RECEIPT_BYTES
     assert extract(marked) == (RECEIPT, content)
     path.write_bytes(marked)
     if kind == "mp4":
@@ -518,7 +518,7 @@ def test_a_budget_is_filled_and_the_receipt_is_true(films, params, shared, tmp_p
     for gif in made.gifs:
         assert gif.path.stat().st_size <= 60_000
         is_full = gif.recipe.height == 96 and gif.recipe.rate == 20
-        assert gif.path.stat().st_size >= FILL * 60_000 - RESERVED_BYTES or is_full
+        assert gif.path.stat().st_size >= FILL * 60_000 - RECEIPT_BYTES or is_full
     gif = made.gifs[0].path
     checks = verify(gif, film, Baseline(), params, shared)
     assert {check.state for check in checks} == {"true"}

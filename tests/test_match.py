@@ -130,7 +130,9 @@ def test_A24_reasons_say_what_is_wrong(done: Layout) -> None:
 
 
 def test_the_alternatives_of_an_ambiguous_match_are_data() -> None:
-    spans = [match.Span(start_frame=n, end_frame=n + 9, start_s=0.0, end_s=1.0) for n in (5, 2)]
+    spans = [
+        match.MatchedSpan(start_frame=n, end_frame=n + 9, start_s=0.0, end_s=1.0) for n in (5, 2)
+    ]
     found = match.Match(status="ambiguous", span=spans[0], alternatives=tuple(spans))
     assert match.to_row(("g", "v"), found)["alternatives"] == [[2, 11], [5, 14]]
 

@@ -28,7 +28,7 @@ from video2gif.media.decode import Decoder
 from video2gif.media.seek import frames_between
 
 _LIBRARIES = ("av", "numpy", "opencv-python")
-_RECEIPT_BYTES = 1200  # What a receipt takes at most: it is part of the file under a byte budget.
+RECEIPT_BYTES = 1200  # What a receipt takes at most: it is part of the file under a byte budget.
 _MAX_HEIGHT = 720  # px; under a byte budget, unless asked for more
 _MAX_BYTES_IN_MEMORY = 700_000_000
 _EPSILON_S = 1e-6
@@ -112,7 +112,7 @@ class Rendered:
 def rendering(options: GifOptions) -> Work:
     """The work of `moment_item`s."""
     version = {"gifski": gifski_version()} if options.encoder == "gifski" else {}
-    budget = options.max_bytes and max(1, options.max_bytes - _RECEIPT_BYTES)
+    budget = options.max_bytes and max(1, options.max_bytes - RECEIPT_BYTES)
     return Work(
         function=f"{__name__}:work",
         params={**asdict(options), "max_bytes": budget, **version},
