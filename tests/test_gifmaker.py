@@ -403,17 +403,19 @@ def test_the_window_asked_for_bounds_the_room():
     analysis = analysis_of(shots=[80, 80])
     found = choose(analysis, ranked(analysis), Choice(from_s=3.0, to_s=5.5))
     assert [one.moment.rank for one in found] == [2, 3]
-    assert found[0].room == (60, 80)
-    assert found[0].core == (60, 80)
-    assert found[1].room == (80, 110)
+    assert found[0].within.room == (60, 80)
+    assert found[0].within.core == (60, 80)
+    assert found[1].within.room == (80, 110)
 
 
 def test_a_moment_grows_to_the_least_length_but_not_past_its_shot():
     analysis = analysis_of(shots=[80, 40])
     found = choose(analysis, ranked(analysis), Choice(min_len_s=3.0))
-    assert [one.core for one in found] == [(0, 60)]  # 80 frames hold no second one; 40 are too few
+    assert [one.within.core for one in found] == [
+        (0, 60)
+    ]  # 80 frames hold no second one; 40 are too few
     shorter = choose(analysis, ranked(analysis), Choice(max_len_s=1.0))
-    assert [one.max_frames for one in shorter] == [20, 20, 20]
+    assert [one.within.max_frames for one in shorter] == [20, 20, 20]
 
 
 def test_diverse_moments_show_different_pictures():

@@ -1,8 +1,8 @@
 """What a manifest names: videos, the GIFs people made of them, and what is known about both.
 
-`read_manifest` knows three layouts by their first line: the project's own csv, the Video2GIF
-release's metadata.txt and PHD2's csv. Every id comes out exactly as written ("0123456", "NA",
-"1e5", "-x"), every line either as a `SourceRow` or as a `BadRow` that says why not.
+`read_manifest` reads three layouts and tells them apart by the first line: the project's own csv,
+the Video2GIF release's metadata.txt and PHD2's csv. Ids are kept exactly as written ("0123456",
+"NA", "1e5", "-x"). Every line becomes a `SourceRow`, or a `BadRow` with the reason.
 """
 
 from importlib.resources import files
@@ -20,6 +20,8 @@ def read_manifest(path: Path) -> Manifest:
     Raises `UserError` when the file is missing, empty, or lacks or misspells a column.
     """
     header = first_line(path, columns=own.REQUIRED)
+    # Each reader says whether the header looks like its own, also with a column missing: the error
+    # then names the right layout's columns. The project's csv comes last, as anything may be one.
     for layout in (release, phd2):
         if layout.is_header(header):
             return layout.read(path)

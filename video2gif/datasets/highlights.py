@@ -1,8 +1,8 @@
-"""Highlights of other data sets as GIFs of ours, so that one may train on one and test on another.
+"""Read the highlights of other data sets, to train on one data set and test on another.
 
-PHD2's csv holds seconds; TVSum's and YouTube Highlights' files hold frames. What counts as a
-highlight is a choice where the data set only grades, and it stands beside each reader. Labels go
-to a csv that `video2gif evaluate` takes, or to a manifest whose spans are declared, with a split.
+PHD2's csv gives seconds; the files of TVSum and YouTube Highlights give frames. A data set that
+only grades frames names no highlights: what counts as one is then our choice, stated at its reader.
+The result is a csv for `video2gif evaluate`, or a manifest with declared spans and a split.
 """
 
 import json
@@ -34,7 +34,10 @@ class Highlight:
 
 
 def read(layout: str, path: Path, *, best_share: float = 0.15) -> tuple[str, list[Highlight]]:
-    """The unit ("frames" or "seconds") and all highlights, by video. Raises `UserError`."""
+    """The unit of start and end ("frames" or "seconds"), and all highlights, sorted by video.
+
+    `layout` is one of `READERS`. Raises `UserError` for another one and for an unreadable file.
+    """
     if layout == "phd2":
         return "seconds", list(_phd2(path))
     if layout == "tvsum":
@@ -51,11 +54,12 @@ def _phd2(path: Path) -> Iterator[Highlight]:
 
 
 def tvsum(path: Path, *, best_share: float) -> Iterator[Highlight]:
-    """ydata-tvsum50-anno.tsv: a line an annotator, `video, category, grade of every frame`.
+    """Highlights from ydata-tvsum50-anno.tsv: `video, category, grade of every frame`.
 
-    The grades of all annotators are averaged; a highlight is a run of frames in the best
-    `best_share` of the video (0.15 is the usual length of a TVSum summary), ties at its edge left
-    out unless all would be.
+    There is one line for each video and annotator. The grades of all annotators are averaged. A
+    highlight is a run of frames whose mean grade is among the best `best_share` of the video (0.15
+    is the usual length of a TVSum summary). Frames whose grade equals the limit are left out,
+    except where nothing would remain.
     """
     grades: dict[str, list[np.ndarray]] = {}
     category: dict[str, str] = {}
@@ -69,6 +73,7 @@ def tvsum(path: Path, *, best_share: float) -> Iterator[Highlight]:
                 " grades between tabs"
             ) from None
         own = grades.setdefault(cells[0], [])
+        # All annotators grade every frame: another number of grades means a damaged line.
         if own and len(own[0]) != len(values):
             raise UserError(
                 f"{path}:{number}: {len(values)} grades of {cells[0]}, {len(own[0])} before"
@@ -78,16 +83,18 @@ def tvsum(path: Path, *, best_share: float) -> Iterator[Highlight]:
     for video_id in sorted(grades):
         mean = np.mean(grades[video_id], axis=0)
         edge = np.quantile(mean, 1 - best_share)
+        # Many frames may share the grade at the limit; taking all could double the share. Only if
+        # no frame lies above it (all grades equal, say) are they taken.
         best = mean > edge if (mean > edge).any() else mean >= edge
         for start, end in _runs(best):
             yield Highlight(video_id, start, end, category[video_id], len(mean))
 
 
 def youtube_highlights(folder: Path) -> Iterator[Highlight]:
-    """`<category>/<video>/match_label.json`: clips as frames [start, end], and their labels.
+    """Highlights from `<category>/<video>/match_label.json`: clips as frames, and their labels.
 
-    1: matched by the edited video, 0: borderline, -1: not. Clips overlap by half: those that touch
-    are one highlight.
+    Label 1: the clip is part of the edited video; 0: borderline; -1: it is not. Only 1 counts.
+    Clips overlap by half, so chosen clips that overlap or touch become one highlight.
     """
     files = sorted(folder.glob("*/*/match_label.json"))
     if not files:
@@ -99,6 +106,7 @@ def youtube_highlights(folder: Path) -> Iterator[Highlight]:
             chosen = [span for span, label in zip(spans, labels, strict=True) if label == 1]
         except (ValueError, TypeError) as error:
             raise UserError(f"{file}: not clips and labels of equal number: {error}") from None
+        # The files do not give the length of the video; the end of its last clip stands in for it.
         n_frames = max((end for _, end in spans), default=0)
         mask = np.zeros(n_frames, bool)
         for start, end in chosen:
@@ -114,7 +122,7 @@ def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
 
 
 def labels_table(unit: str, found: list[Highlight]) -> pd.DataFrame:
-    """For `video2gif evaluate`."""
+    """The labels csv that `video2gif evaluate` reads, one row a highlight."""
     start, end, length = {
         "frames": ("start_frame", "end_frame", "n_frames"),
         "seconds": ("start_s", "end_s", "duration_s"),
@@ -136,10 +144,10 @@ def labels_table(unit: str, found: list[Highlight]) -> pd.DataFrame:
 def manifest_table(
     unit: str, found: list[Highlight], *, split: str, fps: float | None
 ) -> pd.DataFrame:
-    """A manifest for `download.manifest`: spans declared, nothing to be matched.
+    """A manifest for `download.manifest` with declared spans: there are no GIF files to match.
 
-    Two of them one below the other, with split train and test, train on one data set and test on
-    the other. Frames need `fps` to become seconds.
+    To train on one data set and test on another, write one manifest with split train and one with
+    split test, and join them. `fps` turns frames into seconds; without it they raise `UserError`.
     """
     if unit == "frames" and fps is None:
         raise UserError("labels in frames need --fps to become the seconds of a manifest")

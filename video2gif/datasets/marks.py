@@ -1,8 +1,8 @@
 """Marks: which moments of which videos a person called good or bad.
 
-A marks file is a manifest of the project (`video2gif.datasets`): a good moment stands there as a
-GIF of which only the span is known, a bad one by `verdict` bad. `dvc exp run -S
-download.manifest=DIR/marks.csv` therefore trains on it. Videos lie in the file's own folder.
+A file of marks is also a manifest of the project (`video2gif.datasets`). A good moment is a GIF of
+which only the span is known; a bad moment has `verdict` bad. So `dvc exp run -S
+download.manifest=DIR/marks.csv` trains on the marks. The videos lie in the same folder as the file.
 """
 
 import csv
@@ -29,21 +29,26 @@ _COLUMNS = (
     "split",
     "verdict",
 )
+# Hundreds of thousands of marks, more than anybody makes by hand; a larger file is another file.
 _MAX_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, order=True)
 class Mark:
-    """One verdict on [start_s, end_s) of a video, named by its file in the folder of the marks."""
+    """One verdict on the span [start_s, end_s) of a video, seconds."""
 
     video: str
+    """Name of the video's file, in the folder of the marks."""
     start_s: float
     end_s: float
     verdict: Verdict
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """A span is marked once: to the millisecond, as it is written."""
+        """What makes two marks the same: video and span in whole milliseconds, as they are written.
+
+        There is one verdict for each key.
+        """
         return self.video, round(1000 * self.start_s), round(1000 * self.end_s)
 
 
@@ -86,7 +91,8 @@ def without_mark(marks: Sequence[Mark], gone: Mark) -> list[Mark]:
 
 
 def _row(mark: Mark) -> dict[str, str]:
-    # Encoded, and a path that begins with a dot: no spreadsheet takes either for a formula.
+    # A spreadsheet takes a cell that begins with = + - @ for a formula. An encoded name and a path
+    # that begins with a dot never do.
     video_id = quote(mark.video, safe=" ")
     return {
         "video_id": video_id,
@@ -95,7 +101,8 @@ def _row(mark: Mark) -> dict[str, str]:
         "gif_url": "",
         "start_s": f"{mark.start_s:.3f}",
         "end_s": f"{mark.end_s:.3f}",
-        # Marks are there to be learned from; by its hash a video might fall to the test set.
+        # Without a split, a hash of the id would decide, and might put the video into the test
+        # set. Nobody marks videos for that.
         "split": "train",
         "verdict": mark.verdict,
     }
@@ -107,7 +114,7 @@ def _mark(row: dict[str, str], where: str) -> Mark:
     except (TypeError, ValueError):
         raise UserError(f"{where}: start_s and end_s are not numbers") from None
     if not (0 <= start_s < end_s < math.inf):
-        raise UserError(f"{where}: {start_s:g}–{end_s:g} s is no span")
+        raise UserError(f"{where}: {start_s:g}–{end_s:g} s is no span; start_s must be below end_s")
     if verdict not in ("good", "bad"):
         raise UserError(f"{where}: verdict {verdict!r}; write good or bad")
     return Mark(row["video_url"].removeprefix("./"), start_s, end_s, verdict)  # type: ignore[arg-type]

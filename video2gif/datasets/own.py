@@ -42,9 +42,10 @@ OPTIONAL = (
 )
 MANIFEST_SPLITS = ("", "train", "validation", "test")
 VERDICTS = ("", "good", "bad")
-"""Of a person on a span (`datasets.marks`). `bad`: no GIF is there, the row only names a video."""
+"""What a person said of a span (`datasets.marks`). A row with `bad` names a video and no GIF."""
 
-_MAX_RECORD_LINES = 20  # A quoted cell may hold line breaks, a forgotten quote must not eat a file.
+# A quoted cell may contain line breaks. The limit keeps a forgotten quote from swallowing the file.
+_MAX_RECORD_LINES = 20
 
 
 def read(path: Path) -> Manifest:
@@ -84,7 +85,7 @@ def _records(
 
 
 def _record(lines: Sequence[str], at: int, width: int) -> tuple[int, list[str] | str]:
-    """How many lines the record that starts at `at` takes, and its cells or its fault."""
+    """How many lines the record that starts at `at` takes, and its cells or what is wrong."""
     cells, is_open = _cells(lines[at])
     if not is_open:
         return 1, cells
@@ -93,13 +94,14 @@ def _record(lines: Sequence[str], at: int, width: int) -> tuple[int, list[str] |
             joined, still_open = _cells("\n".join(lines[at : end + 1]))
             if not still_open:
                 fits = isinstance(joined, list) and len(joined) == width
-                # Else a quote was forgotten: only its own line is lost, the next is a record.
+                # Another number of cells than the header's means that a quote was forgotten. Then
+                # only this line is bad, and the next line begins a new record.
                 return (end + 1 - at, joined) if fits else (1, cells)
     return 1, cells
 
 
 def _cells(text: str) -> tuple[list[str] | str, bool]:
-    """The cells of a record, or its fault; and whether a quote is still open at its end."""
+    """The cells of a record, or what is wrong; and whether a quote is still open at its end."""
     if not text.strip():
         return [], False
     try:
@@ -119,8 +121,9 @@ def _header(path: Path, line: str) -> list[str]:
             raise UserError(f"{path}: no column {name!r}; found {', '.join(columns)}; {wanted}")
     for name in columns:
         if columns.count(name) > 1:
-            raise UserError(f"{path}: column {name!r} stands there twice; {wanted}")
-        # A column of the user's own is ignored; a misspelt one would lose data in silence.
+            raise UserError(f"{path}: column {name!r} is there twice; {wanted}")
+        # A column of the user's own is ignored. A misspelt one must not be: its data would be lost
+        # without a word.
         absent = [known for known in OPTIONAL if known not in columns]
         meant = difflib.get_close_matches(name.lower(), absent, n=1, cutoff=0.75)
         if name not in REQUIRED + OPTIONAL and meant:
@@ -134,7 +137,7 @@ def _header(path: Path, line: str) -> list[str]:
 def _read_row(
     line: int, columns: list[str], cells: list[str], rows: list[SourceRow], bad: list[BadRow]
 ) -> None:
-    """Append what a line says. A fault of the GIF leaves its video usable."""
+    """Append what a line says to `rows` or `bad`. If only the GIF is bad, its video is kept."""
     if len(cells) != len(columns):
         raise ItemError("row", f"{len(cells)} cells, the header has {len(columns)}")
     cell = {name: "" for name in OPTIONAL} | dict(zip(columns, cells, strict=True))

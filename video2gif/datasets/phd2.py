@@ -1,10 +1,10 @@
-"""PHD2 (gifs.com): spans in seconds that users chose; no GIF files, so nothing is to be matched.
+"""Read PHD2 (gifs.com): spans in seconds that users chose. There are no GIF files to match.
 
-A video_duration of -1 (209 rows of the published test file) means that it is unknown: such a span
-cannot be checked, and is not used. (One row more overruns its video.)
+209 rows of the published test file have a video_duration of -1, which means unknown. Such a span
+cannot be checked and is not used. One further span ends after its video.
 
-`is_last` marks the one GIF of each user that PHD2's own experiment holds out; it says nothing of
-a video and is not taken over.
+`is_last` marks the GIF of each user that PHD2's own experiment holds out. It says nothing about a
+video, so it is not used here.
 """
 
 import csv
@@ -29,13 +29,13 @@ from video2gif.datasets.rows import (
 )
 
 PHD2_COLUMNS = ("youtubeId", "start", "duration", "user_id", "video_duration", "is_last")
-# Declared durations are whole seconds: a span may reach into the second that was cut off.
+# Durations in the file are cut to whole seconds, so a span may end up to a second later.
 _TOLERANCE_S = 1.0
 _URL = "https://www.youtube.com/watch?v={}"
 
 
 def is_header(line: str) -> bool:
-    """Whether a file that starts with this line is of PHD2, if perhaps a broken one."""
+    """Whether a file with this first line is meant to be PHD2's, complete or not."""
     names = set(line.split(","))
     return "video_url" not in names and len(names & set(PHD2_COLUMNS)) >= 3
 
@@ -91,7 +91,7 @@ def _video(line: int, cell: Mapping[str, str], local: Mapping[str, str]) -> Sour
 
 
 def _gif_id(cell: Mapping[str, str]) -> str:
-    """PHD2 names no GIFs: its user, its video and its span are what one is."""
+    """An id for a GIF, which PHD2 does not give: video, user and span together."""
     return "_".join(cell[name] for name in ("youtubeId", "user_id", "start", "duration"))
 
 
@@ -101,7 +101,7 @@ def _with_gif(video: SourceRow, cell: Mapping[str, str]) -> SourceRow:
     if not (start_s >= 0 and duration_s > 0):  # False for NaN as well.
         start, duration = shown(cell["start"]), shown(cell["duration"])
         raise GifError("label", f"start {start}, duration {duration} is no span")
-    # Hundredths, as in the file: 204.39 + 7.08 is to be 211.47.
+    # The file has hundredths: 204.39 + 7.08 must give 211.47, not 211.46999999999997.
     end_s = round(start_s + duration_s, 6)
     if video_s < 0:
         raise GifError("label", f"video_duration {video_s:g}: PHD2 did not know its length")

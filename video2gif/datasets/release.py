@@ -1,8 +1,8 @@
-"""The Video2GIF release: metadata.txt, and video_tags.txt and testset.txt where they lie beside it.
+"""Read the Video2GIF release: metadata.txt, and beside it video_tags.txt and testset.txt if there.
 
-21 columns separated by `;` and a tab, nothing is quoted. The places of a GIF in its video stand
-there twice, in frames and in seconds; a row whose two disagree is wrong in one of them and is not
-used. Seconds are what is taken, since frame numbers depend on which copy of a video one has.
+21 columns separated by `;` and a tab; nothing is quoted. The file gives the place of a GIF twice,
+in frames and in seconds. If the two disagree, one is wrong and the row is not used. Otherwise the
+seconds are used, because frame numbers depend on which copy of a video one has.
 """
 
 import math
@@ -54,14 +54,14 @@ RELEASE_COLUMNS = (
     "video_description",
     "video_retrieved_date",
 )
-_TOLERANCE_S = 0.5
-# The authors host their test videos, which are CC-BY; all others are where they were found.
+_TOLERANCE_S = 0.5  # How far a GIF's frames and seconds may disagree.
+# The authors host their test videos, which are CC-BY. All others are on YouTube.
 _TEST_URL = "https://data.vision.ee.ethz.ch/cvl/video2gif/{}.mp4"
 _URL = "https://www.youtube.com/watch?v={}"
 
 
 def is_header(line: str) -> bool:
-    """Whether a file that starts with this line is a metadata.txt, if perhaps a broken one."""
+    """Whether a file with this first line is meant to be a metadata.txt, complete or not."""
     return SEPARATOR in line
 
 
@@ -95,7 +95,10 @@ def read(path: Path) -> Manifest:
 
 
 def read_tags(path: Path) -> dict[str, str]:
-    """Tags by video, separated by |; empty without the file. It covers a tenth of the videos."""
+    """The tags of each video, joined by |; empty if there is no file.
+
+    The published file covers a tenth of the videos.
+    """
     if not path.is_file():
         return {}
     found: dict[str, list[str]] = {}
@@ -104,7 +107,7 @@ def read_tags(path: Path) -> dict[str, str]:
         if isinstance(text, ItemError):
             continue
         head, separator, rest = text.partition(SEPARATOR)
-        # A few tags hold line breaks: a line without the separator goes on with the one before.
+        # A few tags contain line breaks: a line without the separator continues the one before.
         video_id = head if separator else video_id
         tags = (tag.strip().replace("|", "/") for tag in (rest if separator else text).split(";"))
         found.setdefault(video_id, []).extend(filter(None, tags))
@@ -112,7 +115,7 @@ def read_tags(path: Path) -> dict[str, str]:
 
 
 def read_test_ids(path: Path) -> frozenset[str]:
-    """The ids of a testset.txt, one a line; none without the file."""
+    """The ids of a testset.txt, which has one in each line; none if there is no file."""
     return frozenset(path.read_text().split()) if path.is_file() else frozenset()
 
 
@@ -181,7 +184,7 @@ def _span(cell: Mapping[str, str]) -> tuple[float, float]:
     start_s, end_s = _ordered(cell, "gif_start_sec", "gif_end_sec")
     start, end = _ordered(cell, "gif_start_frame", "gif_end_frame")
     n_frames, duration_s = number(cell["video_frame_count"]), number(cell["video_duration"])
-    # Comparisons with NaN are false: what the row does not tell cannot contradict it.
+    # Comparisons with NaN are false, so what the row does not say cannot contradict it.
     if end > n_frames:
         raise GifError("label", f"gif_end_frame {end:g} of a video of {n_frames:g} frames")
     if end_s > duration_s + _TOLERANCE_S:

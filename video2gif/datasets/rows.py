@@ -1,4 +1,4 @@
-"""What every layout of a manifest comes down to: rows, bad rows, and their reconciliation."""
+"""What all layouts of a manifest share: rows, bad rows, checks of cells, and merging repeats."""
 
 import math
 import re
@@ -29,7 +29,7 @@ class SourceRow:
     gif_id: str = ""
     """"" for a video without GIFs."""
     gif_url: str = ""
-    """"" where only a span is known."""
+    """"" if only a span is known."""
     start_s: float | None = None
     end_s: float | None = None
     views: float | None = None
@@ -40,7 +40,7 @@ class SourceRow:
     """Separated by |."""
     split: str = ""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """Cells that were not understood and count as unknown, one sentence each."""
+    """One sentence for each cell that was not understood and therefore counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,18 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest as it was understood. No id of `bad` names a GIF or a second source in `rows`."""
+    """A manifest as it was understood. A GIF that is in `bad` is not in `rows`."""
 
     rows: list[SourceRow]
     """One a GIF, plus one for each video without usable GIFs, in the order of the file."""
     bad: list[BadRow]
     merged: list[int] = field(default_factory=list)
-    """Lines that add nothing: repeats of an earlier row, or the other side of a conflict. Every
-    line is in `rows`, `bad` or here."""
+    """Lines that add nothing: repeats of an earlier row, and further lines about an id in `bad`.
+    Every line is in `rows`, in `bad` or here."""
 
 
 class GifError(ItemError):
-    """The GIF's id is good, what the row says about it is not."""
+    """The GIF's id can be used, but what the row says about it cannot."""
 
 
 # --- lines -----------------------------------------------------------------------------------
@@ -93,15 +93,17 @@ def first_line(path: Path, *, columns: Sequence[str]) -> str:
 
 
 def lines_after_header(path: Path) -> Iterator[tuple[int, str | ItemError]]:
-    """(line number, text without its end) of each line that is not blank, or its fault.
+    """(line number, text) of each line that is not blank; an `ItemError` instead of a bad text.
 
-    Lines end in LF or CRLF. None is held in memory beyond `_MAX_LINE_BYTES`.
+    Lines end in LF or CRLF, which is cut off. A line above `_MAX_LINE_BYTES` is an error and is
+    never held in memory as a whole.
     """
     with path.open("rb") as file:
         number = 0
         while line := file.readline(_MAX_LINE_BYTES):
             number += 1
             size = len(line)
+            # The rest of a line that is too long is read and counted block by block.
             while not line.endswith(b"\n") and (more := file.readline(_MAX_LINE_BYTES)):
                 size += len(more)
                 line = more
@@ -112,7 +114,7 @@ def lines_after_header(path: Path) -> Iterator[tuple[int, str | ItemError]]:
 
 
 def decoded(line: bytes) -> str:
-    """UTF-8, or Latin-1 line by line: mixed files keep their good lines."""
+    """A line as text: UTF-8, or Latin-1 if it is not. Decided for each line, as files mix both."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -123,7 +125,7 @@ def decoded(line: bytes) -> str:
 
 
 def check_id(column: str, value: str) -> None:
-    """Raise `ItemError` for an id that no table, file name or log line should have to carry."""
+    """Raise `ItemError` for an id that would be unsafe in a table, a file name or a log line."""
     fault = ""
     if not value:
         fault = "is empty"
@@ -138,24 +140,25 @@ def check_id(column: str, value: str) -> None:
 
 
 def check_youtube_id(column: str, value: str) -> None:
-    """Raise `ItemError` for what is not made of YouTube's 64 characters."""
+    """Raise `ItemError` for an id with other characters than YouTube's 64."""
     if not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{MAX_ID_CHARS}}}", value):
         raise ItemError("bad_id", f"{column} {shown(value)} is no YouTube id")
 
 
 def check_no_nul(name: str, text: str) -> None:
-    """Raise `ItemError` for a text that no C library could read whole."""
+    """Raise `ItemError` for a text with a NUL character: C libraries would read it only up to
+    it."""
     if "\0" in text:
         raise ItemError("row", f"NUL character in {name}")
 
 
 def shown(value: str) -> str:
-    """A cell for a message: short, ASCII, quoted."""
+    """A cell as it may stand in a message: cut to 60 characters, quoted, ASCII only."""
     return ascii(value if len(value) <= 60 else value[:57] + "...")
 
 
 def count(name: str, text: str, limit: float, notes: list[str]) -> float | None:
-    """A number in [0, limit], or None; a cell that is not one is noted, never guessed at."""
+    """The cell as a number in [0, limit], else None. A cell that is not one is added to `notes`."""
     value = number(text)
     if 0 <= value <= limit:
         return value
@@ -166,7 +169,8 @@ def count(name: str, text: str, limit: float, notes: list[str]) -> float | None:
 
 def number(text: str) -> float:
     """The number, or NaN."""
-    # float() would also take "1_000" and digits of other scripts: those cells are broken.
+    # float() would also accept "1_000" and digits of other scripts. In a manifest both are
+    # mistakes.
     return float(text) if re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", text, re.A) else math.nan
 
 
@@ -174,7 +178,10 @@ def number(text: str) -> float:
 
 
 def local_videos(folder: Path) -> dict[str, str]:
-    """Files `videos/<id>.<extension>` beside a published list, by id: they stand in for links."""
+    """Path by id of the files `videos/<id>.<extension>` beside a published list.
+
+    They are used instead of the links in the list, many of which are dead.
+    """
     return {
         path.stem: path.relative_to(folder).as_posix()
         for path in sorted(folder.glob("videos/*"))
@@ -183,7 +190,10 @@ def local_videos(folder: Path) -> dict[str, str]:
 
 
 def reconciled(rows: list[SourceRow], bad: list[BadRow]) -> Manifest:
-    """Merge repeated rows, turn contradictions into conflicts, keep every video."""
+    """Merge repeated rows, turn contradictions into bad rows, and keep every video.
+
+    Of equal rows the first stays. A video with no usable GIF keeps one row without a GIF.
+    """
     source: Callable[[SourceRow], object] = lambda row: (row.video_url, row.split)  # noqa: E731
     whole: Callable[[SourceRow], object] = lambda row: replace(row, line=0)  # noqa: E731
     gifs = [row for row in rows if row.gif_id]
@@ -191,6 +201,7 @@ def reconciled(rows: list[SourceRow], bad: list[BadRow]) -> Manifest:
     bad += _conflicts(rows, "video", source, "video_url or split")
     bad += _conflicts(gifs, "gif", whole, "data")
     unusable = {entry.key for entry in bad}
+    # Reversed, so that the first row of an id is the last one written, and stays.
     kept = {row.gif_id: row for row in reversed(gifs) if ("gif", row.gif_id) not in unusable}
     with_gifs = {row.video_id for row in kept.values()}
     others = {

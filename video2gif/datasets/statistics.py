@@ -1,6 +1,6 @@
-"""What a data set holds, in numbers: videos, hours, GIFs, matches, overlaps, labels, splits.
+"""Count what a data set holds: videos, hours, GIFs, matches, overlaps, labels, splits.
 
-Reads the tables that are there; a project that has only been downloaded has numbers too.
+Reads those tables that exist already, so it works before all stages have run.
 """
 
 import math
@@ -29,7 +29,7 @@ _OVERLAP_EDGES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts between edges; half-open bins, the last one takes its end and all beyond it."""
+    """Counts of values between edges. Bins are half-open; the last one also takes all above it."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -72,7 +72,7 @@ class Corpus:
     gif_length_median_s: float
     """NaN without placed GIFs."""
     overlap: Histogram
-    """Segments that a GIF touches, by the largest share of overlap."""
+    """Segments that share frames with a GIF, by their largest overlap with one."""
     labels: Mapping[str, int]
     """Segments by positive, negative, ignored."""
     video_splits: Mapping[str, int]

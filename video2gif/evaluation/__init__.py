@@ -1,1 +1,1 @@
-"""How well a ranking is: nMSD, mAP, intervals, and anyone's predictions."""
+"""How good a ranking is: nMSD, mAP, recall, intervals, and a reader for anyone's predictions."""

@@ -1,6 +1,7 @@
-"""Bootstrap intervals over videos: how far a mean could move with other videos of the same kind.
+"""Bootstrap intervals over videos: how far a mean might move with other videos of the same kind.
 
-Videos are the unit, not GIFs or frames: two GIFs of one video are not independent.
+Whole videos are drawn, not GIFs or frames, because two GIFs of one video are not independent
+(Efron, Bootstrap methods, 1979; percentile intervals).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,11 @@ Interval = tuple[float, float]
 def mean_interval(
     values: Sequence[float], *, samples: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """Percentile interval of the mean of `values` (one a video), resampled with replacement."""
+    """Interval of the mean of `values`, one value a video.
+
+    `samples` times as many videos are drawn with replacement; the interval holds the middle
+    `level` of the means. The same seed draws the same videos.
+    """
     array = np.asarray(values, np.float64)
     if not len(array):
         return float("nan"), float("nan")
@@ -27,6 +32,9 @@ def mean_interval(
 def paired_interval(
     a: Sequence[float], b: Sequence[float], *, samples: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """Interval of mean(a − b), the same videos in both: narrower than two separate intervals."""
+    """Interval of mean(a − b) over the same videos in the same order.
+
+    How hard a video is cancels out, so it is narrower than two separate intervals suggest.
+    """
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     return mean_interval(difference.tolist(), samples=samples, seed=seed, level=level)

@@ -1,4 +1,4 @@
-"""What is said about many videos' metrics: means, intervals, groups, calibration. Torch-free."""
+"""Sum up the metrics of many videos: means, intervals, groups, calibration. Needs no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ METRICS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """One video as it was ranked, with its truth."""
+    """One video: the scores of its segments, its true GIFs and the metrics of that ranking."""
 
     video_id: str
     category: str
@@ -49,7 +49,7 @@ def figures(metrics: Sequence[VideoMetrics], *, samples: int, seed: int) -> dict
 def difference(
     ours: Sequence[VideoMetrics], theirs: Sequence[VideoMetrics], *, samples: int, seed: int
 ) -> dict[str, Any]:
-    """Ours less theirs on the same videos, each with its paired interval."""
+    """Our mean minus theirs over the same videos, for each metric, with a paired interval."""
     found: dict[str, Any] = {}
     for name, field in METRICS.items():
         a, b = ([getattr(one, field) for one in side] for side in (ours, theirs))
@@ -67,7 +67,7 @@ def by_category(videos: Sequence[Scored], *, samples: int, seed: int) -> dict[st
 
 
 def by_length(videos: Sequence[Scored], *, samples: int, seed: int) -> list[dict[str, Any]]:
-    """The figures of each decile of the videos' lengths (fewer groups than ten of few videos)."""
+    """The figures of each tenth of the videos, shortest first (fewer groups for under ten)."""
     ordered = sorted(videos, key=lambda one: (one.duration_s, one.video_id))
     parts = np.array_split(np.arange(len(ordered)), min(10, len(ordered)) or 1)
     groups = [[ordered[place] for place in part] for part in parts if len(part)]
@@ -90,10 +90,10 @@ def _group(group: Sequence[Scored], *, samples: int, seed: int) -> dict[str, Any
 
 
 def coverage(videos: Sequence[Scored]) -> dict[str, Any]:
-    """What had no score of its own, and what shares one.
+    """How much of the videos has no score of its own, or shares one with other segments.
 
-    Unscored segments rank last, tied with the video's worst (`evaluation.frame_scores`); a GIF in
-    them can hardly be found. Tied segments all count as watched.
+    Unscored segments rank last, tied with the video's worst (`frame_scores`), so a GIF in them can
+    hardly be found. Tied segments all count as watched in nMSD.
     """
     unscored = [np.isnan(one.scores) for one in videos]
     lengths = [one.spans[:, 1] - one.spans[:, 0] for one in videos]
@@ -109,6 +109,7 @@ def coverage(videos: Sequence[Scored]) -> dict[str, Any]:
 
 
 def _gifs_lost(one: Scored) -> int:
+    """GIFs of which more than half of the frames have no score."""
     gone = one.spans[np.isnan(one.scores)]
     shared = [
         np.minimum(gone[:, 1], end) - np.maximum(gone[:, 0], start) for start, end in one.gifs
@@ -120,15 +121,17 @@ def _gifs_lost(one: Scored) -> int:
 
 
 def _tied(scores: np.ndarray) -> int:
+    """Segments whose score another segment of the video has as well."""
     _, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
     return int(counts[counts > 1].sum())
 
 
 def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, Any]]:
-    """How often a segment is a GIF's, by its place in its video's ranking: best tenth first.
+    """How much of each tenth of the ranking lies in GIFs, the best tenth first.
 
-    A score orders the segments of one video and is no probability, so its rank is what can be
-    calibrated: `gif_share` is the share of the bin's frames inside a GIF, and should fall.
+    A score only orders the segments of its own video. It is no probability, so the rank is
+    calibrated instead: `gif_share`, the share of the bin's frames inside a GIF, should fall from
+    bin to bin.
     """
     inside, total = np.zeros(n_bins), np.zeros(n_bins)
     for one in videos:
@@ -147,6 +150,8 @@ def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, An
 
 def frames_inside(spans: np.ndarray, gifs: Sequence[Span]) -> np.ndarray:
     """How many frames of each span (n, 2) lie inside any GIF, (n,)."""
+    # One running sum over the frames: a frame in two GIFs counts once, and each span is a
+    # difference.
     mask = np.zeros(int(spans.max(initial=0)) + 1)
     for start, end in gifs:
         mask[max(start, 0) : max(end, 0)] = 1
@@ -155,7 +160,7 @@ def frames_inside(spans: np.ndarray, gifs: Sequence[Span]) -> np.ndarray:
 
 
 def full(videos: Sequence[Scored], *, samples: int, seed: int) -> Mapping[str, Any]:
-    """All of the above."""
+    """Everything that metrics/eval.json says about one ranker."""
     return {
         **figures([one.metrics for one in videos], samples=samples, seed=seed),
         "n_videos": len(videos),

@@ -1,11 +1,12 @@
-"""Anyone's predictions against anyone's labels, from csv files. Torch-free.
+"""Read anyone's predictions and labels from csv files, to be measured. Needs no torch.
 
-Predictions: `video_id, start, end, score`, one row a segment; an empty score is a segment that was
-skipped. Labels: `video_id, start, end`, one row a GIF; `category` if known. Start and end are
-either frames in both files (`start_frame`, `end_frame`, half-open) or seconds in both (`start_s`,
-`end_s`), which are put on a grid. What no segment covers before a video's end counts as
-skipped, too; a video ends where its last segment or GIF does, or at `n_frames` / `duration_s` of
-the labels.
+Predictions: `video_id, start, end, score`, one row a segment. An empty score means that the segment
+was not scored. Labels: `video_id, start, end`, one row a GIF, and `category` if known.
+
+Start and end are frames in both files (`start_frame`, `end_frame`, half-open), or seconds in both
+(`start_s`, `end_s`); seconds are rounded to hundredths. Parts of a video that no segment covers
+count as not scored. A video ends where its last segment or GIF ends, or later, if the labels say so
+in `n_frames` or `duration_s`.
 """
 
 from collections.abc import Mapping
@@ -25,13 +26,13 @@ GRID_FPS = 100
 
 @dataclass(frozen=True)
 class Read:
-    """What could be compared, and what could not."""
+    """The videos that can be measured, and those that cannot."""
 
     videos: list[Scored]
     without_predictions: list[str]
     """Videos of the labels that have no scored segment."""
     without_labels: list[str]
-    """Videos of the predictions that have no GIF, or only GIFs of none or all of their frames."""
+    """Predicted videos without a GIF, or only with GIFs that hold none or all of their frames."""
 
 
 def read(predictions: Path, labels: Path) -> Read:
@@ -81,7 +82,7 @@ def _table(path: Path, more: tuple[str, ...]) -> pd.DataFrame:
     table["end"] = (table[end] * scale).round().astype(np.int64)
     bad = (table["start"] < 0) | (table["end"] <= table["start"]) | table["video_id"].isna()
     if bad.any():
-        line = int(bad.idxmax()) + 2
+        line = int(bad.idxmax()) + 2  # Counted from 1, and the header is line 1.
         raise UserError(f"{path}:{line}: needs a video_id and 0 <= start < end")
     table.attrs["unit"] = unit
     return table
@@ -125,6 +126,7 @@ def _scored(
 
 
 def _end(gifs: pd.DataFrame, spans: np.ndarray, unit: str) -> int:
+    """The video's end on the grid: the latest of its segments, its GIFs and what the labels say."""
     declared: Mapping[str, tuple[str, int]] = {
         "frames": ("n_frames", 1),
         "seconds": ("duration_s", GRID_FPS),
@@ -136,7 +138,7 @@ def _end(gifs: pd.DataFrame, spans: np.ndarray, unit: str) -> int:
 
 
 def _tiled(spans: np.ndarray, scores: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:
-    """The segments with unscored ones where there were gaps: they tile [0, end)."""
+    """Spans and scores that tile [0, end): every gap between segments becomes an unscored one."""
     full, values, at = [], [], 0
     for (start, stop), score in zip(spans.tolist(), scores.tolist(), strict=True):
         if start > at:

@@ -1,6 +1,6 @@
 """From the scores of segments to the metrics of videos.
 
-Source of the metrics: docs/paper.md, Metrics. A segment's frames all take its score.
+The metrics count frames (docs/paper.md, Metrics); every frame takes the score of its segment.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class VideoMetrics:
 def frame_scores(*, spans: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The score of each frame, (n_frames,), from those of the segments (n,) that tile the video.
 
-    A segment without a score (NaN: shorter than one clip) takes the video's lowest, so that it
-    ranks last, tied with the worst. Raises `ValueError` when no segment has a score.
+    A segment without a score (NaN, because it is shorter than one clip) takes the lowest score of
+    the video: it ranks last, tied with the worst. Raises `ValueError` if no segment has a score.
     """
     if np.isnan(scores).all():
         raise ValueError("no segment of the video has a score")
@@ -37,7 +37,7 @@ def frame_scores(*, spans: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def usable_gifs(gifs: Sequence[Span], n_frames: int) -> list[Span]:
-    """The GIFs cut to the video's frames, without those that are none or all of them.
+    """The GIFs cut to the video's frames, without those that hold none or all of the frames.
 
     nMSD says nothing about either (the authors' package raises an error for them).
     """

@@ -1,1 +1,1 @@
-"""From the frames of a moment to a file: loop, shape, budget, palette, encoder, receipt."""
+"""From the frames of a moment to a file: loop, size, byte budget, palette, encoder, receipt."""

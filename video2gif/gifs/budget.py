@@ -1,7 +1,8 @@
-"""A clip under a byte budget: the setting whose file is the best that fits.
+"""Encode a clip under a byte budget: find the setting whose file looks best among those that fit.
 
-Frame rate and height of a GIF are chosen together (`gifs.shape.choose_shape`), then the height is
-solved to within 90–100 % of the budget; WebP, AVIF and MP4 keep their size and solve the quality.
+A GIF has no quality to turn down, so its frame rate and height are chosen together
+(`gifs.shape.choose_shape`), and then the height is adjusted until the file takes 90 to 100 % of the
+budget. WebP, AVIF and MP4 keep their size, and their quality is adjusted.
 """
 
 import math
@@ -17,13 +18,17 @@ from video2gif.gifs.shape import FILL, SizeModel, Tried, choose_shape, rates, sh
 
 DEFAULT_HEIGHT, DEFAULT_RATE = 240, 10
 _MIN_HEIGHT = 32  # px; below it nobody sees what happens
-_SMALL_HEIGHT = 100  # px; below it rather fewer frames a second, then coarser ones
+# px. Before a GIF gets smaller than this, its frame rate is lowered, then its frames are coarsened.
+_SMALL_HEIGHT = 100
 _PROBE_HEIGHT = 120
 _COARSE_HOLD = 12
-_GIF_SLOPE = 2 * 0.93  # of log bytes over log height
+# How log(bytes) rises with log(height): pixels grow with height², bytes with pixels^0.93.
+_GIF_SLOPE = 2 * 0.93
 
 _QUALITY: Mapping[str, tuple[float, float, float, float]] = {
-    # as knobs that rise with the bytes: worst, best, without a budget, slope of log bytes
+    # For each format: worst, best, the value used without a budget, and how log(bytes) rises with
+    # it. A larger number must mean more bytes; x264's and AV1's crf runs the other way, hence
+    # minus.
     "webp": (20, 95, 75, 0.03),
     "mp4": (-40, -14, -20, math.log(2) / 6),
     "avif": (-55, -16, -30, 0.09),
@@ -34,7 +39,11 @@ Fitted = tuple[bytes, Setting]
 
 
 def fitted(clip: Clip, params: Mapping[str, Any], *, fps: float, near: Path) -> Fitted:
-    """The clip encoded as asked for, within the budget."""
+    """The file of the clip, and its setting: as `params` ask, within `max_bytes` if given.
+
+    `fps`: frames a second of the source. Raises `ItemError` (too_large) if even the smallest
+    setting does not fit.
+    """
     fitter = _Fitter(clip, params, fps, near)
     if params["max_bytes"] is None:
         setting = fitter.plain()
@@ -55,6 +64,7 @@ class _Fitter:
     def __init__(self, clip: Clip, params: Mapping[str, Any], fps: float, near: Path) -> None:
         self._clip, self._params, self._near = clip, params, near
         highest = params["fps"] or fps
+        # GIF rates are coarse (10, 11.1, 12.5 …), so one slightly above the source's own may count.
         self._rates = rates(min(highest, fps * 1.1))
         if params["fps"] and params["fps"] <= fps:
             self._rates = sorted({float(params["fps"]), *self._rates}, reverse=True)
@@ -65,6 +75,7 @@ class _Fitter:
         return Setting(height=self._clip.height, rate=rate, quality=self._usual_quality())
 
     def encode(self, setting: Setting) -> bytes:
+        # A search may come back to a setting, and encoding is nearly all of its cost.
         if setting not in self._done:
             self._done[setting] = encode(
                 self._clip,
@@ -76,14 +87,14 @@ class _Fitter:
         return self._done[setting]
 
     def gif(self) -> Fitted | None:
-        """Rate by judgement, height by search; then finer where bytes are left."""
+        """Choose the frame rate by what it shows, search the height, then spend bytes left over."""
         found = self._shaped(HOLD)
         if found is None or found[1].height < min(_SMALL_HEIGHT, self._clip.height):
             found = self._shaped(_COARSE_HOLD) or found
         return found and self._richer(found)
 
     def lossy(self) -> Fitted | None:
-        """The best quality that fits, at a smaller height when the worst does not."""
+        """The best quality that fits; if none does at this height, try 0.7 times the height."""
         worst, best, usual, slope = _QUALITY[self._params["format"]]
         height = self._clip.height
         while height >= _MIN_HEIGHT:
@@ -115,7 +126,7 @@ class _Fitter:
         return self._height_at(rate, hold, start=height)
 
     def _richer(self, found: Fitted) -> Fitted:
-        """At full height with bytes left: more frames a second, then every change shown."""
+        """Spend bytes left over at full height: more frames a second, then small changes too."""
         for rate in [r for r in reversed(self._rates) if r > found[1].rate]:
             if self._is_full(found) or found[1].height < self._clip.height:
                 return found
@@ -132,7 +143,10 @@ class _Fitter:
         return len(found[0]) >= FILL * self._params["max_bytes"]
 
     def _model(self, hold: int) -> SizeModel:
-        """From two small encodes at a high and a low rate."""
+        """How bytes depend on size and number of frames, from two small encodes.
+
+        One is at the highest rate and one at about a third of it.
+        """
         height = min(_PROBE_HEIGHT, self._clip.height)
         low = min(self._rates, key=lambda r: abs(r - self._rates[0] / 3))
         probes = []

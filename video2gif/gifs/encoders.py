@@ -1,4 +1,4 @@
-"""One clip in memory, written as GIF, WebP, AVIF or MP4 at any height, rate and quality."""
+"""Write one clip in memory as GIF, WebP, AVIF or MP4, at any height, frame rate and quality."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]
 
 FORMATS: tuple[Format, ...] = ("gif", "webp", "avif", "mp4")
-HOLD = 2
+HOLD = 2  # levels of 255; noise up to it costs no bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +44,12 @@ class Setting:
     quality: float
     """libwebp 0–100, x264 or AV1 crf, gifski 1–100; 0 where the encoder has none."""
     hold: int = HOLD
-    """GIF: a pixel keeps its colour while it differs by no more than this from the source."""
+    """GIF: a pixel keeps its colour until the source differs by more than this, levels of 255."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """The frames that are shown, rgb24 at the largest height wanted, and when."""
+    """Frames, rgb24 (h, w, 3) at the largest height wanted, and the times at which they show."""
 
     frames: Sequence[np.ndarray]
     times_s: np.ndarray
@@ -66,11 +66,11 @@ class Clip:
 
     @cached_property
     def colours(self) -> Colours:
-        """One palette for all sizes."""
+        """The palette. It does not depend on the size, so all sizes tried share it."""
         return colours_of(self.frames)
 
     def at(self, setting: Setting) -> list[np.ndarray]:
-        """The frames shown at a rate and height."""
+        """The frames at a rate and height, each scaled once even if it is shown several times."""
         index = shown_at(setting.rate, self.times_s, self.duration_s)
         kept, where = np.unique(index, return_inverse=True)
         small = list(_scaled((self.frames[i] for i in kept), self._size(setting.height)))
@@ -81,7 +81,7 @@ class Clip:
 
 
 def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, near: Path) -> bytes:
-    """The file's content; `near` is a path beside which a temporary file may be written."""
+    """The content of the file. A temporary file is written beside the path `near`."""
     frames = clip.at(setting)
     delays = delays_cs(setting.rate, len(frames))
     path = near.with_suffix(f".draft.{format}")
@@ -92,7 +92,8 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
         elif format == "webp":
             write_webp(path, frames, delays_cs=delays, quality=setting.quality)
         elif format == "avif":
-            os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 greets on standard error.
+            # Else SVT-AV1 prints its version and settings to standard error for each file.
+            os.environ.setdefault("SVT_LOG", "1")
             write_avif(path, frames, delays_cs=delays, crf=setting.quality)
         elif encoder == "gifski":
             write_gifski(path, frames, rate=setting.rate, quality=round(setting.quality))
@@ -106,10 +107,11 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
 
 
 def held(frames: Iterable[np.ndarray], tolerance: int) -> Iterator[np.ndarray]:
-    """Frames in which a pixel stays as it was while no channel is off by more than `tolerance`.
+    """Frames in which a pixel changes only if some channel differs by more than `tolerance`.
 
-    Noise in still areas then costs no bytes (an unchanged pixel is transparent) and does not
-    flicker. The comparison is with what is shown, so errors never add up.
+    A GIF stores an unchanged pixel as transparent, so noise in still areas costs no bytes and does
+    not flicker. The comparison is with the pixel that is shown, not with the last source frame, so
+    small errors do not add up.
     """
     shown: np.ndarray | None = None
     for frame in frames:
@@ -126,6 +128,7 @@ def write_gifski(path: Path, frames: Sequence[np.ndarray], *, rate: float, quali
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         names = [f"{number:06d}.png" for number in range(len(frames))]
         for name, frame in zip(names, frames, strict=True):
+            # OpenCV takes B, G, R. Compression 1: the files live for a second.
             cv2.imwrite(f"{folder}/{name}", frame[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
         height, width, _ = frames[0].shape
         command = [program, "--quiet", "--fps", f"{rate:g}", "--quality", str(quality)]

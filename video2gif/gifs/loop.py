@@ -1,9 +1,10 @@
-"""Where a GIF begins and ends so that it loops: the seam.
+"""Choose where a GIF begins and ends so that it loops well.
 
-A loop is seamless when its last frame is to its first as any frame is to the next. Pairs (first,
-last) are shortlisted from the fingerprint (hashes, 16×16 thumbnails, motion), judged on the small
-frames of the decoded clip, and mended by a cross-fade or by playing back (ping-pong) when none is
-good. Differences are mean absolute differences of luma, grey levels 0–255.
+The *seam* of a loop is the step from its last frame back to its first. It is good if that step is
+no larger than the usual step from one frame to the next. Pairs (first, last) are shortlisted from
+the fingerprint (hashes, 16×16 thumbnails, motion) and then compared on small frames of the decoded
+clip. If no pair is good, the seam is hidden by a cross-fade, or the clip is played forwards and
+then backwards (ping-pong). Differences are mean absolute differences of luma, grey levels 0–255.
 """
 
 from collections.abc import Sequence
@@ -17,34 +18,36 @@ from video2gif.core.types import Span
 
 LoopMode = Literal["cut", "fade", "pingpong"]
 Wish = Literal["auto", "none", "cut", "fade", "pingpong"]
-"""`none`: the moment as it was ranked; `cut`: the best pair, not mended."""
+"""`none`: begin and end as the moment was ranked. `cut`: the best pair, with no fade. `auto`: the
+best pair if its seam is good, else a fade or ping-pong."""
 
 _SHORTLIST = 16
-_APART = 2  # frames between the ends of two shortlisted pairs
-_TRIM = 0.25  # share of the moment that either end may give up
+_APART = 2  # Two shortlisted pairs differ by this many frames, both ends together.
+_TRIM = 0.25  # Share of the moment that may be cut off at either end.
+# Weights of the cost of a pair, which counts in usual steps between frames.
 _MOTION_WEIGHT = 0.25
 _LENGTH_WEIGHT = 0.5
-_HASH_WEIGHT = 0.1  # usual steps a differing bit of 64 counts for
+_HASH_WEIGHT = 0.1  # for each differing bit of 64
 _SMALL_HEIGHT = 72  # px
-_NOISE = 1.0  # grey levels that nobody sees
-_GOOD_STEPS = 2.0  # a jump of this many usual steps passes for motion
+_NOISE = 1.0  # grey levels; a difference below it is not visible
+_GOOD_STEPS = 2.0  # A jump of up to this many usual steps looks like motion.
 _FADE_S = 0.4
-_FADE_SHARE = 0.25  # of the frames at most
-_PINGPONG_MAX_S = 1.2  # A longer clip played back looks like a rewind.
+_FADE_SHARE = 0.25  # A fade takes at most this share of the frames.
+_PINGPONG_MAX_S = 1.2  # A longer clip that is played backwards looks like a film rewound.
 
 
 @dataclass(frozen=True)
 class Seam:
-    """How a clip closes."""
+    """How well the end of a clip meets its beginning. Grey levels, 0–255."""
 
     jump: float
-    """Difference of the last frame shown to the first."""
+    """Difference between the last frame shown and the first."""
     step: float
-    """Median difference of neighbouring frames."""
+    """Median difference between neighbouring frames."""
 
     @property
     def score(self) -> float:
-        """In (0, 1]; 1: the jump is no larger than a usual step."""
+        """In (0, 1]. 1: the jump is no larger than a usual step."""
         return (self.step + _NOISE) / (max(self.jump, self.step) + _NOISE)
 
     @property
@@ -75,15 +78,17 @@ def shortlist(
     thumbs: np.ndarray,
     content: np.ndarray,
 ) -> list[Span]:
-    """Promising spans inside `room`, best first; at least one, and never outside `room`.
+    """Spans inside `room` that may loop well, best first; at least one.
 
     `hashes` uint64 (n,), `thumbs` uint8 (n, s, s) and `content` (n, 3) are those of the whole
-    video. Ends move outwards by `slack_frames` at most and inwards by a quarter of the moment. The
-    cost of a span is its jump in usual steps, the motion at both ends, and what it loses in length.
+    video. Either end may move outwards by `slack_frames` and inwards by a quarter of the moment.
+    The cost of a span adds up its jump, in usual steps; the differing bits of the two hashes; the
+    motion at both ends, because a cut in the middle of a movement is seen; and the length it loses.
     """
     starts, ends = _ends(moment, room, slack_frames, max_frames)
     first, last = np.meshgrid(starts, ends - 1, indexing="ij")
     length = last - first + 1
+    # From here on every array is (starts, ends): all pairs at once.
     usual = _usual(thumbs[room[0] : room[1]])
     small = thumbs.reshape(len(thumbs), -1).astype(np.int16)
     jump = np.stack([np.abs(small[ends - 1] - small[s]).mean(axis=1) for s in starts])
@@ -109,13 +114,14 @@ def close_loop(
     fps: float,
     wish: Wish,
 ) -> Loop:
-    """Choose among `spans` (of `frames`, rgb24) by their pixels, and how the loop is closed."""
+    """Choose among `spans` (of `frames`, rgb24) by their pixels, and how to close the loop."""
     small = smaller(frames)
     plain = seam_of(small[moment[0] : moment[1]])
     if wish == "none":
         return Loop(moment, "cut", 0, plain, plain)
     ranked = [(seam_of(small[a:b]), (a, b)) for a, b in spans]
-    # Among good seams the shortlist's order stands: it knows of motion and length.
+    # Of several good seams the first in the shortlist is taken, as its order includes motion and
+    # length. If none is good, the smallest jump counts; a tie goes to the earlier span.
     good = [entry for entry in ranked if entry[0].is_good]
     seam, span = good[0] if good else min(ranked, key=lambda e: (e[0].jump, e[1]))
     if wish == "cut" or (wish == "auto" and seam.is_good):
@@ -124,9 +130,10 @@ def close_loop(
 
 
 def joined(frames: Sequence[np.ndarray], loop: Loop) -> list[np.ndarray]:
-    """The frames that are shown, one after the other: cut, faded or played back."""
+    """The frames as they are shown: cut, with a cross-fade, or forwards and then backwards."""
     shown = list(frames[loop.span[0] : loop.span[1]])
     if loop.mode == "pingpong":
+        # The way back leaves out both ends: neither is shown twice in a row.
         return shown + shown[-2:0:-1]
     return _faded(shown, loop.fade_frames)
 
@@ -149,6 +156,7 @@ def smaller(frames: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _mended(small: np.ndarray, span: Span, plain: Seam, *, fps: float, wish: Wish) -> Loop:
+    """Close a loop without a good seam by ping-pong if it is short, else by a cross-fade."""
     n_frames = span[1] - span[0]
     fade = min(round(_FADE_S * fps), int(_FADE_SHARE * n_frames))
     back = wish == "pingpong" or (
@@ -163,9 +171,10 @@ def _mended(small: np.ndarray, span: Span, plain: Seam, *, fps: float, wish: Wis
 
 
 def _faded(shown: list[np.ndarray], fade: int) -> list[np.ndarray]:
-    """The last `fade` frames blend into the first ones, and are gone: n - fade frames.
+    """Blend the last `fade` frames into the first ones and drop them: n - fade frames remain.
 
-    Frame n - fade - 1, the last one, is followed by a first that is still nearly n - fade.
+    The clip then ends with frame n - fade - 1 and goes on with a first frame that is still almost
+    frame n - fade, so there is no jump.
     """
     kept = len(shown) - fade
     blends = []
@@ -188,7 +197,7 @@ def _ends(
 
 
 def _spread(cost: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[Span]:
-    """The cheapest spans whose ends differ."""
+    """The cheapest spans that differ by at least `_APART` frames; ties: the earlier start first."""
     found: list[Span] = []
     for flat in np.argsort(cost, axis=None, kind="stable"):
         i, j = divmod(int(flat), cost.shape[1])
@@ -201,7 +210,7 @@ def _spread(cost: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[Span
 
 
 def _fallback(moment: Span, room: Span, min_frames: int, max_frames: int) -> Span:
-    """The moment, grown or shrunk about its middle to an allowed length inside `room`."""
+    """The moment, lengthened or shortened around its middle to an allowed length inside `room`."""
     length = min(max(moment[1] - moment[0], min_frames), max_frames, room[1] - room[0])
     start = (moment[0] + moment[1] - length) // 2
     start = min(max(start, room[0]), room[1] - length)
@@ -209,7 +218,7 @@ def _fallback(moment: Span, room: Span, min_frames: int, max_frames: int) -> Spa
 
 
 def _motion(content: np.ndarray) -> np.ndarray:
-    """Change into each frame, smoothed over three, in multiples of its median; (n,)."""
+    """Change from the frame before, smoothed over three, as a multiple of its median: (n,)."""
     change = np.convolve(content.mean(axis=1), np.ones(3) / 3, mode="same")
     return change / max(float(np.median(change)), _NOISE)
 

@@ -1,9 +1,9 @@
-"""The colours of a GIF: libav's palettegen, then k-means on the colours that really occur.
+"""Choose the 255 colours of a GIF: libav's palettegen, then k-means on the clip's own colours.
 
-palettegen cuts the colour box by median; Lloyd's iterations from there move each colour to the
-mean of the pixels it stands for. A table then says which colour stands for which pixel. Neither
-depends on the picture's size, so one is enough for all the sizes that a byte budget makes us try.
-docs/encoders.md has what this gains over paletteuse.
+palettegen divides the colours at their medians. Lloyd's iterations start there and move each
+palette colour to the mean of the pixels it stands for. A table then maps every pixel to its palette
+colour. Neither depends on the size of the picture, so one palette serves all the sizes that are
+tried under a byte budget. docs/benchmarks/gif.md has what this gains over libav's paletteuse.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,15 @@ _ITERATIONS = 8
 _BITS = 6
 _SIDE = 120  # px; sampled frames are shrunk to this height: a palette needs no detail
 _SAMPLED = 12
-_FLOOR = 0.05  # A level that no sampled pixel has weighs this share of the mean one.
+# A level that no sampled pixel has still gets this share of the mean weight, because other frames
+# may have it.
+_FLOOR = 0.05
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Colour space in 64 × 64 × 64 boxes, finer where a clip has many pixels."""
+    """Colour space divided into 64 × 64 × 64 boxes, which are finer where a clip has more
+    pixels."""
 
     table: np.ndarray
     """uint8 (1, 256, 3): the box of each level of each channel."""
@@ -38,13 +41,14 @@ class Boxes:
         centres = np.zeros((n_boxes, 3), np.float32)
         for c in range(3):
             counts = np.bincount(pixels_N3[:, c], minlength=256)
+            # The square root keeps one large area of a colour from taking nearly all the boxes.
             weights = np.sqrt(counts)
             weights += _FLOOR * weights.mean()
             middle = (np.cumsum(weights) - weights / 2) / weights.sum()
             box = np.minimum((middle * n_boxes).astype(int), n_boxes - 1)
             total = np.bincount(box, weights, minlength=n_boxes)
             sums = np.bincount(box, weights * levels, minlength=n_boxes)
-            # A level wider than a box leaves empty boxes: nothing is ever looked up there.
+            # A level that weighs more than a box leaves some boxes empty. No pixel falls into them.
             centres[:, c] = sums / np.where(total > 0, total, 1)
             table[0, :, c] = box
         return cls(table, centres)
@@ -57,7 +61,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class Colours:
-    """A palette and, for every colour, its nearest one."""
+    """A palette, and for every box of colour space the palette colour nearest to it."""
 
     palette_RGB: np.ndarray
     """uint8 (n ≤ 255, 3)."""
@@ -85,7 +89,8 @@ def colours_of(frames: Sequence[np.ndarray]) -> Colours:
 def _nearest(palette_RGB: np.ndarray, boxes: Boxes) -> np.ndarray:
     colours = palette_RGB.astype(np.float32)
     green, blue = np.meshgrid(boxes.centres[:, 1], boxes.centres[:, 2], indexing="ij")
-    # |box - colour|^2 without the box's own square; one red level, 64 × 64 × n, at a time.
+    # |box - colour|² without the term |box|², which is the same for all colours. One red level at a
+    # time: 64 × 64 × n numbers.
     plane = np.stack([green.ravel(), blue.ravel()], axis=1) @ (-2 * colours[:, 1:].T)
     plane += (colours**2).sum(axis=1)
     found = [(plane - 2 * red * colours[:, 0]).argmin(axis=1) for red in boxes.centres[:, 0]]
@@ -96,7 +101,7 @@ def _shrunk(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
     if height <= _SIDE:
         return frame
-    # Nearest: averaging would invent colours and lose the extreme ones.
+    # Nearest neighbour, as averaging would make colours that do not occur and lose extreme ones.
     size = max(1, width * _SIDE // height), _SIDE
     return cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
 
@@ -112,6 +117,7 @@ def _histogram(pixels_N3: np.ndarray, boxes: Boxes) -> tuple[np.ndarray, np.ndar
 
 
 def _lloyd(means: np.ndarray, weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Weighted k-means of colours (n, 3) from the given centres; an unused centre stays."""
     centres = centres.astype(np.float32)
     for _ in range(_ITERATIONS):
         # argmin |x - c|^2 = argmin |c|^2 - 2 x.c

@@ -1,9 +1,9 @@
-"""A GIF's receipt: from which video, which frames, by which model and parameters.
+"""The receipt inside a GIF: which video and frames it shows, by which model and parameters.
 
-A JSON object in a comment block of the GIF (GIF89a, 24), an XMP chunk of a WebP, a `uuid` box of an
-MP4 or AVIF. It is no signature: anybody can write one. What makes it worth something is that
-`video2gif verify` computes everything in it again. A receipt is a stranger's data: it is read with
-a size limit, every key and type is checked, and nothing of it is used before that.
+A JSON object, in a comment block of a GIF (GIF89a, section 24), an XMP chunk of a WebP, or a `uuid`
+box of an MP4 or AVIF. It is no signature, as anybody can write one. Its worth is that `video2gif
+verify` computes everything in it again. A receipt may come from a stranger: it is read with a size
+limit, and every key and type is checked before anything in it is used.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What a GIF says of itself."""
+    """What a GIF says about where it comes from."""
 
     source: str
     """sha256 of the video."""
@@ -38,9 +38,9 @@ class Receipt:
     params: str
     """sha256 of the parameters that decide what the moments are and how they score."""
     tool: str
-    """Versions of video2gif and libav: others may encode the same pictures to other bytes."""
+    """Versions of video2gif and PyAV. Other versions may write other bytes of the same pictures."""
     score: float | None
-    """Of the moment; null if it could not be scored."""
+    """Score of the moment; null if it has none."""
     moment: tuple[float, float]
     """The ranked segment, seconds."""
     recipe: Recipe
@@ -57,6 +57,7 @@ def embed(content: bytes, receipt: Receipt) -> bytes:
     """The file with its receipt."""
     text = _MAGIC + receipt.dump()
     if content[:4] == b"GIF8":
+        # The last byte of a GIF is its trailer; the comment goes in front of it.
         return content[:-1] + _comment(text) + content[-1:]
     if content[:4] == b"RIFF":
         return _with_xmp(content, text)
@@ -64,7 +65,7 @@ def embed(content: bytes, receipt: Receipt) -> bytes:
 
 
 def extract(content: bytes) -> tuple[Receipt, bytes]:
-    """The receipt, and the file without it. Raises `ItemError` (receipt) if none is good."""
+    """The receipt, and the file without it. Raises `ItemError` (receipt) without a usable one."""
     finder = {b"GIF8": _from_gif, b"RIFF": _from_webp}.get(content[:4], _from_boxes)
     try:
         text, body = finder(content)
@@ -74,7 +75,7 @@ def extract(content: bytes) -> tuple[Receipt, bytes]:
 
 
 def parse(text: bytes) -> Receipt:
-    """A receipt from its JSON. Raises `ItemError` (receipt) for anything but a well-formed one."""
+    """A receipt from its JSON, every field checked. Raises `ItemError` (receipt)."""
     if len(text) > _MAX_BYTES:
         raise _bad(f"it has {len(text)} bytes; the limit is {_MAX_BYTES}")
     try:
@@ -104,7 +105,7 @@ def digest(content: bytes) -> str:
 
 
 def _typed(kind: type, known: Mapping[str, Any]) -> Any:
-    """An instance of a dataclass whose every field is there and has its type."""
+    """An instance of the dataclass `kind`. Raises `ItemError` for a missing or mistyped field."""
     if set(known) != {field.name for field in fields(kind)}:
         raise _bad("its keys are not those that video2gif writes")
     values = {}
@@ -150,6 +151,7 @@ def _bad(why: str) -> ItemError:
 
 
 def _is_real(value: Any) -> bool:
+    # Not isinstance: in Python True is an int, and JSON's true must not pass for a number.
     return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e9
 
 
@@ -223,8 +225,9 @@ def _sub_blocks(content: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _with_xmp(content: bytes, text: bytes) -> bytes:
-    padded = text + b"\x00" * (len(text) % 2)
+    padded = text + b"\x00" * (len(text) % 2)  # A RIFF chunk has an even number of bytes.
     chunk = b"XMP " + struct.pack("<I", len(text)) + padded
+    # Bit 0x04 of a VP8X header announces XMP. (WebP container specification, "Extended format")
     flags = content[20] | 0x04 if content[12:16] == b"VP8X" else content[20]
     body = content[8:20] + bytes([flags]) + content[21:] + chunk
     return b"RIFF" + struct.pack("<I", len(body)) + body

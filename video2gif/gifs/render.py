@@ -1,7 +1,7 @@
-"""One GIF from one moment, as an item: decode once, close the loop, fit the budget, encode.
+"""Make one GIF of one moment, as an item: decode once, close the loop, fit the budget, encode.
 
-`work` chooses everything and writes down what it chose (`Recipe`); `work_again` follows a recipe to
-the same bytes, which is how a receipt is checked.
+`work` makes all choices and notes them in a `Recipe`. `work_again` follows a recipe and gets the
+same bytes; that is how a receipt is checked.
 """
 
 import json
@@ -28,8 +28,10 @@ from video2gif.media.decode import Decoder
 from video2gif.media.seek import frames_between
 
 _LIBRARIES = ("av", "numpy", "opencv-python")
-RECEIPT_BYTES = 1200  # What a receipt takes at most: it is part of the file under a byte budget.
-_MAX_HEIGHT = 720  # px; under a byte budget, unless asked for more
+# A receipt takes at most this much. It is part of the file, so the byte budget includes it.
+RECEIPT_BYTES = 1200
+_MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
+# All frames of a clip are held in memory at their largest height; above this they are held smaller.
 _MAX_BYTES_IN_MEMORY = 700_000_000
 _EPSILON_S = 1e-6
 
@@ -39,9 +41,10 @@ class GifOptions:
     """How GIFs are written."""
 
     height: int | None = None
-    """Pixels; None: 240, or free under `max_bytes`, where a number is an upper bound."""
+    """Pixels. None: 240, or with `max_bytes` chosen by the program. With `max_bytes` a number is an
+    upper bound."""
     fps: float | None = None
-    """Likewise, 10."""
+    """Frames a second. None: 10, else as for `height`."""
     max_bytes: int | None = None
     format: Format = "gif"
     encoder: Encoder = "libav"
@@ -57,13 +60,13 @@ class Within:
     """The frames among which a GIF of a moment may begin and end."""
 
     core: Span
-    """The part that counts: the moment itself."""
+    """The moment itself."""
     room: Span
-    """No frame outside of it is shown."""
+    """No frame outside of it is shown: usually the moment's shot."""
     min_frames: int
     max_frames: int
     slack_frames: int
-    """How far an end may move out of the core."""
+    """How many frames either end may move outwards from the core."""
 
     @classmethod
     def exactly(cls, span: Span) -> "Within":
@@ -79,7 +82,7 @@ class Within:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What was chosen for one GIF; with the video it gives the same bytes again."""
+    """Everything that was chosen for one GIF. Recipe and video together give the same bytes."""
 
     start_s: float
     end_s: float
@@ -136,6 +139,7 @@ def moment_item(
     )
     first = min(start for start, _ in [within.core, *spans])
     last = max(end for _, end in [within.core, *spans])
+    # Only this part of the video is decoded, so all frame numbers are counted from `first`.
     edges_s = [*fingerprint.pts_s[first : last + 1].tolist(), fingerprint.end_s]
     plan = {
         "pts_s": edges_s[: last - first],
@@ -151,7 +155,7 @@ def moment_item(
 
 
 def rendering_again(recipe: Recipe) -> Work:
-    """The work of an item whose input is the video's sha256: the GIF of a recipe."""
+    """The work that makes the GIF of a recipe. Its item has the video's sha256 as input."""
     return Work(function=f"{__name__}:work_again", params=asdict(recipe), libraries=_LIBRARIES)
 
 
@@ -178,11 +182,10 @@ def work(
     moment: Span,
     spans: list[Span],
 ) -> None:
-    """Write the GIF of a moment.
+    """Write the `Rendered` GIF of a moment.
 
-    `pts_s`: times of the frames to decode, `end_s` the end of the last; `moment` and `spans` (the
-    shortlist) count within them. params: `format`, `encoder`, `loop`, `height` and `fps` (None:
-    240 and 10, or free under a budget, where they are upper bounds), `max_bytes` (or None).
+    `pts_s` are the times of the frames to decode, `end_s` is the end of the last one. `moment` and
+    `spans` (the shortlist) count frames within them. `params` has the fields of `GifOptions`.
     """
     _, frames = _frames(
         Path(path),
@@ -217,7 +220,7 @@ def work(
 
 
 def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
-    """Follow a recipe (params)."""
+    """Write the `Rendered` GIF of the recipe in `params`."""
     recipe = Recipe(**params)
     times_s, frames = _frames(
         Path(path),
@@ -244,13 +247,13 @@ HeightOf = Callable[[int, int], int]
 
 
 def _master_height(params: Mapping[str, Any], n_frames: int) -> HeightOf:
-    """As asked for; under a byte budget no taller than the source; never more than fits memory."""
+    """The height asked for; under a byte budget at most the source's; less if memory is short."""
 
     def height_of(source: int, width: int) -> int:
         tall = params["height"] or (DEFAULT_HEIGHT if params["max_bytes"] is None else _MAX_HEIGHT)
         if params["max_bytes"] is not None:
             tall = min(tall, source - source % 2)
-        whole = 3 * n_frames * tall * tall * width / source
+        whole = 3 * n_frames * tall * tall * width / source  # bytes of all frames, rgb24
         tall = int(tall * min(1.0, math.sqrt(_MAX_BYTES_IN_MEMORY / whole)))
         return max(2, tall + tall % 2)
 
@@ -284,8 +287,8 @@ def _size(frame: VideoFrame, sample_aspect: float, height_of: HeightOf) -> tuple
 
 
 def _looped(frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop) -> Clip:
-    """The frames of a loop, one after the other, each as long as in the source."""
-    # A blend lasts as long as the frame it begins with.
+    """The frames of a loop in the order they are shown, each for as long as in the source."""
+    # A blended frame lasts as long as the first of the two frames in it.
     order = list(range(*loop.span))[: loop.span[1] - loop.span[0] - loop.fade_frames]
     if loop.mode == "pingpong":
         order += order[-2:0:-1]

@@ -1,8 +1,8 @@
-"""Size, rate and quality of one picture sequence, solved under a byte budget.
+"""Find size, frame rate and quality of a clip under a byte budget.
 
-`solve` finds the largest knob (height, quality) whose file fits. `choose_shape` says at which frame
-rate and height a budget is spent best, from a model of the file's size (two probe encodes) and from
-how much of the source each choice can show at all.
+`solve` searches one number, the *knob* (height or quality), for the largest file that fits.
+`choose_shape` decides which frame rate and height use a budget best. It takes a model of the file's
+size from two trial encodes, and compares what each choice can show with the source.
 """
 
 import math
@@ -16,22 +16,22 @@ import numpy as np
 T = TypeVar("T")
 
 FILL = 0.9
-"""A file is a hit when it has between 90 % and 100 % of the budget."""
+"""A search stops at a file that takes between 90 % and 100 % of the budget."""
+# The next try aims into the upper half of [0.9, 1]: lower wastes bytes, 1.0 is often just too much.
 _AIM = 0.96
 _TRIES = 7
-_LEAST_STEP = 0.01  # of a knob in logarithms: one per cent
-_PIXEL_POWER = (
-    0.93  # Bytes of a GIF grow about with pixels^0.93: LZW gains a little on large areas.
-)
+_LEAST_STEP = 0.01  # The least change of a knob; of log(height) it is one per cent.
+# The bytes of a GIF grow about as pixels^0.93, as LZW compresses large areas a little better.
+_PIXEL_POWER = 0.93
 _JUDGED_FRAMES = 7
-_JUDGED_HEIGHT = 270  # px; more is not seen at this size of picture, and costs time
+_JUDGED_HEIGHT = 270  # px; more detail is hardly seen in a GIF, and takes more time
 RATES = (50.0, 100 / 3, 25.0, 20.0, 100 / 6, 100 / 7, 12.5, 100 / 9, 10.0, 100 / 12, 100 / 15)
-"""Frames a second that are whole centiseconds."""
+"""Frame rates whose delay is a whole number of centiseconds, as GIF delays are (2, 3, 4 … 15)."""
 
 
 @dataclass(frozen=True)
 class Tried(Generic[T]):
-    """One encode: the knob it was made with, and its size."""
+    """One trial encode: its knob, its result and its size in bytes."""
 
     knob: float
     result: T
@@ -49,10 +49,11 @@ def solve(
     budget: int,
     snap: Callable[[float], float],
 ) -> Tried[T] | None:
-    """The largest file that fits, stopping at the first within [0.9, 1] of the budget.
+    """The largest file that fits; the search stops at the first within [0.9, 1] of the budget.
 
-    Bytes are taken as exp(slope · knob + c), rising with the knob; `snap` rounds a knob to one that
-    can be had. None when even the lowest does not fit.
+    A file's bytes are modelled as exp(slope · knob + c), so they rise with the knob. The slope is
+    measured again after each try. `snap` rounds a knob to a possible one (an even height, say).
+    None if even the lowest knob does not fit.
     """
     knob, fits, over, last = snap(min(max(start, low), high)), None, None, None
     tried: set[float] = set()
@@ -86,10 +87,12 @@ def _next(
     snap: Callable[[float], float],
 ) -> float:
     wanted = now.knob + math.log(_AIM * budget / max(now.bytes, 1)) / slope
+    # Outside of the two tries that enclose the answer the model is wrong: halve the interval.
     if fits and over and not fits.knob < snap(wanted) < over.knob:
         wanted = (fits.knob + over.knob) / 2
     found = snap(min(max(wanted, low), high))
-    # Rounding may lead back to the knob that was just too large, or to the one that fits already.
+    # Rounding may give a knob again that was too large, or the one that fits. Then step away from
+    # it with growing steps.
     step = _LEAST_STEP
     while over and not fits and snap(low) < over.knob <= found:
         found, step = snap(max(over.knob - step, low)), 2 * step
@@ -99,7 +102,7 @@ def _next(
 
 
 def _slope_between(a: Tried[T], b: Tried[T], slope: float) -> float:
-    """The slope measured between two tries, not trusted beyond four times the one expected."""
+    """The slope between two tries, held within a quarter and four times of the expected one."""
     measured = math.log(max(b.bytes, 1) / max(a.bytes, 1)) / (b.knob - a.knob)
     return min(max(measured, slope / 4), slope * 4)
 
@@ -113,7 +116,7 @@ class SizeModel:
 
     @classmethod
     def of(cls, probes: Sequence[tuple[int, int, int]]) -> "SizeModel":
-        """From one or two probes (pixels a frame, frames, bytes)."""
+        """Fit to one or two trial encodes, given as (pixels of a frame, frames, bytes)."""
         (pixels, many, most), *rest = probes
         power = 0.9
         if rest and rest[0][1] != many:
@@ -128,17 +131,21 @@ class SizeModel:
 
 
 def rates(highest: float) -> list[float]:
-    """Rates worth trying, highest first; a tenth above the source's own repeats no frame seen."""
+    """Rates worth trying, highest first, up to a tenth above `highest`.
+
+    GIF rates are coarse. At a tenth more a frame is repeated now and then, which nobody sees.
+    """
     return [rate for rate in RATES if rate <= highest * 1.1] or [RATES[-1]]
 
 
 def shown_at(rate: float, times_s: np.ndarray, duration_s: float) -> np.ndarray:
-    """For each output frame the source frame nearest to the middle of its time, int64 (n,).
+    """For each output frame the index of the source frame to show, int64 (n,).
 
-    The middle, so that what is shown is late as often as early.
+    It is the one whose middle is nearest to the middle of the output frame, so that frames are
+    shown too early as often as too late.
     """
     count = max(1, round(duration_s * rate))
-    # Middle against middle: where rates are equal, every frame is its own.
+    # Comparing middles with middles shows each frame exactly once if the two rates are equal.
     lasts_s = duration_s / len(times_s)
     wanted = (np.arange(count) + 0.5) / rate - lasts_s / 2
     after = np.searchsorted(times_s, wanted).clip(1, max(1, len(times_s) - 1))
@@ -162,9 +169,9 @@ def choose_shape(
 ) -> tuple[float, int]:
     """Frame rate and height that show most of the source for about `budget` bytes.
 
-    Each allowed rate gets the height that the budget pays for; the judge is the SSIM of a few
-    source frames with what a viewer would see then: the nearest kept frame, scaled down and up.
-    Equal in its judgement, the higher rate wins.
+    For each allowed rate the model gives the height that the budget allows. Then a few source
+    frames are compared (SSIM) with what a viewer would see at their time: the frame that is shown,
+    scaled down to that height and up again. The most similar choice wins; on a tie the higher rate.
     """
     height, width = frames[0].shape[:2]
     judged = _judged(frames)
@@ -195,7 +202,7 @@ def _judged(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _fidelity(
     judged: Sequence[np.ndarray], index: np.ndarray, times_s: np.ndarray, rate: float, scale: float
 ) -> float:
-    # An odd number of evenly spread frames, so that they do not fall in step with the rate.
+    # An odd number of evenly spread frames, so that they do not fall in step with the frame rate.
     wanted = np.linspace(0, len(judged) - 1, _JUDGED_FRAMES + 2)[1:-1].round().astype(int)
     values = []
     for number in wanted:
@@ -205,7 +212,7 @@ def _fidelity(
 
 
 def _through(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A picture as it looks after it was stored smaller."""
+    """A picture as it looks after it was stored at a smaller size and enlarged again."""
     if scale >= 1:
         return picture
     height, width = picture.shape
@@ -218,7 +225,10 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean SSIM of two uint8 (h, w) pictures: Gaussian window of 11×11, sigma 1.5."""
+    """Mean SSIM of two uint8 (h, w) pictures: Gaussian window of 11×11, sigma 1.5.
+
+    Source: Wang et al., Image quality assessment, 2004, with its constants 0.01 and 0.03.
+    """
     a, b = a.astype(np.float32), b.astype(np.float32)
     mean_a, mean_b = _blurred(a), _blurred(b)
     var_a = _blurred(a * a) - mean_a**2

@@ -1,1 +1,1 @@
-"""From matches and segments to labels, splits and pairs."""
+"""From matches and segments to labels, splits and pairs; near-duplicates; labels as hashes."""

@@ -1,14 +1,15 @@
-"""Videos that show the same pictures: re-uploads, re-encodes, excerpts, trailers.
+"""Find videos that show the same pictures: re-uploads, re-encodes, excerpts, trailers.
 
-Two videos are near-duplicates when a given share of the frames of one lies within `NEAR_BITS` of
-a frame of the other; near-duplicates of near-duplicates belong together. Only frames with a
-picture count, and each distinct hash once, so that a long still does not decide.
+Two videos are near-duplicates if at least a given share of the frames of one lies within
+`NEAR_BITS` of a frame of the other. Near-duplicates of near-duplicates belong to the same group.
+Blank frames do not count, and each distinct hash counts once, so that a long still cannot decide.
 
-No pair is compared that does not share a hash exactly. Of each video the `_SKETCH` hashes that
-come first in a random but fixed order are looked at: the same pictures are chosen in both copies,
-and even the copy that differs by a bit or two here and there agrees exactly in some frames. In
-each bucket of equal hashes a video is compared with a few neighbours only: a hundred copies of one
-video form a chain, and a title card shared by a thousand videos costs no million comparisons.
+Comparing all pairs of videos would be too slow, so only pairs that share some hash exactly are
+compared. To find them, each video is represented by the `_SKETCH` hashes that come first in a fixed
+random order. Two copies choose the same pictures in this way, and although a copy's hashes differ
+by a bit or two here and there, some frames agree exactly. Videos that share a hash are sorted, and
+each is compared only with its next few neighbours: a hundred copies of one video form a chain, and
+a title card that a thousand videos share does not cost a million comparisons.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,9 +19,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 NEAR_BITS = 6
-"""Re-encoding moves a hash by 1 or 2 bits of 64 on average, unrelated frames are 32 apart."""
+"""Re-encoding changes 1 or 2 bits of 64 on average; unrelated frames differ in 32."""
 
-_LEAST_QUALITY = 0.5
+_LEAST_QUALITY = 0.5  # A frame with a lower quality is blank or nearly so.
 _SKETCH = 1024
 _NEIGHBOURS = 4
 _SAMPLE = 256  # Frames of one video that are looked for in the other.
@@ -35,10 +36,10 @@ def pictures(hashes: np.ndarray, quality: np.ndarray) -> np.ndarray:
 def near_duplicates(
     video_ids: Sequence[str], pictures_of: Callable[[str], np.ndarray], *, min_share: float
 ) -> list[list[str]]:
-    """Groups of two and more videos that show the same pictures, in the order of `video_ids`.
+    """Groups of two or more videos that show the same pictures, in the order of `video_ids`.
 
-    `pictures_of(video_id)` gives what `pictures` returned; it is called again for each comparison,
-    so that no more than two videos need to be in memory.
+    `pictures_of(video_id)` returns the result of `pictures`. It is called again for each
+    comparison, so that no more than two videos are in memory at a time.
     """
     candidates = _candidates([_sketch(pictures_of(video_id)) for video_id in video_ids])
     linked = [
@@ -59,9 +60,9 @@ def near_duplicates(
 
 
 def shared_share(one: np.ndarray, other: np.ndarray) -> float:
-    """The larger of the two shares of one video's pictures that the other shows as well.
+    """The share of one video's pictures that the other shows as well; the larger of both ways.
 
-    The larger one: an excerpt shows little of the film, but the film shows all of the excerpt.
+    An excerpt shows little of the film, but the film shows all of the excerpt.
     """
     return max(_share_within(one, other), _share_within(other, one))
 
@@ -69,7 +70,7 @@ def shared_share(one: np.ndarray, other: np.ndarray) -> float:
 def _share_within(looked_for: np.ndarray, shown: np.ndarray) -> float:
     if not len(looked_for) or not len(shown):
         return 0.0
-    # Ascending hashes, every k-th: a fixed sample without regard to time.
+    # Every k-th of the sorted hashes: always the same sample, spread over the whole video.
     step = -(-len(looked_for) // _SAMPLE)
     sample = looked_for[::step]
     nearest = np.full(len(sample), 64, np.uint8)
@@ -80,7 +81,10 @@ def _share_within(looked_for: np.ndarray, shown: np.ndarray) -> float:
 
 
 def _sketch(hashes: np.ndarray) -> np.ndarray:
-    """The `_SKETCH` hashes that are smallest after mixing (splitmix64's finaliser)."""
+    """The `_SKETCH` smallest hashes after mixing their bits (the last step of splitmix64).
+
+    Mixing gives the fixed random order: similar hashes end up far apart.
+    """
     mixed = np.asarray(hashes, dtype=np.uint64).copy()
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
@@ -90,7 +94,7 @@ def _sketch(hashes: np.ndarray) -> np.ndarray:
 
 
 def _candidates(sketches: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """Pairs of videos (i < j) that share a hash and are neighbours in its bucket."""
+    """Pairs of videos (i < j) that share a hash and are close together among those that do."""
     if not sketches:
         return []
     hashes = np.concatenate(sketches)

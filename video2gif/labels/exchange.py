@@ -1,16 +1,17 @@
-"""Labels as hash sequences: a JSON-lines file that says of each GIF what its moment looks like.
+"""Share labels without sharing pixels: a file that describes each GIF's moment by its hashes.
 
-Exported from a project whose GIFs are placed (data/spans.parquet, data/fingerprints/), imported
-where only another copy of the video is: the moment is found again by its hashes. The import gives
-a manifest with declared spans, to be named in download.manifest.
+A project whose GIFs are placed exports the file (from data/spans.parquet and data/fingerprints/).
+Another project, which has other copies of the videos, imports it: each moment is found again by its
+hashes. The import writes a manifest with declared spans, to be named in download.manifest.
 
-The first line says what the file is; every other is one GIF:
+The file is JSON lines. The first line says what the file is; every other line is one GIF:
 
     {"gif_id": …, "video_id": …, "of": "video" | "gif", "pts_s": […], "end_s": …,
      "quality": […], "parts": {"whole": ["c1d2…", …], "upper": …}, "views": …, "title": …}
 
-`of`: whether the hashes are of the video's frames in the span, or (where the video is missing) of
-the GIF's. `parts.whole` are the hashes of whole frames in `imagehash`'s hexadecimal form.
+`of` says whose frames were hashed: those of the video in the span or, if the GIF could not be
+placed, the GIF's own. `parts.whole` are hashes of whole frames, written in hexadecimal as
+`imagehash` does.
 """
 
 import csv
@@ -33,7 +34,8 @@ from video2gif.labels.sequences import Realigned, excerpt, nearest_bits, parts_o
 
 _FORMAT = {"format": "video2gif hash labels", "version": 1, "hash": "imagehash.phash, 8×8"}
 _KNOWN = ("views", "age_days", "category", "title", "tags", "split")
-_MOST_SEARCHED = 3  # Videos searched for one sequence: those whose frames are nearest to its own.
+# How many videos are searched for one sequence: those that have the most similar frames.
+_MOST_SEARCHED = 3
 EXCHANGE_COLUMNS = ("video_id", "video_url", "gif_id", "gif_url", "start_s", "end_s", *_KNOWN)
 
 
@@ -51,7 +53,7 @@ class Sequence:
 
 @dataclass(frozen=True)
 class Aligned:
-    """What became of one sequence, or of one line that is none."""
+    """The result for one line of the file, also for one that could not be read."""
 
     line: int
     gif_id: str
@@ -65,7 +67,10 @@ class Aligned:
 
 
 def export(layout: Layout, target: Path) -> tuple[int, list[tuple[str, str]]]:
-    """Write the sequences of a project's GIFs; how many, and (gif_id, reason) of those left out."""
+    """Write the sequences of a project's GIFs to `target`.
+
+    Returns how many were written, and (gif_id, reason) of those that were not.
+    """
     spans, fingerprints = SPANS.read(layout.spans), Fingerprints.open(layout)
     known = {row.gif_id: row for row in SOURCES.read(layout.sources).itertuples(index=False)}
     left_out: list[tuple[str, str]] = []
@@ -113,7 +118,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def read(path: Path) -> Iterator[Sequence | Aligned]:
-    """The sequences of a file; a line that is none comes as an `Aligned` with its reason."""
+    """The sequences of a file. A bad line comes as an `Aligned` with the reason."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             if _parsed(file.readline()).get("format") != _FORMAT["format"]:
@@ -152,7 +157,7 @@ def _sequence(line: int, record: Mapping[str, Any]) -> Sequence:
 def align(
     sequences: Iterable[Sequence | Aligned], fingerprints: Fingerprints, *, everywhere: bool
 ) -> Iterator[Aligned]:
-    """Find each sequence in the copy of its video; `everywhere`: in all videos, by whatever id."""
+    """Find each sequence in the video with the same id; `everywhere`: in any video."""
     index = fingerprints.index
     present = set(index.loc[(index.kind == "video") & (index.status == "ok"), "id"])
     for one in sequences:
@@ -167,6 +172,7 @@ def _align_one(one: Sequence, searched: list[str], fingerprints: Fingerprints) -
     def bits(candidate: str) -> float:
         return nearest_bits(one.track, fingerprints.get("video", candidate).phash)
 
+    # The nearest frames in any order are quick to find; a real alignment takes far longer.
     likely = sorted(searched, key=bits)[:_MOST_SEARCHED] if len(searched) > 1 else searched
     tried = {
         candidate: realign(one.track, fingerprints.get("video", candidate).track)
@@ -182,9 +188,9 @@ def _align_one(one: Sequence, searched: list[str], fingerprints: Fingerprints) -
 
 
 def write_manifest(target: Path, aligned: Iterable[Aligned], videos: Iterable[SourceRow]) -> None:
-    """A manifest of the copies (`videos`, for their urls) with the spans that were found.
+    """Write a manifest of this project's videos with the spans that were found.
 
-    Every copy appears, also one without GIFs.
+    `videos` gives the urls. Every video appears, also one without GIFs.
     """
     url_of = {row.video_id: row.video_url for row in videos}
     rows = [

@@ -1,9 +1,9 @@
-"""Which segments people chose for a GIF, which they did not, and what to compare with what.
+"""Label segments as positive or negative, and pair them.
 
-The paper (section 3): a segment is positive when a GIF covers at least 66 % of it, negative when
-no GIF touches it, and left out in between; pairs stay within one video. What the 66 % is a share
-of is not stated there: both readings are offered (`OverlapOf`). All overlaps are counted in
-frames, so that nothing hangs on the rounding of seconds.
+After the paper (docs/paper.md, Segments and pairs): a segment is positive if it overlaps a GIF by
+at least 66 %, negative if it overlaps none, and not used otherwise. Pairs stay inside one video.
+Our sources do not say whether the 66 % is a share of the segment or of the GIF, so both are offered
+(`OverlapOf`). Overlaps are counted in frames, so that rounded seconds decide nothing.
 """
 
 import hashlib
@@ -30,8 +30,8 @@ class Placed:
     start_frame: int
     end_frame: int
     certain: bool = True
-    """False for a candidate that the matcher could not tell from others: its frames are neither
-    called chosen nor called left out."""
+    """False for one of several places between which the matcher could not decide. Segments that it
+    touches become neither positive nor negative."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SegmentLabels:
     gif_id: np.ndarray
     """(n,) the GIF with that share (the first by id on a tie), "" where the share is 0."""
     positive_of: dict[str, np.ndarray]
-    """By GIF, the segment numbers that are positive for it; several GIFs may share one."""
+    """For each GIF its positive segments, by number. A segment may be positive for several GIFs."""
 
     @property
     def negative(self) -> np.ndarray:
@@ -63,8 +63,8 @@ def shared_frames(segments: np.ndarray, spans: np.ndarray) -> np.ndarray:
 def overlap_share(segments: np.ndarray, spans: np.ndarray, *, of: OverlapOf) -> np.ndarray:
     """Shared frames as a share of each segment, or of each GIF: f64 (n, m) in [0, 1].
 
-    A quotient of small integers is the double nearest to the true share, as 0.66 is to 66/100:
-    `share >= 0.66` therefore holds for exactly 66 of 100 frames. (66 >= 0.66 * 100 might not.)
+    A quotient of small integers is the double nearest to the true share, as the literal 0.66 is to
+    66/100. So `share >= 0.66` holds for exactly 66 of 100 frames; `66 >= 0.66 * 100` might not.
     """
     whole = segments[:, None] if of == "segment" else spans[None, :]
     return shared_frames(segments, spans) / (whole[..., 1] - whole[..., 0])
@@ -79,10 +79,11 @@ def label_segments(
 ) -> SegmentLabels:
     """Label the segments (n, 2) of one video by all of its GIFs.
 
-    Without any certain GIF nothing is known about what people would have chosen: all ignored.
+    Without a certain GIF all segments are ignored, because nobody knows what people would choose.
     """
     certain = sorted((gif for gif in gifs if gif.certain), key=lambda gif: gif.gif_id)
     share = overlap_share(segments, _spans(certain), of=overlap_of)
+    # Uncertain GIFs count here: a segment that one might show is not safely a negative.
     touched = shared_frames(segments, _spans(gifs)).any(axis=1)
     positive = share >= positive_overlap
     label = np.full(len(segments), "ignored", dtype=object)
@@ -91,7 +92,7 @@ def label_segments(
         label[positive.any(axis=1)] = "positive"
     largest = share.max(axis=1, initial=0.0)
     names = np.array([*(gif.gif_id for gif in certain), ""], dtype=object)
-    # Index len(certain) is the name "".
+    # Index len(certain) stands for "no GIF": the last name, "".
     first = np.where(largest > 0, share.argmax(axis=1) if certain else 0, len(certain))
     return SegmentLabels(
         label=label,
@@ -111,9 +112,9 @@ def _spans(gifs: Sequence[Placed]) -> np.ndarray:
 def sample_pairs(
     labels: SegmentLabels, *, video_id: str, max_pairs: int, seed: int
 ) -> list[tuple[str, int, int]]:
-    """(gif_id, positive, negative) of one video: all of them, or `max_pairs` drawn evenly.
+    """(gif_id, positive, negative) of one video: all of them, or a random `max_pairs` of them.
 
-    The draw depends on the video's id alone, so other videos of the corpus change nothing.
+    The draw depends on the seed and the video's id only, so adding other videos changes nothing.
     """
     chosen = [
         (gif_id, int(segment))
@@ -122,6 +123,7 @@ def sample_pairs(
     ]
     negative = labels.negative.tolist()
     n_pairs = len(chosen) * len(negative)
+    # Pairs are numbered, positive by positive, so that only the numbers have to be drawn.
     drawn = np.arange(n_pairs)
     if n_pairs > max_pairs:
         source = np.random.default_rng(_hash64(f"pairs:{seed}:{video_id}"))
@@ -130,11 +132,11 @@ def sample_pairs(
 
 
 def popularity(views: float, age_days: float, *, saturation_views: float) -> float:
-    """How far to trust a GIF, in [0, 1]: log(1 + views), 1 from `saturation_views` on.
+    """How far to trust a GIF, in [0, 1]: log(1 + views) / log(1 + `saturation_views`), at most 1.
 
-    Views of a GIF older than a year count per year, since old ones had longer to gather them; a
-    younger one is not extrapolated. Unknown views give 0.5: neither trusted nor distrusted.
-    The paper normalises views in a way our sources do not state; this one is ours.
+    Views of a GIF older than a year are divided by its age in years, because an old GIF had longer
+    to collect them; a younger one is not extrapolated. Unknown views give 0.5. How the paper
+    normalises views is not known (docs/paper.md, Loss); this way is ours.
     """
     if not math.isfinite(views) or views < 0:
         return _NEUTRAL_POPULARITY
@@ -146,9 +148,9 @@ def popularity(views: float, age_days: float, *, saturation_views: float) -> flo
 def split_of(
     video_id: str, *, seed: int, validation_fraction: float, test_fraction: float
 ) -> Split:
-    """The split of a video, a pure hash of its id: adding videos moves none.
+    """The split of a video, by a hash of its id: adding videos moves no other video.
 
-    Shares are kept only on average: a corpus of ten may well have an empty split.
+    The fractions hold on average only; a corpus of ten videos may well have an empty split.
     """
     position = _hash64(f"{seed}:{video_id}") / 2**64
     if position < test_fraction:
@@ -159,11 +161,12 @@ def split_of(
 
 
 def group_split(fixed: Collection[str], first: Split) -> Split:
-    """The one split of videos that show the same pictures.
+    """The one split of all videos that show the same pictures.
 
-    `fixed`: what the data sets say of any of them; the word furthest from training wins, so that
-    nothing held out is ever trained on. Else they follow the video that stood first in the
-    manifest: a copy that is added later moves none that was there.
+    `fixed`: splits that a data set states for any of them. Of several, test beats validation and
+    validation beats train, so that nothing held out is ever trained on. If none is stated, all take
+    `first`, the split of the video that stands first in the manifest: a copy that is added later
+    moves no video that was there before.
     """
     return next((split for split in reversed(SPLITS) if split in fixed), first)
 

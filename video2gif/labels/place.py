@@ -1,6 +1,6 @@
-"""Where each GIF lies in its video: the match if it is certain, else the span that was declared.
+"""Decide where each GIF lies in its video: the match if it is certain, else the declared span.
 
-Reads rows of MATCHES and SOURCES; makes the rows of SPANS. Section 3 of the paper.
+Reads rows of MATCHES and SOURCES; makes the rows of SPANS.
 """
 
 import math
@@ -19,33 +19,33 @@ from video2gif.labels.overlap import (
     popularity,
 )
 
-# Declared seconds are rounded, and durations differ between containers: up to half a second over
-# the end is clipped, more is a wrong label.
+# Declared seconds are rounded, and containers differ in how they count a duration. A span that ends
+# up to half a second after its video is cut; one that ends later is a wrong label.
 _TOLERANCE_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clue:
-    """All that is known of where one GIF lies: what was measured and what was declared."""
+    """All that is known about where one GIF lies: what was matched and what was declared."""
 
     video_id: str
     gif_id: str
     status: str
-    """Of the match: matched, ambiguous, unmatched, or "" without a row in MATCHES."""
+    """Status of the match: matched, ambiguous, unmatched; "" without a row in MATCHES."""
     reason: str
     frames: tuple[int, int] | None
-    """The matcher's span, None when it has none."""
+    """The matched span [start, end), None if there is none."""
     alternatives: tuple[tuple[int, int], ...]
     """Other spans of an ambiguous match."""
     seconds: tuple[float, float] | None
     declared_s: tuple[float, float] | None
-    """The manifest's span, one end NaN when it gives only the other; None without any."""
+    """The manifest's span; an end that is not given is NaN; None if neither is given."""
     popularity: float
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What the labels take from a clue, and its SPANS row."""
+    """The places that the labels use, and the row of SPANS."""
 
     gifs: list[Placed]
     row: dict[str, Any]
@@ -54,9 +54,9 @@ class Placement:
 def place(clue: Clue, times_s: Callable[[], np.ndarray]) -> Placement:
     """Decide where a GIF lies: the match if it is certain, else the declared span.
 
-    `times_s()` gives the (n + 1,) times of the video's frames and its end; it is called only for
-    a declared span, which is held to be true where no certain match says otherwise. The spans of
-    an ambiguous match stay in `gifs` as candidates, so that they make no negatives.
+    `times_s()` returns the (n + 1,) times of the video's frames and of its end. It is called only
+    for a declared span. A declared span is taken as true unless a certain match says otherwise. The
+    spans of an ambiguous match stay in `gifs` as uncertain, so that they make no negatives.
     """
     if clue.status == "matched" and clue.frames and clue.seconds:
         start, end = clue.frames
@@ -82,8 +82,8 @@ def place(clue: Clue, times_s: Callable[[], np.ndarray]) -> Placement:
 def declared_frames(declared_s: tuple[float, float], times_s: np.ndarray) -> tuple[int, int]:
     """Frames [start, end) nearest to a span in seconds, at least one frame.
 
-    `times_s` (n + 1,): the frames' times and the end. Raises `ItemError` (label) for a span that
-    is incomplete, empty, negative, or ends more than half a second after the video.
+    `times_s` (n + 1,): times of the frames, and of the end. Raises `ItemError` (label) for a span
+    that is incomplete, empty, negative, or ends more than half a second after the video.
     """
     start_s, end_s = declared_s
     duration_s = float(times_s[-1])

@@ -1,7 +1,7 @@
-"""Hash sequences: a moment of a video as the perceptual hashes of its frames, without any pixels.
+"""A moment of a video as the perceptual hashes of its frames, without any pixels.
 
-Enough to find the moment again in another copy of the video, whatever its size, rate and encoding
-(`realign`), so that labels outlive dead links and can be shared where the pixels cannot.
+That is enough to find the moment again in another copy of the video, whatever its size, frame rate
+and encoding (`realign`). So labels survive dead links, and can be shared where pixels must not be.
 """
 
 import re
@@ -15,17 +15,17 @@ from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching.align import Place, cost_at, places
 
 SEQUENCE_PARTS = {"whole": WHOLE, "upper": UPPER, "lower": LOWER, "band": BAND}
-"""The parts of a frame whose hashes `align.places` reads of the sequence that it looks for."""
+"""Parts of a frame whose hashes are shared: those that `align.places` uses of a GIF."""
 
 _COLUMNS = {
     name: 0 if part == WHOLE else 1 + WINDOWS.index(part) for name, part in SEQUENCE_PARTS.items()
 }
 _MOST_FRAMES = 100
-# Copies of one video are a few bits apart, other videos about 20 (after capping).
+# Hashes of copies differ in a few bits, those of other videos in about 20 (distances are capped).
 _MOST_BITS = 10.0
-# Another place that is as good to within this many bits: the moment occurs twice.
+# If another place is as good as the best to within this many bits, the moment occurs twice.
 _CLEAR_BITS = 0.5
-# A copy runs at the speed of the original, unless PAL sped it up by 4 %.
+# A copy has the speed of the original, unless it is a PAL transfer of a film, 4 % faster.
 _SAME_SPEED = 0.03
 _STARTS_S = np.arange(-60, 61) * 0.005
 
@@ -39,11 +39,11 @@ class Realigned:
     bits: float = np.nan
     """Mean Hamming distance there."""
     reason: str = ""
-    """"" when it was found."""
+    """"" if it was found."""
 
 
 def to_hex(hashes: np.ndarray) -> list[str]:
-    """uint64 (n,) as `str(imagehash.phash(image))` writes them: 16 hexadecimal digits."""
+    """uint64 (n,) in 16 hexadecimal digits each, as `str(imagehash.phash(image))` writes them."""
     return [f"{value:016x}" for value in np.asarray(hashes).tolist()]
 
 
@@ -55,7 +55,7 @@ def from_hex(digits: Sequence[str]) -> np.ndarray:
 
 
 def excerpt(track: Track, start: int, end: int) -> Track:
-    """Frames [start, end) of a track, at most `_MOST_FRAMES` of them, its time from 0."""
+    """Frames [start, end) of a track, evenly thinned to `_MOST_FRAMES`; its time begins at 0."""
     step = -(-(end - start) // _MOST_FRAMES)
     frames = np.arange(start, end, step)
     stop_s = track.pts_s[end] if end < len(track) else track.end_s
@@ -70,7 +70,7 @@ def excerpt(track: Track, start: int, end: int) -> Track:
 
 
 def parts_of(track: Track) -> dict[str, list[str]]:
-    """The hashes that are shared, by the name of the part of the frame."""
+    """The hashes to be shared, by the name of the part of the frame."""
     return {name: to_hex(track.hashes[:, column]) for name, column in _COLUMNS.items()}
 
 
@@ -81,7 +81,7 @@ def to_track(
     quality: Sequence[float],
     parts: Mapping[str, list[str]],
 ) -> Track:
-    """The track of a sequence. Raises `ValueError` for one that is not whole."""
+    """The track of a shared sequence. Raises `ValueError` if something is missing or wrong."""
     n_frames = len(pts_s)
     hashes = np.zeros((n_frames, 1 + len(WINDOWS)), np.uint64)
     for name, column in _COLUMNS.items():
@@ -90,13 +90,16 @@ def to_track(
     if n_frames == 0 or times[0] != 0 or (np.diff(times) <= 0).any() or end_s <= times[-1]:
         raise ValueError("times must start at 0 and rise")
     weights = np.asarray(quality, dtype=np.float32).reshape(n_frames)
-    # No pixels were shared; the search by hashes reads none.
+    # There are no pixels to make thumbnails of; the search by hashes does not read any.
     blank = np.zeros((n_frames, THUMB_SIDE, THUMB_SIDE), np.uint8)
     return Track(times, end_s, hashes, weights, blank)
 
 
 def nearest_bits(sequence: Track, hashes: np.ndarray) -> float:
-    """Mean distance of the sequence's frames to the nearest of a video's (n,), in any order."""
+    """Mean over the sequence's frames of the distance to the nearest of a video's hashes (n,).
+
+    The order of the frames does not count, which makes it quick.
+    """
     apart = np.bitwise_count(sequence.hashes[:, 0, None] ^ np.asarray(hashes)[None, :])
     return float(apart.min(axis=1, initial=64).mean())
 
@@ -127,11 +130,13 @@ def _at_own_speed(sequence: Track, video: Track, place: Place) -> Place:
     """The same place at speed 1 and a finer start, if that is as good."""
     if abs(place.speed - 1.0) > _SAME_SPEED:
         return place
-    # The place's grid turned about the middle; so does this one.
+    # The search varied speed with the middle of the GIF held fixed, so that is what is kept here
+    # while the speed becomes 1: the start moves by half of what the length changes.
     centre_s = place.start_s + (place.speed - 1.0) * sequence.end_s / 2
     starts_s = centre_s + _STARTS_S
     costs = np.array([cost_at(sequence, video, start_s=s, speed=1.0) for s in starts_s])
-    # Flat for the time a frame is shown; the sequence began as its first frame appeared.
+    # The cost is the same for all starts within the time one frame is shown. The first of them is
+    # right, because the sequence began when its first frame appeared. (argmin takes the first.)
     start_s = float(starts_s[np.argmin(costs)])
     if costs.min() > place.cost + _CLEAR_BITS:
         return place

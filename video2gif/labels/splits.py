@@ -1,4 +1,4 @@
-"""Which videos train, validate and test; near-duplicates stay together."""
+"""Divide the videos into train, validation and test; near-duplicates stay together."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Assigned:
 
     split: Split
     duplicate_of: str = ""
-    """The near-duplicate that stands before it in the manifest, whose split it takes."""
+    """The first of its near-duplicates in the manifest, whose split it takes; "" for that one."""
 
 
 def splits_of(

@@ -4,32 +4,23 @@ Frames of the GIF above, below each the frame that the video shows at the aligne
 shows it (mirrored where it is), with both times.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.items import Context, one
-from video2gif.core.sandbox import Limits
-from video2gif.core.work import Item, Work
+from video2gif.core.work import Item
 from video2gif.fingerprint.track import Track
 from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import Found
 from video2gif.matching.confidence import Match
-from video2gif.media.decode import Decoder
-from video2gif.media.strips import tile
+from video2gif.media.strips import side_by_side
 
 _TILES = 8
-_HEIGHT = 120  # Pixels, of a tile.
-_LABEL = 14
-_GAP = 4
-_EPSILON_S = 1e-6
 
 
 @dataclass(frozen=True)
@@ -88,61 +79,4 @@ def preview(gif: Path, video: Path, found: Match, params: Params, context: Conte
     }
     rest = [repr(value) for name, value in sorted(args.items()) if name not in ("gif", "video")]
     item = Item(id=f"preview:{gif.name}", inputs=(gif_sha256, video_sha256, *rest), args=args)
-    return one("preview", previewing(), item, context)
-
-
-def previewing() -> Work:
-    """The work of an item whose args are two files and the frames of each to show."""
-    return Work(
-        function=f"{__name__}:work",
-        libraries=("av", "opencv-python"),
-        limits=Limits(confined=True),
-    )
-
-
-def work(
-    *,
-    out: Path,
-    params: Mapping[str, Any],
-    gif: str,
-    video: str,
-    gif_frames: Sequence[int],
-    video_frames: Sequence[int],
-    from_s: float,
-    mirror: bool,
-) -> None:
-    """Write the PNG of two rows of frames, the second mirrored if asked."""
-    above = _tiles(gif, gif_frames, from_s=0.0)
-    below = [
-        (time_s, tile[:, ::-1] if mirror else tile)
-        for time_s, tile in _tiles(video, video_frames, from_s=from_s)
-    ]
-    width = max(tile.shape[1] for _, tile in above + below)
-    rows = [np.hstack([_labelled(*one, width) for one in row]) for row in (above, below)]
-    out.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())
-
-
-def _tiles(path: str, wanted: Sequence[int], *, from_s: float) -> list[tuple[float, np.ndarray]]:
-    """(seconds, uint8 BGR of `_HEIGHT` rows) of frames counted from the one at `from_s`."""
-    scaler, asked = VideoReformatter(), frozenset(wanted)
-    found: dict[int, tuple[float, np.ndarray]] = {}
-    with Decoder(Path(path)) as decoder:
-        frames = (one for one in decoder.frames(from_s=from_s) if one[0] >= from_s - _EPSILON_S)
-        for number, (time_s, frame) in enumerate(frames):
-            if number in asked:
-                found[number] = (time_s, tile(frame, _HEIGHT, scaler))
-            if number >= max(asked):
-                break
-    return [found[number] for number in wanted]
-
-
-def _labelled(time_s: float, tile: np.ndarray, width: int) -> np.ndarray:
-    """A tile in the middle of its column, its time below it."""
-    column = np.full((_HEIGHT + _LABEL + _GAP, width + _GAP, 3), 255, np.uint8)
-    left = (width - tile.shape[1]) // 2
-    column[:_HEIGHT, left : left + tile.shape[1]] = tile
-    at = (2, _HEIGHT + _LABEL - 4)
-    cv2.putText(
-        column, f"{time_s:.2f} s", at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA
-    )
-    return column
+    return one("preview", side_by_side(), item, context)

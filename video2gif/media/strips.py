@@ -1,9 +1,9 @@
-"""Pictures to find one's way in a video by: a strip of the whole, some frames of a window.
+"""Pictures to find one's way by: a strip of a whole video, some frames of it, two files compared.
 
 Each function is the work of an item: it writes one JPEG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from video2gif.media.seek import frames_between
 
 _STRIP_FRAMES = 24
 _STRIP_SIZE = 48, 54  # px; squeezed: it is an index, not a picture
+_PAIR_HEIGHT, _LABEL, _GAP = 120, 14, 4  # px, of a frame beside its like, its time, between
+_EPSILON_S = 1e-6
 _QUALITY = 78  # of the JPEGs
 _LIBRARIES = ("av", "opencv-python")
 
@@ -152,3 +154,62 @@ def _tile(frame: VideoFrame, scaler: VideoReformatter) -> np.ndarray:
 def _jpeg(image: np.ndarray) -> np.ndarray:
     """An (h, w, 3) BGR picture as JPEG bytes, uint8 (n,)."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].ravel()
+
+
+def side_by_side() -> Work:
+    """The work of an item whose args are two files and the frames of each to show."""
+    return Work(
+        function=f"{__name__}:side_by_side_work",
+        libraries=("av", "opencv-python"),
+        limits=Limits(confined=True),
+    )
+
+
+def side_by_side_work(
+    *,
+    out: Path,
+    params: Mapping[str, Any],
+    gif: str,
+    video: str,
+    gif_frames: Sequence[int],
+    video_frames: Sequence[int],
+    from_s: float,
+    mirror: bool,
+) -> None:
+    """Write the PNG of two rows of frames, the second mirrored if asked."""
+    above = _timed_tiles(gif, gif_frames, from_s=0.0)
+    below = [
+        (time_s, tile[:, ::-1] if mirror else tile)
+        for time_s, tile in _timed_tiles(video, video_frames, from_s=from_s)
+    ]
+    width = max(tile.shape[1] for _, tile in above + below)
+    rows = [np.hstack([_labelled(*one, width) for one in row]) for row in (above, below)]
+    out.write_bytes(cv2.imencode(".png", np.vstack(rows))[1].tobytes())
+
+
+def _timed_tiles(
+    path: str, wanted: Sequence[int], *, from_s: float
+) -> list[tuple[float, np.ndarray]]:
+    """(seconds, uint8 BGR of `_PAIR_HEIGHT` rows) of frames counted from the one at `from_s`."""
+    scaler, asked = VideoReformatter(), frozenset(wanted)
+    found: dict[int, tuple[float, np.ndarray]] = {}
+    with Decoder(Path(path)) as decoder:
+        frames = (one for one in decoder.frames(from_s=from_s) if one[0] >= from_s - _EPSILON_S)
+        for number, (time_s, frame) in enumerate(frames):
+            if number in asked:
+                found[number] = (time_s, tile(frame, _PAIR_HEIGHT, scaler))
+            if number >= max(asked):
+                break
+    return [found[number] for number in wanted]
+
+
+def _labelled(time_s: float, tile: np.ndarray, width: int) -> np.ndarray:
+    """A tile in the middle of its column, its time below it."""
+    column = np.full((_PAIR_HEIGHT + _LABEL + _GAP, width + _GAP, 3), 255, np.uint8)
+    left = (width - tile.shape[1]) // 2
+    column[:_PAIR_HEIGHT, left : left + tile.shape[1]] = tile
+    at = (2, _PAIR_HEIGHT + _LABEL - 4)
+    cv2.putText(
+        column, f"{time_s:.2f} s", at, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA
+    )
+    return column

@@ -1,1 +1,1 @@
-"""The page that shows ranked GIFs: templates and drawings shared by the report and `make`."""
+"""Web pages that show ranked GIFs: templates and charts of the report, of `gif` and of `serve`."""

@@ -1,7 +1,8 @@
-"""Small SVG drawings as text: score curves, line charts, bars. Pure functions, no library.
+"""Small SVG charts as text: score curves, lines, bars. Pure functions without a drawing library.
 
-Colours are CSS variables (`--series-1` …) of page/style.css, so a drawing follows light and dark.
-All coordinates are rounded to a tenth of a pixel: stable bytes, small pages.
+Colours are CSS variables (`--series-1` …) of page/style.css, so that a chart follows the light and
+the dark theme. Coordinates are rounded to a tenth of a pixel: that keeps pages small and equal on
+every machine.
 """
 
 import math
@@ -30,13 +31,15 @@ def score_curve(
     chosen: Sequence[tuple[float, float]] = (),
     label: str,
 ) -> Markup:
-    """Scores over time as a step curve; true GIF spans as bands, chosen ones as bars below."""
+    """Scores over time, a step for each segment; bands: GIFs of people; bars below: chosen ones."""
     width, height = 720.0, 84.0
     scores = [step.score for step in steps if math.isfinite(step.score)]
     low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
     scale_x = width / max(duration_s, 1e-9)
 
     def y(score: float) -> float:
+        # Scores have no unit: the video's lowest and highest fill the height. All equal: a low
+        # line.
         return 72 - 62 * (score - low) / ((high - low) or 1.0)
 
     parts = [
@@ -64,7 +67,7 @@ def score_curve(
 def line_chart(
     series: Mapping[str, Sequence[tuple[float, float]]], *, x_label: str, y_label: str, label: str
 ) -> Markup:
-    """Lines over a shared axis, each named at its end and in a legend by colour."""
+    """Lines over shared axes, with a legend that names them by colour."""
     points = [p for line in series.values() for p in line if all(map(math.isfinite, p))]
     if not points:
         return Markup('<p class="quiet">nothing to draw</p>')

@@ -1,7 +1,8 @@
-"""Fill the templates. What a page shows is said in frozen dataclasses; how, in page/*.j2.
+"""Fill the templates. The dataclasses here say what a page shows; page/*.j2 say how.
 
-A page is one file with its style and script inside: it works from file://, without a network.
-Everything is escaped by jinja2; only our own drawings (`Markup`) pass as they are.
+A page contains its style and script, so that it works from file:// and without a network. jinja2
+escapes every text, as titles come from strangers; only our own charts (`Markup`) are left as they
+are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ class VideoCard:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure with its 95 % interval, None where it could not be had."""
+    """A figure with its 95 % interval; None if it could not be computed."""
 
     value: float | None
     low: float | None = None
@@ -68,7 +69,7 @@ class MethodRow:
     name: str
     nmsd: Metric
     difference: Metric
-    """nMSD less the reference's, the same videos in both."""
+    """Its nMSD minus that of the reference method on the same videos."""
     map: Metric
     paper_nmsd: float | None
     paper_map: float | None
@@ -89,6 +90,8 @@ class MethodTable:
 
 @dataclass(frozen=True)
 class Tile:
+    """One large figure at the top of the report."""
+
     name: str
     value: str
     note: str
@@ -96,6 +99,8 @@ class Tile:
 
 @dataclass(frozen=True)
 class Quarantined:
+    """One row of the list of items that were left out."""
+
     stage: str
     id: str
     reason: str
@@ -171,6 +176,7 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
+        # A misspelt name in a template is an error instead of an empty place on the page.
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,4 +1,4 @@
-"""The figures of a run as the report shows them: tiles, comparisons, charts, tables of methods."""
+"""Turn metrics/eval.json and the ablation tables into what the report shows."""
 
 import math
 from typing import Any
@@ -17,6 +17,8 @@ from video2gif.page.render import (
 
 
 def tiles(metrics: dict[str, Any]) -> list[Tile]:
+    """The large figures at the top, each beside that of a random ranking."""
+
     def figure(name: str) -> str:
         return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
 
@@ -30,10 +32,12 @@ def tiles(metrics: dict[str, Any]) -> list[Tile]:
 
 
 def three(value: float | None) -> str:
+    """A figure with three digits, or a dash if there is none."""
     return "–" if value is None else f"{value:.3f}"
 
 
 def comparison(metrics: dict[str, Any]) -> list[Compared]:
+    """The ranker and the baselines, one row each."""
     rows = {"this ranker": metrics, **metrics["baselines"]}
     return [Compared(name, _metric(m, "nmsd"), _metric(m, "map")) for name, m in rows.items()]
 
@@ -44,6 +48,7 @@ def _metric(figures: dict[str, Any], name: str) -> Metric:
 
 
 def category_nmsd(metrics: dict[str, Any]) -> list[tuple[str, float]]:
+    """nMSD of each category that has one, sorted by name."""
     return [
         (name, figures["nmsd"])
         for name, figures in sorted(metrics["per_category"].items())
@@ -52,6 +57,7 @@ def category_nmsd(metrics: dict[str, Any]) -> list[tuple[str, float]]:
 
 
 def result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
+    """Charts with a caption, by title."""
     by_length = [
         (f"{group['from_s']:.1f}–{group['to_s']:.1f} s", group["nmsd"])
         for group in metrics["per_length"]
@@ -75,6 +81,7 @@ def result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
 
 
 def method_table(content: dict[str, Any]) -> MethodTable:
+    """One table of `video2gif ablate`, as it stands in its file."""
     rows = {
         beyond: [_method(row) for row in content["rows"] if row["beyond"] == beyond]
         for beyond in (False, True)
@@ -111,8 +118,8 @@ def _about_table(content: dict[str, Any]) -> str:
     weights = ", C3D with random weights" if content["random_weights"] else ""
     return (
         f"{scored}, {how}{weights}; means of {content['seeds']} seeds, 95 % intervals over videos."
-        " Measured by `video2gif ablate`, apart from this report. The paper's figures are of its"
-        " own corpus and remembered, not re-read: compare their order."
+        " Measured by `video2gif ablate`, apart from this report. The paper's figures are for its"
+        " own videos and from memory: compare only their order."
     )
 
 
@@ -128,6 +135,7 @@ def _method(row: dict[str, Any]) -> MethodRow:
 
 
 def series(frame: pd.DataFrame, x: str, y: str) -> dict[str, list[tuple[float, float]]]:
+    """Points (x, y) of each member of the ensemble, by name; NaN where there is no value."""
     return {
         f"model {member + 1}": list(zip(rows[x], rows[y].fillna(math.nan), strict=True))
         for member, rows in frame.groupby("member")
