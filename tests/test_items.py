@@ -91,7 +91,9 @@ def test_a_damaged_failure_is_tried_again(context: Context):
     path.write_bytes(b"E" + path.read_bytes()[1:])
     compute("refuse", work, items, context)
     assert context.store.path("tries").stat().st_size == 2
-    assert context.store.failure(outcome.key) == "empty: as told"
+    error = context.store.failure(outcome.key)
+    assert error is not None
+    assert error.reason == "empty: as told"
 
 
 def test_every_item_has_one_outcome_in_the_order_given(context: Context):

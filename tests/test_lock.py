@@ -23,7 +23,7 @@ def test_hashes_are_of_the_locked_versions():
 
 
 def test_every_package_tells_a_licence_that_permits_any_use():
-    spec = importlib.util.spec_from_file_location("licences", REPO / "docs" / "licences.py")
+    spec = importlib.util.spec_from_file_location("licences", REPO / "tools" / "licences.py")
     assert spec is not None
     assert spec.loader is not None
     licences = importlib.util.module_from_spec(spec)

@@ -150,7 +150,7 @@ def test_the_index_has_one_row_for_every_downloaded_file(done: Layout) -> None:
     fingerprints = Fingerprints.open(done)
     with pytest.raises(ItemError) as caught:
         fingerprints.get("gif", "bad")
-    assert index.reason[0] == caught.value.reason
+    assert caught.value.reason.endswith(index.reason[0])
     with pytest.raises(ItemError, match="gif lost has no fingerprint"):
         fingerprints.get("gif", "lost")
 
