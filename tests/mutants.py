@@ -177,7 +177,7 @@ def _manifests(_: Path) -> tuple[bytes, ...]:
     header = "video_id,video_url,gif_id,gif_url,start_s,end_s,views,age_days,title,tags,split\n"
     row = 'v{0},v{0}.mp4,g{0},https://h.example/g{0}.gif,1,2.5,"1,234",30,"A ""t""\nx",a|b,train\n'
     own = (header + "".join(row.format(n) for n in range(8))).encode()
-    release = [published.SEPARATOR.join(published.COLUMNS).encode()]
+    release = [published.SEPARATOR.join(published.RELEASE_COLUMNS).encode()]
     release += [published.line(published.row(f"v{n}", f"g{n}")) for n in range(4)]
     phd2 = b"youtubeId,start,duration,user_id,video_duration,is_last\nv1,1.5,2,3,40.0,True\n"
     return own, b"\n".join(release) + b"\n", phd2 * 1 + b"v2,1,2,3,4,False\n" * 5
