@@ -41,12 +41,12 @@ for command in (gif, rank, match, verify, personalise, serve, evaluate, labels, 
 
 @app.callback()
 def _root() -> None:
-    """Learn from the GIFs people made which moments of a video deserve one, and make them."""
+    """Find the moments of a video that make good GIFs, as learned from GIFs people made."""
 
 
 @app.command()
 def doctor(root: Root = Path(".")) -> None:
-    """Check the environment; every problem is named with its remedy."""
+    """Check that this machine is ready; name each problem with its remedy."""
     from video2gif.project.doctor import check_all
 
     checks = check_all(Layout(root.resolve()))
@@ -60,7 +60,7 @@ def doctor(root: Root = Path(".")) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; every error of ours is one line and its exit code."""
+    """Run the command line. An error of ours is printed as one line and sets the exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()

@@ -1,4 +1,4 @@
-"""`video2gif dataset …`: what a data set holds, what is wrong with a manifest, hash labels."""
+"""`video2gif dataset …`: statistics, checks of a manifest, labels shared as hashes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -25,12 +25,12 @@ ProjectRoot = Annotated[Path, typer.Option(help="The project.")]
 
 @dataset_app.callback()
 def _dataset() -> None:
-    """Numbers of a data set; checks of a manifest; labels as hash sequences."""
+    """Count what a data set holds, check a manifest, share labels as hashes."""
 
 
 @dataset_app.command()
 def stats(root: ProjectRoot = Path(".")) -> None:
-    """Print what the project's data set holds."""
+    """Print how many videos, GIFs, matches and labels the project has."""
     from video2gif.datasets.statistics import corpus
 
     found = corpus(Layout(root.resolve()))
@@ -44,7 +44,7 @@ def stats(root: ProjectRoot = Path(".")) -> None:
 def check(
     manifest: Annotated[Path, typer.Argument(help="A manifest, metadata.txt or PHD2 csv.")],
 ) -> None:
-    """Read a manifest; print every line that cannot be used, with its reason (exit 3)."""
+    """Check a manifest: print every line that cannot be used, with the reason (exit code 3)."""
     from video2gif.datasets import read_manifest
 
     found = read_manifest(manifest)
@@ -66,7 +66,7 @@ def export_hashes(
     output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
     root: ProjectRoot = Path("."),
 ) -> None:
-    """Write every GIF's place as a sequence of perceptual hashes, without pixels."""
+    """Write where each GIF lies in its video as a sequence of hashes, without any pixels."""
     from video2gif.labels.exchange import export
 
     written, left_out = export(Layout(root.resolve()), output)
@@ -78,19 +78,19 @@ def export_hashes(
 
 @dataset_app.command("import-hashes")
 def import_hashes(
-    sequences: Annotated[Path, typer.Argument(help="A file of export-hashes.")],
+    sequences: Annotated[Path, typer.Argument(help="A file that export-hashes wrote.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The manifest to write, beside the project's own."),
+        typer.Option("-o", "--output", help="Manifest to write, in the folder of the project's."),
     ] = None,
     everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="Look in all videos, whatever their ids.")
+        bool, typer.Option("--everywhere", help="Search all videos, not just those of equal id.")
     ] = False,
     root: ProjectRoot = Path("."),
 ) -> None:
-    """Find shared GIFs in this project's copies of their videos; write a manifest of the spans.
+    """Find GIFs that others shared as hashes in this project's videos, and write a manifest.
 
-    The project names the copies in its manifest and has fingerprinted them.
+    The videos must be in the project's manifest and fingerprinted.
     """
     from video2gif.core.config import Params
     from video2gif.datasets import read_manifest

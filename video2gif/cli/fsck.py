@@ -1,4 +1,4 @@
-"""`video2gif fsck`: is what is stored whole, and what to do where it is not."""
+"""`video2gif fsck`: check that all stored files are whole; repair them where that is possible."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,13 +19,13 @@ _out = Console(soft_wrap=True, highlight=False)
 def fsck(
     root: Annotated[Path, typer.Option(help="The project.")] = Path("."),
     repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is damaged, or take it from elsewhere.")
+        bool, typer.Option("--repair", help="Restore what is damaged where possible, else remove.")
     ] = False,
     retry: Annotated[
-        bool, typer.Option("--retry", help="Forget which inputs are bad: they are tried again.")
+        bool, typer.Option("--retry", help="Forget which inputs failed, so they are tried again.")
     ] = False,
 ) -> None:
-    """Check every stored byte: items, DVC's cache, lock files. Exit code 5 if damage is left."""
+    """Check that all stored files are whole: items, DVC's cache, lock files (else exit code 5)."""
     from video2gif.project.fsck import Tally, check, forget_failures
 
     layout, store, tally = Layout(root.resolve()), ItemStore.default(), Tally()
@@ -45,7 +45,7 @@ def fsck(
 
 
 def _told(damage: "Damage", *, repair: bool) -> bool:
-    """Say what is wrong and mend it if asked to; whether nothing is left to do."""
+    """Print what is wrong and repair it if asked to. Returns whether it is repaired."""
     is_mended = bool(repair and damage.repair and damage.repair())
     state = "mended" if is_mended else "damaged"
     _out.print(f"{state}: {damage.path}: {damage.what}; {damage.remedy}", markup=False)

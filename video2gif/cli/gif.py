@@ -1,4 +1,4 @@
-"""`video2gif gif` and `verify`: GIFs of any video, and whether one is true."""
+"""`video2gif gif` makes GIFs of any video; `verify` checks what such a GIF says about itself."""
 
 import json
 import math
@@ -34,15 +34,19 @@ def gif(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the GIFs.")] = Path(
         "gifs"
     ),
-    top: Annotated[int, typer.Option(min=0, help="GIFs a video.")] = 6,
-    bottom: Annotated[int, typer.Option(min=0, help="Also this many of the worst.")] = 0,
+    top: Annotated[int, typer.Option(min=0, help="How many GIFs of each video.")] = 6,
+    bottom: Annotated[int, typer.Option(min=0, help="Also make this many of the worst.")] = 0,
     height: Annotated[
         int | None,
-        typer.Option(min=16, max=2160, help="Pixels; with --max-bytes at most. Default 240."),
+        typer.Option(
+            min=16, max=2160, help="Height in pixels, 240 if not given; with --max-bytes at most."
+        ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(min=1, max=50, help="Frames a second; with --max-bytes at most. Default 10."),
+        typer.Option(
+            min=1, max=50, help="Frames a second, 10 if not given; with --max-bytes at most."
+        ),
     ] = None,
     max_bytes: Annotated[str | None, typer.Option(help="Largest file, such as 500k or 2M.")] = None,
     format: Annotated[str, typer.Option(help="gif, webp, avif or mp4.")] = "gif",
@@ -50,21 +54,28 @@ def gif(
     loop: Annotated[
         str,
         typer.Option(
-            help="auto: the best seam, mended if none is good; none: as ranked; or cut, fade,"
-            " pingpong."
+            help="How the GIF repeats. auto: from the best last frame back to the first, with a"
+            " fade or ping-pong if none is good; cut: the same without a fade; fade; pingpong:"
+            " forwards, then backwards; none: the moment as it was ranked."
         ),
     ] = "auto",
-    from_: Annotated[str, typer.Option("--from", help="Not before, as 90 or 1:30.")] = "0",
-    to: Annotated[str | None, typer.Option("--to", help="Not after, as 90 or 1:30.")] = None,
-    min_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at least.")] = None,
-    max_len: Annotated[float | None, typer.Option(min=0.1, help="Seconds a GIF at most.")] = None,
-    diverse: Annotated[bool, typer.Option("--diverse", help="No two that look alike.")] = False,
+    from_: Annotated[
+        str, typer.Option("--from", help="Use no moment before this time (90, 1:30).")
+    ] = "0",
+    to: Annotated[
+        str | None, typer.Option("--to", help="Use no moment after this time (90, 1:30).")
+    ] = None,
+    min_len: Annotated[float | None, typer.Option(min=0.1, help="Shortest GIF, seconds.")] = None,
+    max_len: Annotated[float | None, typer.Option(min=0.1, help="Longest GIF, seconds.")] = None,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="No two GIFs that look alike.")
+    ] = False,
     ranker: RankerName = None,
     marks: Marks = None,
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
-    """Write the best moments of each video as GIFs, with a page that shows them."""
+    """Make GIFs of the best moments of each video, and a page that shows them."""
     from video2gif.gifs.render import GifOptions
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
@@ -108,9 +119,9 @@ def verify(
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
-    """Say whether a GIF's receipt is true: everything it says is computed again.
+    """Check what a GIF says about where it comes from, by computing all of it again.
 
-    Exit code 0 when every statement holds, else 3.
+    Exit code 0 if every statement is true, else 3.
     """
     from video2gif.make.verify import verify as verify_receipt
 

@@ -1,4 +1,4 @@
-"""`video2gif ablate`, `evaluate`, `labels`: methods compared, predictions measured, labels read."""
+"""`video2gif ablate`, `evaluate`, `labels`: compare methods, measure rankings, convert labels."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 
 def ablate(
-    name: Annotated[str, typer.Option(help="Of the file: ablation/NAME.json.")] = "table",
+    name: Annotated[
+        str, typer.Option(help="The table is written to ablation/NAME.json.")
+    ] = "table",
     folds: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Score every video by what learned from the others, in so many folds; 0: the"
-            " project's test split.",
+            help="Divide all videos into so many parts and score each part by training on the"
+            " others; 0: train and test on the project's own splits.",
         ),
     ] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings a row.")] = 5,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    noise: Annotated[bool, typer.Option(help="Also the losses under wrong labels.")] = True,
+    seeds: Annotated[int, typer.Option(min=1, help="How often to train each method.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, help="Processes to use.")] = 2,
+    noise: Annotated[bool, typer.Option(help="Also train each loss with wrong labels.")] = True,
     root: Root = Path("."),
 ) -> None:
     """Train every method of the paper's table on this project's data, and compare them."""
@@ -82,16 +84,16 @@ def evaluate(
     predictions: Annotated[Path, typer.Argument(help="csv: video_id, start, end, score.")],
     labels: Annotated[Path, typer.Argument(help="csv: video_id, start, end of each GIF.")],
     against: Annotated[
-        Path | None, typer.Option(help="Other predictions, compared on the same videos.")
+        Path | None, typer.Option(help="Other predictions, to be compared on the same videos.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    samples: Annotated[int, typer.Option(min=1, help="Bootstrap samples.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Bootstrap samples of the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
 ) -> None:
-    """Measure anyone's predictions as the paper does: nMSD, mAP, recall at 5, with intervals.
+    """Measure anyone's ranking as the paper does: nMSD, mAP, recall at 5, with intervals.
 
-    Start and end are `start_frame`, `end_frame` or `start_s`, `end_s`, the same in both files.
-    Exit code 3 when some videos could not be compared.
+    In both files start and end are either `start_frame` and `end_frame`, or `start_s` and `end_s`.
+    Exit code 3 if some videos could not be measured.
     """
     from video2gif.evaluation import figures
     from video2gif.evaluation.tables import read
@@ -154,19 +156,24 @@ def labels(
     output: Annotated[Path, typer.Option("-o", "--output", help="The csv to write.")],
     split: Annotated[
         str | None,
-        typer.Option(help="Write a manifest with this split instead: train, validation or test."),
+        typer.Option(help="Write a manifest instead, with this split: train, validation or test."),
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(min=1, help="Of the videos, for a manifest of frames.")
+        float | None,
+        typer.Option(
+            min=1, help="Frame rate of the videos; a manifest needs it if labels are frames."
+        ),
     ] = None,
     best_share: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="TVSum: share of a video that is highlight.")
+        float,
+        typer.Option(min=0.01, max=0.99, help="TVSum: share of each video to call a highlight."),
     ] = 0.15,
 ) -> None:
     """Turn another data set's highlights into labels for `evaluate`, or into a manifest.
 
-    To train on one data set and test on another: a manifest of each, one with --split train, the
-    other with --split test, joined into one file (one header), named by `download.manifest`.
+    To train on one data set and test on another, write a manifest of each, one with --split train
+    and one with --split test. Join them into one file with one header, and name it in
+    `download.manifest`.
     """
     from video2gif.datasets import highlights as otherdata
 

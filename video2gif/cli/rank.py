@@ -1,4 +1,4 @@
-"""`video2gif rank` and `match`: segments with scores; where a GIF comes from."""
+"""`video2gif rank` prints segments with scores; `match` finds where a GIF comes from."""
 
 import json
 import math
@@ -81,17 +81,17 @@ def match(
         list[str] | None, typer.Argument(help="Videos: files, folders, globs, URLs.")
     ] = None,
     corpus: Annotated[
-        bool, typer.Option("--corpus", help="Search all of the project's videos instead.")
+        bool, typer.Option("--corpus", help="Search all videos of the project instead.")
     ] = False,
     preview: Annotated[
         Path | None,
-        typer.Option(help="Write the GIF's frames above those of the best span: a PNG."),
+        typer.Option(help="Write a PNG: frames of the GIF above those of the best match."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
-    """Find where in which of the videos a GIF comes from."""
+    """Find which of the videos a GIF was made from, and from where in it."""
     from video2gif.make.inputs import expand
     from video2gif.make.match import match_files
     from video2gif.make.preview import write_preview

@@ -1,4 +1,4 @@
-"""`video2gif serve`, the review page, and `personalise`, its marks at work."""
+"""`video2gif serve` is the review page; `personalise` shows what its marks change."""
 
 import math
 from pathlib import Path
@@ -25,9 +25,9 @@ def serve(
         "review"
     ),
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8642,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8642,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let a --host beyond this machine be used.")
+        bool, typer.Option("--allow-remote", help="Allow a --host that other machines can reach.")
     ] = False,
     max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, MB.")] = 4000,
     ranker: RankerName = None,
@@ -64,9 +64,9 @@ def personalise(
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
-    """Rank a video again by your marks, beside the ranking without them.
+    """Show how your marks change the ranking of a video.
 
-    `video2gif gif --marks FILE` makes GIFs of that order.
+    `video2gif gif --marks FILE` makes GIFs in the new order.
     """
     from video2gif.make.analysis import analyse
     from video2gif.make.personal import personal_of_file

@@ -1,4 +1,4 @@
-"""What the commands share: options, the progress bar, how bad items are reported."""
+"""What the commands share: options, the progress bar, and how failed items are reported."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 out = Console()
 err = Console(stderr=True)
-_MANY = 100  # From so many parts on, a share says more than a count.
+_MANY = 100  # With this many parts, show per cent instead of a count.
 
 Root = Annotated[Path, typer.Option(help="Project whose model and params.yaml are used.")]
 RankerName = Annotated[
     str | None,
     typer.Option(
-        "--ranker", help="`baseline`, or a model file; default: the project's model, if any."
+        "--ranker", help="`baseline` or a model file. Default: the project's model if there is one."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
@@ -35,7 +35,7 @@ Videos = Annotated[list[str], typer.Argument(help="Videos: files, folders, globs
 
 Marks = Annotated[
     Path | None,
-    typer.Option("--marks", help="Bend the ranking by the marks in this file (see `serve`)."),
+    typer.Option("--marks", help="Adapt the ranking to the marks in this file (see `serve`)."),
 ]
 
 
@@ -48,7 +48,7 @@ def params_and_ranker(root: Path, name: str | None) -> "tuple[Params, Ranker]":
 
 
 def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context) -> "Ranker":
-    """The ranker, bent by a file of marks if one is given."""
+    """The ranker, adapted to a file of marks if one is given."""
     if marks is None:
         return ranker
     from video2gif.make.personal import personal_of_file
@@ -57,7 +57,7 @@ def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context)
 
 
 def announce(ranker: "Ranker") -> None:
-    """Say what ranks, and what is to be known about it."""
+    """Print which ranker is used, and its warnings."""
     err.print(f"Ranking by {ranker.name}.", soft_wrap=True, highlight=False)
     for text in ranker.warnings:
         err.print(f"[yellow]note:[/] {plain(text)}", soft_wrap=True, highlight=False)
@@ -65,7 +65,7 @@ def announce(ranker: "Ranker") -> None:
 
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Context]:
-    """The default runtime, with a progress bar where a person is watching, else log lines."""
+    """The default runtime, with a progress bar in a terminal and log lines elsewhere."""
     if quiet or not err.is_terminal:
         yield Context.default(_log_line)
         return
@@ -93,7 +93,7 @@ def _log_line(stage: str, done: int, total: int) -> None:
 
 @contextlib.contextmanager
 def skip_bad_item(name: str) -> Iterator[None]:
-    """One bad video is reported and the next one is taken up."""
+    """Report the `ItemError` of one video and go on with the next."""
     try:
         yield
     except ItemError as error:
@@ -101,7 +101,7 @@ def skip_bad_item(name: str) -> Iterator[None]:
 
 
 def finish(*, failed: int) -> None:
-    """Exit with 3 when some videos failed."""
+    """Exit with 3 if some videos failed."""
     if failed:
         err.print(f"{failed} of the videos could not be used, see above.")
         raise typer.Exit(Exit.QUARANTINED)

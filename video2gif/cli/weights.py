@@ -23,7 +23,7 @@ FOLDER = Path("weights")
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; default: weights/NAME.")
 ]
-Sha256 = Annotated[str, typer.Option(help="What the file must have, or its first 8 digits.")]
+Sha256 = Annotated[str, typer.Option(help="The file's sha256, or at least its first 8 digits.")]
 ProjectRoot = Annotated[Path, typer.Option(help="Project that will use the weights.")]
 
 
@@ -31,12 +31,14 @@ ProjectRoot = Annotated[Path, typer.Option(help="Project that will use the weigh
 def import_file(
     file: Annotated[Path, typer.Argument(help="A caffemodel, pickle, npz or PyTorch file.")],
     output: Output = None,
-    head: Annotated[bool, typer.Option("--head", help="The Video2GIF head, not C3D.")] = False,
+    head: Annotated[
+        bool, typer.Option("--head", help="The file is the Video2GIF ranker, not C3D.")
+    ] = False,
     sha256: Sha256 = "",
-    licence: Annotated[str, typer.Option(help="Text for the card.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence to be noted in the card.")] = "",
     root: ProjectRoot = Path("."),
 ) -> None:
-    """Read a published weight file and write safetensors and a card (.json) beside it."""
+    """Convert a published weight file to safetensors, with a card (.json) beside it."""
     from video2gif.features.importers import Origin
 
     origin = Origin(licence=licence or "not stated")
@@ -48,15 +50,15 @@ def fetch(
     name: Annotated[str, typer.Argument(help="See `weights list`.")],
     output: Output = None,
     accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="You have read it and accept it.")
+        bool, typer.Option("--accept-licence", help="Say that you accept the licence shown.")
     ] = False,
     sha256: Sha256 = "",
     unpinned: Annotated[
-        bool, typer.Option("--unpinned", help="Take a file whose sha256 nobody has stated.")
+        bool, typer.Option("--unpinned", help="Accept a file whose sha256 is not known.")
     ] = False,
     root: ProjectRoot = Path("."),
 ) -> None:
-    """Download a published weight file (resumed where it was cut) and import it."""
+    """Download a published weight file and convert it. A cut download is resumed."""
     from video2gif.core.store import ItemStore
     from video2gif.features.published import chosen, download
 
@@ -74,7 +76,7 @@ def fetch(
 
 @weights_app.command("list")
 def list_published() -> None:
-    """Published weight files that `fetch` knows."""
+    """List the published weight files that `fetch` knows."""
     from video2gif.features.published import PUBLISHED
 
     table = Table("name", "what", "sha256", "url")
@@ -86,9 +88,9 @@ def list_published() -> None:
 @weights_app.command()
 def compare(
     a: Annotated[Path, typer.Argument(help="Imported weights (.safetensors).")],
-    b: Annotated[Path, typer.Argument(help="Others.")],
+    b: Annotated[Path, typer.Argument(help="Imported weights to compare with.")],
 ) -> None:
-    """Are two files the same weights, and is one of them flipped in time?"""
+    """Tell whether two files hold the same weights, or one of them flipped in time."""
     from video2gif.features import importers
     from video2gif.features.weights import read
 

@@ -146,8 +146,7 @@ def check_youtube_id(column: str, value: str) -> None:
 
 
 def check_no_nul(name: str, text: str) -> None:
-    """Raise `ItemError` for a text with a NUL character: C libraries would read it only up to
-    it."""
+    """Raise `ItemError` for a text with a NUL character, at which C libraries stop reading."""
     if "\0" in text:
         raise ItemError("row", f"NUL character in {name}")
 

@@ -1,1 +1,1 @@
-"""One decode of a file, and what it leaves: a row of hashes and measures for each frame."""
+"""Decode a file once and keep a row of hashes and measurements for each frame; read them back."""

@@ -1,7 +1,7 @@
-"""Run an iterator in a thread of its own, a little ahead of the one that consumes it.
+"""Run an iterator in a thread of its own, a little ahead of the code that consumes it.
 
-Decoding and looking at frames release the interpreter's lock for most of their time, so the two
-run side by side on two cores.
+Decoding frames and measuring them both release the interpreter's lock for most of their time, so
+they run side by side on two cores.
 """
 
 import queue
@@ -11,15 +11,16 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_CHUNK = 4  # Items handed over at once: waking a thread costs as much as decoding a small frame.
+# Items handed over at once, as waking the other thread costs as much as decoding a small frame.
+_CHUNK = 4
 
 
 class Ahead(Generic[T]):
-    """Iterate over `items`, which are made in a thread; use in `with`, iterate once.
+    """Iterate once over `items`, which are made in a thread; use it in `with`.
 
-    `size(item)` is what an item weighs; items of more than `most` together are never waiting
-    (but for one that alone is heavier). An exception of the iterator is raised to the consumer,
-    in its place in the order.
+    `size(item)` is an item's weight. The items that wait weigh at most `most` together, except that
+    a single heavier item may wait. An exception in the thread is raised to the consumer after the
+    items that came before it.
     """
 
     def __init__(self, items: Iterator[T], *, size: Callable[[T], int], most: int) -> None:
@@ -71,5 +72,5 @@ class Ahead(Generic[T]):
                     self._chunks.put(chunk)
                     chunk, weight = [], 0
         finally:
-            if chunk:  # Also what came before an error.
+            if chunk:  # Items that were ready before an error are handed over as well.
                 self._chunks.put(chunk)

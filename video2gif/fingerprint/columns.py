@@ -1,7 +1,7 @@
-"""Arrays that grow row by row on disk, then become an item's payload.
+"""Arrays that grow on disk, row by row, and then become an item's payload.
 
-An hour of frames is some fifty megabytes of columns: they are gathered in unnamed files beside
-the result, so that a process of any length of video needs the same memory.
+An hour of video gives some fifty megabytes of columns. They are collected in unnamed files beside
+the result, so that the memory a process needs does not depend on the length of the video.
 """
 
 import json
@@ -19,7 +19,7 @@ _DTYPES = {"float64": "F64", "uint64": "U64", "float32": "F32", "uint8": "U8"}
 
 
 class Columns:
-    """Named arrays of equal length. Its files live in `folder` until `files` closes."""
+    """Named arrays of equal length, in temporary files in `folder` until `files` is closed."""
 
     def __init__(self, folder: Path, files: ExitStack) -> None:
         self._folder = folder
@@ -38,10 +38,10 @@ class Columns:
         self.n_rows += len(next(iter(block.values())))
 
     def write(self, out: Path, notes: Mapping[str, Any]) -> None:
-        """Write what `items.write_arrays` would write of the whole arrays, for `read_arrays`."""
+        """Write to `out` the same bytes as `store.write_arrays` would for the whole arrays."""
         header: dict[str, Any] = {"__metadata__": {"notes": json.dumps(notes, sort_keys=True)}}
         end = 0
-        # Widest first keeps every column aligned.
+        # safetensors wants arrays aligned to their dtype: columns with wide numbers come first.
         order = sorted(self._columns.items(), key=lambda item: (-item[1][1].itemsize, item[0]))
         for name, (_, dtype, shape) in order:
             start, end = end, end + self.n_rows * dtype.itemsize * int(np.prod(shape))

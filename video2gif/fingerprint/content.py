@@ -1,8 +1,8 @@
-"""How much each frame differs from the one before, as PySceneDetect's ContentDetector measures it.
+"""Measure how much each frame differs from the one before, as PySceneDetect's ContentDetector does.
 
-The differences are stored in the fingerprints, so that shots are found, and re-found with another
-threshold, without a second decode (`video2gif.shots.cuts`). Kept apart from the detectors: a
-change there must not invalidate fingerprints.
+The differences are stored in the fingerprint, so that shots can be found again with another
+threshold without a second decode (`video2gif.shots.cuts`). The detectors are in another room
+because a change to them must not make fingerprints out of date.
 
 Source: scenedetect 0.7, detectors/content_detector.py and scene_manager.py.
 """
@@ -23,7 +23,7 @@ def analysis_size(width: int, height: int) -> tuple[int, int]:
     longer = max(width, height)
     if longer <= _ANALYSIS_SIDE:
         return width, height
-    # Divided, then rounded, in the order of scene_manager: 854×480 must give the same size there.
+    # First divided, then rounded, as scene_manager does: 854×480 must give the same size.
     factor = longer / float(_ANALYSIS_SIDE)
     return max(1, round(width / factor)), max(1, round(height / factor))
 
@@ -31,8 +31,8 @@ def analysis_size(width: int, height: int) -> tuple[int, int]:
 class ContentMetrics:
     """Frame after frame, the mean absolute differences of hue, saturation and brightness.
 
-    The first frame fixes the size of analysis. A later frame of another size (the resolution
-    changed mid-stream) is scaled to it, so that every frame has its row; PySceneDetect skips such
+    The first frame determines the size at which frames are compared. If the resolution changes
+    later, those frames are scaled to it, so that every frame gets a row; PySceneDetect skips such
     frames.
     """
 
@@ -56,7 +56,8 @@ class ContentMetrics:
         previous, self._previous = self._previous, hsv
         if previous is None:
             return 0.0, 0.0, 0.0
-        # Sums of bytes are exact whatever the order: equal to PySceneDetect's, three times faster.
+        # Sums of whole numbers are exact in any order, so this equals PySceneDetect's result, and
+        # takes a third of the time.
         hue, sat, lum, _ = cv2.sumElems(cv2.absdiff(hsv, previous))
         pixels = float(hsv.shape[0] * hsv.shape[1])
         return hue / pixels, sat / pixels, lum / pixels

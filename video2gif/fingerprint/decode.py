@@ -1,12 +1,13 @@
-"""One decode of a file: hashes for matching, differences for shots, the time of each frame.
+"""Decode a file once: hashes for matching, differences for shots, the time of each frame.
 
-Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). Everything
-downstream but C3D works on these rows: matches and shots are re-tuned without a second decode.
+Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). All later
+stages but C3D work on these rows, so matching and shot detection can be tuned without a second
+decode.
 
-A frame is scaled once by libswscale (AREA, which averages like the INTER_AREA of the pHash
-literature) to 64×64 luma; the 32×32 image of the hash is its 2×2 mean. GIF and video go the same
-way, so the scaler's own bias cancels. Decoding runs ahead in its own thread (and in those that
-libav starts for it), measuring in this one.
+libswscale scales each frame once to 64×64 luma (AREA, the mean of each area); means of 2×2 of these
+give the 32×32 image that is hashed. GIFs and videos are scaled in the same way, so what the scaler
+itself does to a picture cancels out. Decoding runs in its own thread (plus those that libav
+starts), measuring in this one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,11 +32,12 @@ from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media.decode import Decoder
 
-_BLOCK = 64  # Frames hashed at once: 1 MB as floats, which stays in the cache.
-_WAITING_PIXELS = 48 << 20  # Decoded frames waiting to be measured: at most 75 MB of 4:2:0.
-_WALL_S = 6 * 3600.0  # Ten hours at 720p decode in one.
-_DECODING_THREADS = 3  # What libav takes on two cores; fixed, so that machines agree.
-# A container may count a few frames that its edit list or a lost reference drops.
+_BLOCK = 64  # Frames hashed at once: 1 MB as floats, which fits into the processor's cache.
+_WAITING_PIXELS = 48 << 20  # Of decoded frames that wait to be measured; 75 MB in 4:2:0.
+_WALL_S = 6 * 3600.0  # Ten hours of 720p take about one.
+# What libav would choose on two cores. Fixed, so that results do not depend on the machine.
+_DECODING_THREADS = 3
+# A container may count frames that are not shown, because of an edit list or a lost reference.
 _MIN_DECODED_SHARE = 0.95
 
 
@@ -50,12 +52,16 @@ def fingerprinting(params: config.Fingerprint) -> Work:
 
 
 def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None:
-    """Write a file's fingerprint to `out`. Raises `ItemError` when it is not worth keeping."""
-    cv2.setNumThreads(1)  # Pictures are small: handing out their parts costs more than it gains.
+    """Write a file's fingerprint to `out`.
+
+    Raises `ItemError`: what the decoder raises; decode for too many damaged packets; truncated.
+    """
+    cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
     with ExitStack() as files:
         found = _decoded(Path(path), Columns(out.parent, files), threads=_DECODING_THREADS)
         if found.decoder.bad_packets:
-            # What libav makes of damaged pictures depends on the number of its threads.
+            # How libav conceals damage depends on the number of threads. With one it is always the
+            # same.
             found = _decoded(Path(path), Columns(out.parent, files), threads=1)
         decoder = found.decoder
         _check(decoder, found.columns.n_rows, max_bad_packets=params["max_bad_packets"])
@@ -70,7 +76,7 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
 
 class _Decoded(NamedTuple):
     decoder: Decoder
-    """Closed; holds the counts."""
+    """Closed already; it still has the counts."""
     columns: Columns
     size: tuple[int, int]
 
@@ -121,7 +127,7 @@ class Measuring:
             yield _block(rows)
 
     def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
-        # The detector's own resizing, or what equals it: it decides which cuts are found.
+        # Scaled exactly as PySceneDetect would: another scaling finds other cuts.
         picture = self._colour(frame, analysis_size(frame.width, frame.height))
         return _Row(time_s, self._luma(frame), self._metrics.push(picture))
 
@@ -154,7 +160,8 @@ def shrunk(luma_N6464: np.ndarray, side: int) -> np.ndarray:
     """The mean of square blocks, rounded half up: uint8 (n, 64, 64) → (n, side, side)."""
     sums = luma_N6464.astype(np.uint16)
     block = LUMA_SIDE // side
-    for _ in range(block.bit_length() - 1):  # Halve both sides: sums of 4, 16, … pixels.
+    # Halving both sides again and again gives sums of 4, 16, … pixels, all exact.
+    for _ in range(block.bit_length() - 1):
         rows = sums[:, ::2] + sums[:, 1::2]
         sums = rows[:, :, ::2] + rows[:, :, 1::2]
     return ((sums + block * block // 2) // (block * block)).astype(np.uint8)

@@ -1,13 +1,13 @@
-"""64-bit perceptual hashes of frames: whole frames and windows of them.
+"""64-bit perceptual hashes of whole frames, and of windows in them.
 
-`phash` is the hash of `imagehash.phash`, bit for bit, given the same 32×32 luma image: the low
-8×8 corner of the image's DCT-II, each coefficient compared with their median. Bits are numbered
-row by row, the most significant first, as in `imagehash`'s hexadecimal strings.
+`phash` equals `imagehash.phash` bit for bit on the same 32×32 luma image. It takes the 8×8 lowest
+frequencies of the image's DCT-II; each gives a bit, which says whether it is above their median.
+Bits are numbered row by row, the most significant first, as in `imagehash`'s hexadecimal strings.
 
-GIF makers crop, letterbox and write captions, so every frame also has the hashes of `WINDOWS`:
-a whole GIF that was cropped by 10 % looks like the central 90 % of its video, a captioned one
-agrees with it in the window that leaves the caption out. A window's hash is the same hash of the
-window resampled to 32×32; resampling and DCT are one linear map, so it costs two small matrix
+GIF makers crop, letterbox and write captions. So every frame also gets the hashes of `WINDOWS`: a
+GIF that was cropped by 10 % looks like the central 90 % of its video, and one with a caption agrees
+with its video in the window without the caption. The hash of a window is the same hash, of the
+window resampled to 32×32. Resampling and DCT are linear, so together they are two small matrix
 products (`window_hashes`).
 """
 
@@ -24,8 +24,8 @@ LUMA_SIDE = 64
 
 _BITS_SIDE = 8
 _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
-# Coefficients of a flat window are zero but for float32's rounding (0.25 was the most of all
-# levels and windows); the largest coefficient is 4 · 255 · 32² = 1,044,480.
+# In a flat window all coefficients should be 0, but float32 rounds: 0.25 was the most over all grey
+# levels and windows. Smaller ones than this count as 0; the largest is 4 · 255 · 32² = 1,044,480.
 _SMALLEST_COEFFICIENT = 1.0
 
 
@@ -38,7 +38,7 @@ class Window(NamedTuple):
     y1: float
 
     def inside(self, outer: "Window") -> "Window":
-        """This window of the picture that fills `outer`."""
+        """This window, taken inside the window `outer`, as fractions of the whole frame."""
         width, height = outer.x1 - outer.x0, outer.y1 - outer.y0
         return Window(
             outer.x0 + self.x0 * width,
@@ -67,11 +67,11 @@ CROPS = (
     *(_centre(share) for share in (1.0, 0.94, 0.9, 0.85)),
     *(_corner(0.85, left, top) for left in (True, False) for top in (True, False)),
 )
-"""What GIF makers leave of a video's picture. A hash bears with a crop that is 5 % off."""
+"""What cropping may leave of a video's picture. A hash tolerates a crop that is 5 % off."""
 
 PARTS = (WHOLE, UPPER, LOWER)
-"""Parts of a GIF's picture that may be free of captions. Symmetric about the middle column: the
-part of a mirrored picture is the mirrored part."""
+"""Parts of a GIF's picture that may be free of captions. All are as wide as the picture, so they
+are the same parts in a mirrored picture."""
 BAND = Window(0.0, 0.125, 1.0, 0.875)  # a 16:9 picture letterboxed in 4:3
 
 WINDOWS: tuple[Window, ...] = (
@@ -84,8 +84,8 @@ WINDOWS: tuple[Window, ...] = (
 def phash(luma_N3232: np.ndarray) -> np.ndarray:
     """Hashes uint64 (n,) of uint8 luma images (n, 32, 32); equal to `imagehash.phash`'s.
 
-    float64 and the order of the two transforms are imagehash's: with another arithmetic, constant
-    images, whose coefficients are zero but for rounding, hash differently.
+    float64 and the order of the two transforms are those of imagehash. With other arithmetic the
+    hashes of constant images would differ, because their coefficients are only rounding errors.
     """
     rows = scipy.fft.dct(luma_N3232.astype(np.float64), axis=1)[:, :_BITS_SIDE]
     low_N88 = scipy.fft.dct(rows, axis=2)[:, :, :_BITS_SIDE]
@@ -96,8 +96,8 @@ def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
     """Hashes uint64 (n, len(WINDOWS)) of the windows of uint8 luma images (n, 64, 64)."""
     n = len(luma_N6464)
     across, downs, order = _window_transforms()
-    # Stacks of small products stay in the cache and in this thread: one large product would wake
-    # the threads of BLAS, which spin when they have nothing to do.
+    # Many small products stay in the processor's cache and in this thread. One large product would
+    # start the threads of BLAS, which use a core each even while they wait.
     rows_NHC = np.matmul(luma_N6464.astype(np.float32), across)
     low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE), dtype=np.float32)
     done = 0
@@ -112,10 +112,11 @@ def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
 
 
 def mirrored(hashes: np.ndarray) -> np.ndarray:
-    """Hashes of the mirrored frames, from the hashes alone: an approximation.
+    """Hashes of the mirrored frames, computed from the hashes alone; an approximation.
 
-    Mirroring negates the DCT's odd columns. The median is near zero, so their bits turn over; a
-    coefficient between the two medians keeps its bit: some 2 bits of 64 in photographs.
+    Mirroring changes the sign of the DCT's odd columns. The median is near zero, so their bits
+    flip. That is wrong for coefficients between the median and its negative: about 2 bits of 64 in
+    photographs.
     """
     return hashes ^ _ODD_COLUMNS
 
@@ -123,8 +124,8 @@ def mirrored(hashes: np.ndarray) -> np.ndarray:
 def quality(luma_N3232: np.ndarray) -> np.ndarray:
     """How much evidence a frame's hash carries, float32 (n,) in [0, 1]; flat frames have 0.
 
-    The luma's standard deviation, from 2 levels (below, the hash is that of compression noise)
-    to 12 levels and more (a picture).
+    It grows with the luma's standard deviation: 0 up to 2 levels, where the hash is that of
+    compression noise, and 1 from 12 levels on, where there is a picture.
     """
     deviation = luma_N3232.reshape(len(luma_N3232), -1).std(axis=1, dtype=np.float64)
     return np.clip((deviation - 2.0) / 10.0, 0.0, 1.0).astype(np.float32)
@@ -132,7 +133,8 @@ def quality(luma_N3232: np.ndarray) -> np.ndarray:
 
 def _bits(low_N88: np.ndarray) -> np.ndarray:
     low_N64 = low_N88.reshape(-1, _BITS_SIDE * _BITS_SIDE)
-    # The median of 64: sorting is ten times as fast as np.median here.
+    # The median of 64 numbers is the mean of the middle two. Sorting is ten times as fast here as
+    # np.median.
     middle = np.sort(low_N64, axis=1)[:, 31:33]
     bits = low_N64 > middle.mean(axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8")[:, 0].astype(np.uint64)
@@ -140,7 +142,7 @@ def _bits(low_N88: np.ndarray) -> np.ndarray:
 
 @cache
 def _transform(start: float, stop: float) -> np.ndarray:
-    """(8, 64): area-average [start, stop) of 64 pixels into 32 bins, then the low DCT-II."""
+    """A matrix (8, 64): resample [start, stop) of 64 pixels to 32, then take 8 low frequencies."""
     edges = np.linspace(start, stop, HASH_SIDE + 1) * LUMA_SIDE
     pixels = np.arange(LUMA_SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -150,10 +152,10 @@ def _transform(start: float, stop: float) -> np.ndarray:
 
 @cache
 def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
-    """Transforms of rows, of columns, and the number of the window each result belongs to.
+    """Transforms of rows and of columns, and the window that each result belongs to.
 
-    Windows between the same columns share the transform of their rows: `across` float32
-    (64, 8 · C) has one for each of C pairs of columns, `downs` C times (8 · windows, 64).
+    Windows with the same left and right edges share the transform of their rows: `across` float32
+    (64, 8 · C) has one for each of the C pairs of edges, `downs` has C matrices (8 · windows, 64).
     """
     columns = sorted({(window.x0, window.x1) for window in WINDOWS})
     across = np.concatenate([_transform(*column) for column in columns]).T

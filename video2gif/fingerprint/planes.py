@@ -1,7 +1,7 @@
-"""Small pictures of decoded frames, at a fraction of the cost of converting whole frames.
+"""Make small pictures of decoded frames, at a fraction of the cost of converting whole frames.
 
-libswscale converts in one thread: its slice threads, PyAV's default, take two to three times the
-CPU for the same pixels.
+libswscale is told to use one thread. By default PyAV lets it use several, which take two to three
+times the CPU for the same pixels.
 """
 
 from typing import cast
@@ -19,15 +19,16 @@ _FAST_BGRA = {"yuv420p", "yuvj420p"}
 _JPEG = 2  # AVCOL_RANGE_JPEG: the frame says that its luma is 0 to 255.
 _LUMA_ROWS = 256  # Rows of the source that are averaged: four for each of 64.
 
-# Studio levels, 16 to 235, to 0 to 255: what libswscale does when it makes gray of YUV.
+# Video luma usually runs from 16 to 235. This table stretches it to 0 to 255, as libswscale does
+# when it converts YUV to grey.
 _EXPANDED = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 
 class Luma:
-    """Frames of one file to uint8 (side, side) luma, 0 to 255, each value the mean of an area.
+    """Makes luma pictures uint8 (side, side), 0 to 255, of the frames of one file.
 
-    Of a tall frame only every n-th row is read, at least 256 of them (and every column):
-    `docs/benchmarks/fingerprint.md` has what that changes.
+    Each value is the mean of an area. Of a tall frame only every n-th row is read, but at least 256
+    rows; docs/benchmarks/fingerprint.md says what that changes.
     """
 
     def __init__(self, side: int) -> None:
@@ -42,7 +43,7 @@ class Luma:
         step = max(1, frame.height // _LUMA_ROWS)
         rows = plane(frame, 0)[(step - 1) // 2 :: step]
         if min(rows.shape) >= _LUMA_ROWS:
-            # Means of 2×2 by themselves take a tenth of the time of libswscale's.
+            # OpenCV averages 2×2 pixels in a tenth of the time that libswscale needs.
             half = (rows.shape[1] // 2, rows.shape[0] // 2)
             even = rows[: 2 * half[1], : 2 * half[0]]
             rows = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
@@ -63,11 +64,12 @@ class Luma:
 
 
 class Colour:
-    """Frames of one file to BGR pictures for an analysis at a smaller size.
+    """Makes BGR pictures uint8 (h, w, 3 or 4) of the frames of one file, to be analysed smaller.
 
-    The picture, uint8 (h, w, 3 or 4), has the frame's own size, or already the size of analysis
-    where that takes every k-th pixel, k odd: there bilinear interpolation between pixel centres
-    (`cv2.resize`, INTER_LINEAR) picks single pixels, so other rows need not be converted.
+    PySceneDetect converts a whole frame to BGR and then scales it (`cv2.resize`, INTER_LINEAR). If
+    the frame is k times as large and k is odd, that scaling just picks every k-th pixel, because
+    the centre of a small pixel is the centre of a large one. Then only those pixels are converted
+    here, and the picture already has the small size. Otherwise it has the size of the frame.
     """
 
     def __init__(self) -> None:
@@ -111,7 +113,7 @@ class Colour:
 
 
 def plane(frame: VideoFrame, number: int) -> np.ndarray:
-    """A plane of 8-bit samples as uint8 (rows, bytes of a row): a view, padding left out."""
+    """A plane of 8-bit samples as uint8 (rows, bytes of a row): a view without the row padding."""
     samples = frame.planes[number]
     # PyAV does not declare that its planes are buffers.
     rows = np.frombuffer(cast(bytes, samples), np.uint8).reshape(-1, samples.line_size)

@@ -1,6 +1,6 @@
 """Read what `fingerprint.decode` wrote, from an item or from the project's shards.
 
-No decoder is imported here: a stage that only reads depends on none.
+No decoder is imported here, so that a stage which only reads fingerprints does not depend on one.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What matching needs to know of a file: when each frame is shown, and its hashes."""
+"""What matching needs of a file: when each frame is shown, its hashes and its thumbnail."""
 
 import hashlib
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Track:
             raise ValueError(f"hashes of shape {self.hashes.shape} for {len(self)} frames")
 
     def shown_at(self, time_s: np.ndarray) -> np.ndarray:
-        """The frame on screen at each time (the first or last one outside the file)."""
+        """The number of the frame on screen at each time; before and after the file its ends."""
         frames = np.searchsorted(self.pts_s, time_s, side="right") - 1
         return np.clip(frames, 0, len(self) - 1)
 
@@ -64,13 +64,13 @@ class Track:
         )
 
     def digest(self) -> str:
-        """Of all that decides a match: the same hashes at the same times match alike."""
+        """A digest of all that decides a match: equal digests give equal matches."""
         columns = (self.pts_s, self.hashes, self.quality, self.thumbs)
         return digest_of(len(self), self.end_s, ([column] for column in columns))
 
 
 def digest_of(n: int, end_s: float, columns: Iterable[Iterable[np.ndarray]]) -> str:
-    """sha256 of a track whose four arrays, in the order of its fields, come in parts."""
+    """sha256 of a track whose four arrays come in parts, in the order of `Track`'s fields."""
     digest = hashlib.sha256(f"{n} {end_s!r}\n".encode())
     for column in columns:
         for part in column:

@@ -26,8 +26,7 @@ _FLOOR = 0.05
 
 @dataclass(frozen=True)
 class Boxes:
-    """Colour space divided into 64 × 64 × 64 boxes, which are finer where a clip has more
-    pixels."""
+    """Colour space in 64 × 64 × 64 boxes, which are smaller where a clip has more pixels."""
 
     table: np.ndarray
     """uint8 (1, 256, 3): the box of each level of each channel."""

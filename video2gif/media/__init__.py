@@ -1,1 +1,1 @@
-"""Everything that touches libav or the network: open, decode, probe, fetch, encode."""
+"""Everything that touches media files or the network: open, decode, probe, fetch, encode."""

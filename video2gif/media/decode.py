@@ -1,9 +1,9 @@
-"""One pass over a video's frames in presentation order, each with its own time.
+"""Decode a video's frames once, in the order they are shown, each with its own time.
 
-Time is the frame's own PTS minus that of the first decoded frame, never index / fps. A packet that
-cannot be decoded costs that packet, not the file. Frames come as the viewer sees them: the
-container's rotation is applied. libav composites GIF frames onto the canvas and takes a
-delay of 0 as 10 cs; other delays count as written, from 1 to 65535 cs.
+A frame's time is its PTS (presentation time stamp) minus that of the first decoded frame, never
+index / fps. If a packet cannot be decoded, only that packet is lost. Frames come as a viewer sees
+them: the container's rotation is applied, and GIF frames are drawn onto their canvas (by libav). A
+GIF delay of 0 counts as 10 hundredths of a second; others count as written, from 1 to 65535.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,10 @@ from video2gif.media.open import (
 )
 from video2gif.media.rotate import Upright
 
-# Containers whose index says where key frames are; others are read from the start.
+# Containers with an index of their key frames. All others are read from the start.
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
-_MAX_BACKWARD_S = 1.0  # A jump back farther than this is a broken file, not a sloppy muxer.
+# If time goes back by more than this, the file is broken; by less, its muxer was only careless.
+_MAX_BACKWARD_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Decoder:
         self.bad_packets = 0
         """Of these, how many could not be decoded, or gave a damaged frame."""
         self.repaired_pts = 0
-        """Frames whose PTS was missing, repeated or went back, and was moved forward."""
+        """Frames whose PTS was missing, repeated or went back, and was replaced by a later one."""
         self.end_s = 0.0
         """End of the last frame so far: its time plus its duration, seconds."""
 
@@ -97,8 +98,8 @@ class Decoder:
     def frames(self, *, from_s: float = 0.0) -> Iterator[tuple[float, VideoFrame]]:
         """Yield (seconds since the first frame, frame); times strictly increase.
 
-        `from_s` only spares work: frames before the last key frame at or before it may be left
-        out; those that come are the same, with the same times, as without it.
+        `from_s` only saves work: frames before the last key frame at or before it may be left out.
+        The frames that come are the same, with the same times, as without it.
         """
         clock = _Clock(self._stream, self.info)
         upright = Upright()
@@ -119,12 +120,13 @@ class Decoder:
         context = self._stream.codec_context
         context.thread_count = self._threads
         context.thread_type = "AUTO"
-        # Also holds for sizes that appear in mid-stream: such a packet counts as bad.
+        # The limit also holds if the size changes later in the stream; such a packet counts as bad.
         context.options = {"max_pixels": str(max_frame_pixels(self._container))}
 
     def _decoded(self, clock: "_Clock", from_s: float) -> Iterator[VideoFrame]:
         frames = self._decode(self._packets())
         if from_s > 0 and self._container.format.name in _INDEXED:
+            # Time counts from the first frame, so that one is decoded before the jump.
             first = next(frames, None)
             if first is None:
                 return
@@ -139,7 +141,7 @@ class Decoder:
             try:
                 frames = self._stream.decode(None if is_flush else packet)
             except MemoryError:
-                raise  # The item is too much for its limits: no fault of this packet.
+                raise  # The item needs more memory than its limit; the packet is not damaged.
             except av.error.FFmpegError:
                 self.bad_packets += 1
                 continue
@@ -148,7 +150,7 @@ class Decoder:
                 yield frame
 
     def _packets(self) -> Iterator[Packet]:
-        """Packets as the container gives them; a read error ends the stream, counted as bad."""
+        """Packets as the container gives them. A read error counts as bad and ends the stream."""
         try:
             yield from self._container.demux(self._stream)
         except av.error.FFmpegError:
@@ -156,10 +158,10 @@ class Decoder:
             yield Packet()  # Let the decoder give out what it still holds.
 
     def _packets_from(self, pts: int) -> Iterator[Packet]:
-        """Packets from a key frame at or before `pts`; from the start when there is none.
+        """Packets from a key frame at or before `pts`, or from the start if there is none.
 
-        Pictures that follow a key frame but are shown before it may lean on what was skipped, so
-        it is the key frame's own PTS that counts.
+        Frames that are stored after a key frame but shown before it may need frames that were
+        skipped. So the key frame itself must be shown at or before `pts`.
         """
         self._container.seek(pts, stream=self._stream)
         packets = self._packets()
@@ -180,7 +182,7 @@ class Decoder:
 
 
 class _Clock:
-    """From frames' PTS to strictly increasing seconds."""
+    """Turns the PTS of frames into strictly increasing seconds."""
 
     def __init__(self, stream: VideoStream, info: StreamInfo) -> None:
         self._tick = Fraction(stream.time_base or Fraction(1, av.time_base))
@@ -191,7 +193,7 @@ class _Clock:
         self.end_s = 0.0
 
     def start(self, frame: VideoFrame) -> None:
-        """Time 0 is this frame's PTS."""
+        """Let this frame's PTS be time 0."""
         self._first = frame.pts or 0
 
     def ticks(self, time_s: float) -> int:
@@ -215,7 +217,7 @@ class _Clock:
             back_s = float((self._last - pts) * self._tick)
             raise ItemError("decode", f"presentation time jumps back by {back_s:.2f} s")
         self.repaired += 1
-        # A repeated time moves by one tick, so that later frames keep their own times.
+        # A repeated time becomes one tick later, so that the frames after it keep their own times.
         return self._last + (self._usual if pts is None else 1)
 
 

@@ -1,7 +1,8 @@
-"""Write videos, GIFs and clips with libav's encoders, in this process, the same bytes every time.
+"""Write videos, GIFs, WebPs and AVIFs with libav's encoders; equal frames give equal bytes.
 
-GIF delays are whole centiseconds. Colours of a GIF go through one filter graph:
-split → palettegen → paletteuse.
+Everything that could change the bytes is fixed: one thread, no time stamps in the header. GIF
+delays are whole centiseconds. `write_gif` chooses colours by libav's filters (split → palettegen →
+paletteuse); `write_indexed_gif` is given them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +43,7 @@ def write_video(
         stream.options = {
             "crf": str(crf),
             "preset": "veryfast",
-            # x264's AVX-512 macroblock tree gives other bytes from one run to the next.
+            # On processors with AVX-512, x264's macroblock tree gives other bytes from run to run.
             "x264-params": "no-mbtree=1",
         }
         for number, array in enumerate(frames):
@@ -86,7 +87,7 @@ def write_avif(
         stream = container.add_stream("libsvtav1", rate=100)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = _CENTISECOND
-        # lp=1: one worker, so that the same frames give the same bytes on any machine.
+        # lp=1 lets SVT-AV1 use one worker, so that the bytes do not depend on the machine.
         stream.options = {"crf": str(round(crf)), "preset": "8", "svtav1-params": "lp=1"}
         for frame in _timed(frames, delays_cs):
             container.mux(stream.encode(frame))
@@ -104,10 +105,10 @@ def write_gif(
 ) -> None:
     """Encode rgb24 frames, (height, width, 3) uint8, as a GIF.
 
-    `delays_cs`: how long each frame stands, centiseconds, one for all or one each. `palette`:
-    `full` weighs all pixels, `diff` only those that change (and redraws only their rectangle),
-    `web` is the fixed 216-colour cube of older tools, an array of uint8 (n ≤ 255, 3) RGB is taken
-    as it is. `loop`: 0 for ever, -1 never, else repeats.
+    `delays_cs`: how long each frame is shown, in centiseconds; one number for all, or one for each.
+    `palette`: `full` chooses colours for all pixels; `diff` for those that change, and redraws only
+    their rectangle; `web` is the fixed cube of 216 colours that old tools used; an array uint8
+    (n ≤ 255, 3), RGB, is used as it is. `loop`: 0 repeats for ever, -1 never, else so many times.
     """
     first, frames = _peek(frames)
     height, width, _ = first.shape
@@ -150,7 +151,10 @@ def _mux_gif(path: Path, shown: Sequence[VideoFrame], *, last_cs: int, loop: int
 
 
 def delays_cs(fps: float, n_frames: int) -> list[int]:
-    """Whole centiseconds that follow `fps` without drift: 15 a second is 7, 6, 7, 7, 6, 7 …"""
+    """Whole centiseconds for each frame: 15 a second is 7, 6, 7, 7, 6, 7 …
+
+    The ends are rounded, not the delays, so that rounding errors do not add up.
+    """
     ends = [round(100 * number / fps) for number in range(n_frames + 1)]
     return [end - start for start, end in pairwise(ends)]
 

@@ -1,9 +1,9 @@
-"""The one safe way to open media: what may be opened, how large, and which stream is the video.
+"""The one safe way to open media: which formats, how large, and which stream is the video.
 
-Media files are hostile until proven otherwise. libav recognises containers by content and some of
-them (playlists, ffconcat, SDP, image lists) name *other* files, so only the formats of `_FORMATS`
-and the plain file protocol are allowed; a QuickTime file's external data references stay closed
-(libav's default, `enable_drefs=0`). Sizes are checked before a frame is allocated.
+A media file may be hostile. libav recognises formats by content, and some (playlists, ffconcat,
+SDP, image lists) make it open *other* files. So only the formats in `_FORMATS` are allowed, and
+only plain files. References from a QuickTime file to other files are not followed (libav's default,
+`enable_drefs=0`). Sizes are checked before memory for a frame is allocated.
 """
 
 import re
@@ -57,9 +57,10 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The video a player would show: the first enabled stream, else the first; never cover art.
+    """The video that a player would show: the first enabled stream, else the first; no cover art.
 
-    Not libav's "best" (the largest picture): people see, and cut GIFs from, the first track.
+    libav's "best" stream would be the one with the largest picture. But people see the first track,
+    and make their GIFs of it.
     """
     streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
     enabled = [s for s in streams if s.disposition & Disposition.default]
@@ -77,9 +78,9 @@ def max_frame_pixels(container: InputContainer) -> int:
 def _open(path: Path) -> InputContainer:
     content = sniff(path)
     if content.kind == "gif" and content.pixels > MAX_GIF_FRAME_PIXELS:
-        # libav decodes a frame while it probes: a GIF's canvas is checked before libav sees it.
+        # libav decodes a frame when it opens a GIF, so the canvas must be checked before that.
         raise _too_large(content.width, content.height, MAX_GIF_FRAME_PIXELS)
-    # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
+    # With the prefix, libav takes a name such as `a:b.mp4` or `http:x` for a file, not for a URL.
     source = as_film(path) if content.kind == "webp" else f"file:{path}"
     options = {
         "format_whitelist": ",".join(_FORMATS),
@@ -88,10 +89,10 @@ def _open(path: Path) -> InputContainer:
         "threads": "1",
     }
     try:
-        # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
+        # Titles and tags in another encoding than UTF-8 are no reason to refuse a file.
         return av.open(source, "r", options=options, metadata_errors="replace")
     except MemoryError:
-        # libav's message would name the path, which differs from clone to clone.
+        # A message of our own: libav's names the path, which differs between clones.
         raise ItemError("oom", f"{content.kind} header asks for too much memory") from None
     except av.error.FFmpegError as error:
         raise _open_error(path, content, error) from error
@@ -120,7 +121,10 @@ def _check_size(container: InputContainer) -> None:
 
 
 def _codec_name(container: InputContainer, stream: VideoStream) -> str:
-    """`none (zzzz / 0x7A7A7A7A)`: PyAV keeps no name of it but in libav's dump."""
+    """An unknown codec as libav names it, `none (zzzz / 0x7A7A7A7A)`.
+
+    PyAV does not give the name; only libav's printed description of the file contains it.
+    """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:

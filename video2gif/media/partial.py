@@ -1,4 +1,4 @@
-"""What is there so far of a file that is being fetched, and of which version it is."""
+"""The part of a file that has been fetched so far, and which version of the file it belongs to."""
 
 import fcntl
 import hashlib
@@ -12,13 +12,14 @@ from pathlib import Path
 
 @dataclass
 class Partial:
-    """A body's first bytes, and beside them (json) of which version of the file they are."""
+    """The first bytes of a file, and beside them a json file that names their version."""
 
     path: Path
     validator: str = field(default="", init=False)
     """A strong ETag or Last-Modified; "" if these bytes cannot be continued."""
 
     def load(self, url: str) -> None:
+        """Read the notes. Bytes of another url, or of no known version, are dropped."""
         try:
             known = json.loads(self._notes.read_text())
             if known["url"] == _digest(url):
@@ -33,7 +34,10 @@ class Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def restart(self, validator: str, url: str) -> None:
-        """Empty; the notes are written first-bytes-last, so that they never describe others."""
+        """Begin again: drop the bytes first, then write the notes of the new version.
+
+        In this order notes never describe bytes of another version, even if the process is killed.
+        """
         self.path.write_bytes(b"")
         self.validator = validator
         self._notes.write_text(json.dumps({"url": _digest(url), "validator": validator}))
@@ -48,13 +52,13 @@ class Partial:
 
 
 def _digest(url: str) -> str:
-    # Not the url itself: its query may be a secret, and the notes lie in a cache.
+    # The url itself may contain a secret in its query, and must not lie in a cache.
     return hashlib.sha256(url.encode()).hexdigest()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[Partial]:
-    """The partial, ours alone. Two runs at once must not write to one file."""
+    """The partial file, locked; a separate one, removed at the end, if another run has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         try:

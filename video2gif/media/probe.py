@@ -1,8 +1,8 @@
-"""Is this file a whole, playable video or GIF, and how many frames has it? Reads packets only.
+"""Check that a file is a whole, playable video or GIF, and count its frames without decoding them.
 
-Runs in a killable child (`core.sandbox`): one frame is decoded to prove that the codec works, then
-every packet is counted without decoding. A cut file often decodes without an error, so what is
-there is compared with what the container declares.
+Runs in a killable child (`core.sandbox`). One frame is decoded to prove that the codec works; then
+all packets are counted. A file that was cut off often decodes without any error, so what was found
+is compared with what the container declares.
 """
 
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ from video2gif.media.sniff import cut_short, sniff
 
 MAX_SHORTFALL = 0.02  # of the declared duration or frame count
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound
-# libav works these durations out from the last time stamps it finds: they declare nothing.
+# These formats declare no duration; libav computes one from the last time stamps it finds.
 _UNDECLARED = ("mpegts", "mpeg", "mpegvideo", "gif")
 
 
@@ -41,14 +41,14 @@ def check_size(n_bytes: int, *, max_bytes: int) -> None:
 
 
 def probe_item(item_id: str, path: Path, *, kind: Kind, sha256: str) -> Item:
-    """One file to look into, taken for a video or a GIF."""
+    """One file to check. `kind` says whether it is supposed to be a video or a GIF."""
     args = {"path": str(path.resolve()), "kind": kind}
     return Item(id=item_id, inputs=(sha256, kind), args=args)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """What a file holds, by its packets."""
+    """What a file contains, as far as its packets tell."""
 
     n_frames: int
     duration_s: float
@@ -61,7 +61,7 @@ class Probed:
     extension: str
     """By content, without a dot."""
     as_named: bool
-    """Whether the content is of the kind it was taken for."""
+    """Whether the content is of the kind it was supposed to be."""
 
 
 def read_probe(payload: bytes) -> Probed:
@@ -70,7 +70,7 @@ def read_probe(payload: bytes) -> Probed:
 
 
 def work(*, out: Path, params: dict[str, Any], path: str, kind: Kind) -> None:
-    """Write what is `Probed` of the file.
+    """Write the `Probed` of the file.
 
     Raises `ItemError`: missing, empty, not_media, truncated, no_video, no_frames, codec, too_large.
     """
@@ -147,11 +147,12 @@ def _count(container: InputContainer) -> _Counts:
 
 def _check_whole(info: StreamInfo, counts: _Counts) -> None:
     """Raise `ItemError` truncated when more than 2 % of what is declared is missing."""
-    # Only mp4 declares each stream's duration; elsewhere the longest stream counts.
+    # mp4 declares a duration for each stream. Elsewhere it is that of the longest stream, sound
+    # included.
     end_s = counts.video_end_s if info.has_own_duration else counts.any_end_s
     missing = _is_short(info.duration_s, end_s, at_least=_MIN_SHORTFALL_S)
     if info.container == "avi":
-        # libav guesses a cut avi's duration from its size, but its header counts the frames.
+        # Of a cut avi, libav guesses the duration from the size. Its header has the frame count.
         missing = _is_short(info.n_packets, counts.video, at_least=1)
     if missing and info.container not in _UNDECLARED:
         declared = f" of {info.n_packets}" if info.n_packets else ""
@@ -164,7 +165,7 @@ def _check_whole(info: StreamInfo, counts: _Counts) -> None:
 def _check_end(path: Path, kind: str, counts: _Counts) -> None:
     """Raise `ItemError` truncated when the bytes end too early."""
     why = cut_short(path, kind)
-    # Trailing damage behind the last packet of an mp4 costs no frame.
+    # Damage after the last packet of an mp4 costs no frame, so it is no reason to refuse the file.
     if why and (kind in ("gif", "ts") or counts.last_is_corrupt):
         raise ItemError("truncated", f"{why}; {counts.video} frames read")
 

@@ -1,8 +1,8 @@
-"""Turn frames the way the container's display matrix says, as players do.
+"""Turn frames as the container's display matrix says, like players do.
 
-The matrix maps a stored pixel (x, y) to (a·x + c·y, b·x + d·y); only quarter turns and mirrorings
-are applied. libav's transpose and flip filters work on the decoder's own planes, so nothing is
-converted and a frame that is upright costs nothing.
+The matrix maps a stored pixel (x, y) to (a·x + c·y, b·x + d·y). Only quarter turns and mirror
+images are applied. libav's transpose and flip filters work on the decoder's own pixel format, so
+nothing is converted; an upright frame is passed on as it is.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _FILTERS: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
 
 
 class Upright:
-    """Turns frames of one stream; keeps its filter graph while size and format stay."""
+    """Turns frames of one stream. Its filter graph is kept until size or format change."""
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
@@ -48,7 +48,7 @@ class Upright:
 
 
 def _matrix_signs(frame: VideoFrame) -> tuple[int, int, int, int]:
-    # PyAV declares a shape that its mapping does not have.
+    # PyAV's type annotation of side_data is wrong; it is a mapping from names.
     side_data = cast(Mapping[str, Buffer], frame.side_data)
     if "DISPLAYMATRIX" not in side_data:
         return 1, 0, 0, 1

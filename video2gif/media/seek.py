@@ -1,9 +1,9 @@
-"""The frames of one span, found fast in containers without an index as well.
+"""Find the frames of one span quickly, also in containers without an index.
 
-`media.Decoder` reads MPEG-TS and its like from the start: their time stamps may jump, and only
-decoding everything tells. Here the times of the wanted frames are known already (from the
-fingerprint, or a receipt), so a jump by time stamp can be checked: it counts only if just the
-frames that were expected come out of it. Else the file is read from the start.
+`media.Decoder` reads MPEG-TS and MPEG-PS from the start, because their time stamps may jump, which
+only decoding everything shows. Here the times of the wanted frames are known already, from the
+fingerprint or a receipt. So a jump to a time stamp can be checked: it is used only if exactly the
+expected frames come out of it. Otherwise the file is read from the start.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from video2gif.media.rotate import Upright
 T = TypeVar("T")
 _EPSILON_S = 1e-6
 _JUMPS_S = (1.0, 4.0, 16.0)
-"""How far before the span to look for a key frame, one after the other."""
+"""How far before the span to look for a key frame: try these distances in turn."""
 _JUMPED = ("mpegts", "mpeg")
 
 
@@ -82,13 +82,13 @@ def _within(
 
 
 class _Lost(Exception):
-    """What a jump found is not what reading from the start would find."""
+    """After a jump, the frames are not those that reading from the start would give."""
 
 
 def _jumped(
     path: Path, start_s: float, before_s: float
 ) -> Iterator[tuple[float, VideoFrame]] | None:
-    """Frames from a key frame at or before `start_s`; None where jumping is not the way."""
+    """Frames from a key frame at or before `start_s`; None if a jump is of no use here."""
     if start_s < 2 * before_s:
         return None
     with open_container(path) as container:

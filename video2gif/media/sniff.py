@@ -1,6 +1,6 @@
-"""What a file is by its first bytes, whatever it is called: containers, images, web pages.
+"""Tell what a file is by its first bytes, whatever its name says: containers, images, web pages.
 
-Only names the content (for errors, file extensions and flags); libav decides what can be played.
+The result is used for errors, file extensions and notes. libav decides what can be played.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HEAD_BYTES = 4096
 
 @dataclass(frozen=True)
 class Content:
-    """What the first bytes say."""
+    """What a file is, according to its first bytes."""
 
     kind: str
     """Extension of a known container (gif, mp4, webm …), a text's media type, or ""."""
@@ -44,7 +44,7 @@ def sniff(path: Path) -> Content:
 
 
 def cut_short(path: Path, kind: str) -> str:
-    """Why a file of this kind (see `sniff`) cannot be whole; "" if nothing speaks against it."""
+    """Why a file of this kind (see `sniff`) cannot be complete; "" if no sign of that is found."""
     if kind in ("mp4", "mov"):
         return _mp4_cut_short(path)
     if kind == "gif":
@@ -74,7 +74,10 @@ def _container(head: bytes) -> str:
 
 
 def _ts_packet(head: bytes) -> tuple[int, int] | None:
-    """Bytes of a transport packet, and where in it the 0x47 stands (m2ts: a time stamp first)."""
+    """Length of a transport packet, and the place of its sync byte 0x47; None for other files.
+
+    In m2ts files each packet begins with a time stamp of four bytes.
+    """
     for size, start in ((188, 0), (192, 4)):
         if len(head) >= 3 * size and all(head[start + k * size] == 0x47 for k in range(3)):
             return size, start
@@ -117,7 +120,7 @@ def _mp4_cut_short(path: Path) -> str:
 
 
 def _gif_cut_short(data: bytes) -> str:
-    """Walk the blocks. A missing trailer is forgiven after a complete frame, as browsers do."""
+    """Walk the blocks. After a complete frame a missing trailer is accepted, as in browsers."""
     strays = 0
     try:
         position = 13 + _colour_table_bytes(data[10])
@@ -149,7 +152,7 @@ def _after_sub_blocks(data: bytes, position: int) -> int:
 
 
 def _ts_cut_short(path: Path) -> str:
-    """A transport stream declares no length, but it ends in a whole packet."""
+    """A transport stream declares no length, but a complete one ends with a whole packet."""
     data_bytes = path.stat().st_size
     with path.open("rb") as file:
         packet = _ts_packet(file.read(_HEAD_BYTES))

@@ -1,4 +1,4 @@
-"""Pictures to find one's way by: a strip of a whole video, some frames of it, two files compared.
+"""Pictures that show what is where in a video: a filmstrip, some frames, two files compared.
 
 Each function is the work of an item: it writes one JPEG.
 """
@@ -22,8 +22,8 @@ from video2gif.media.rotate import Upright
 from video2gif.media.seek import frames_between
 
 _STRIP_FRAMES = 24
-_STRIP_SIZE = 48, 54  # px; squeezed: it is an index, not a picture
-_PAIR_HEIGHT, _LABEL, _GAP = 120, 14, 4  # px, of a frame beside its like, its time, between
+_STRIP_SIZE = 48, 54  # px; narrower than the frame, so that 24 fit side by side
+_PAIR_HEIGHT, _LABEL, _GAP = 120, 14, 4  # px: a frame of a pair, the line with its time, between
 _EPSILON_S = 1e-6
 _QUALITY = 78  # of the JPEGs
 _LIBRARIES = ("av", "opencv-python")
@@ -71,9 +71,9 @@ def window_item(
 
 
 def filmstrip_work(*, out: Path, params: dict[str, Any], path: str, n_frames: int) -> None:
-    """Write a JPEG of evenly spaced frames side by side: the video at a glance.
+    """Write a JPEG of evenly spaced frames side by side.
 
-    Of key frames where there are enough of them, which takes a hundredth of a decode.
+    If the video has enough key frames, those are used: that takes a hundredth of a full decode.
     """
     tiles = _key_tiles(Path(path))
     if len(tiles) < _STRIP_FRAMES:
@@ -91,7 +91,7 @@ def window_work(
     expected: int,
     wanted: list[int],
 ) -> None:
-    """Write the JPEG; of several frames their middle squares.
+    """Write a JPEG of the wanted frames side by side; of several frames, their middle squares.
 
     `wanted` counts from the first of the `expected` frames of the window.
     """
@@ -101,7 +101,7 @@ def window_work(
         if number not in asked:
             return None
         whole = tile(frame, height, scaler)
-        # Side by side, the middle of each tells more than the whole squeezed.
+        # The middle of each frame shows more than whole frames made narrower.
         width = whole.shape[1]
         left = max(0, (width - height) // 2) if len(wanted) > 1 else 0
         return whole[:, left : width - left]

@@ -1,6 +1,6 @@
-"""Animated WebP for libav, which reads only still ones: Pillow decodes, libav gets a lossless film.
+"""Read animated WebP, which libav cannot: Pillow decodes it, and libav gets a lossless film of it.
 
-The film lives in memory, so what may be opened is bounded before anything is decoded.
+The film is kept in memory, so the number of pixels is limited before anything is decoded.
 """
 
 import io
@@ -30,7 +30,8 @@ def as_film(path: Path) -> io.BytesIO:
     except Image.DecompressionBombError as error:
         raise ItemError("too_large", f"webp: {error}") from error
     except (UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError) as error:
-        why = type(error).__name__  # Pillow's message names the path, which is no data.
+        # Only the kind of error: Pillow's message names the path, which differs between clones.
+        why = type(error).__name__
         raise ItemError("not_media", f"webp file cannot be read: {why}") from error
 
 

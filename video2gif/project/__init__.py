@@ -1,1 +1,1 @@
-"""A project as a whole: what is planned, how fast, how fit, how whole."""
+"""A project as a whole: what must run again, how long it takes, whether all is in order."""

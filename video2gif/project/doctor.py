@@ -1,4 +1,4 @@
-"""Is this machine fit for the pipeline? Each check says what was found and what to do about it."""
+"""Check that a machine is ready for the pipeline. Each check says what was found and the remedy."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ from video2gif.core.store import ItemStore
 
 _FREE_BYTES = 5 << 30
 
-# Newer ones break Prefect without a word: the server does not start, or never schedules.
+# Upper limits: newer versions break Prefect without an error message (docs/decisions.md).
 _PINS = {
     "torch": ">=2.13",
     "av": ">=18",

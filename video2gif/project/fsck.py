@@ -1,7 +1,7 @@
-"""`video2gif fsck`: is what is stored whole? Items, DVC's cache, and the files that lock.
+"""`video2gif fsck`: check that stored files are whole: items, DVC's cache, and lock files.
 
-Every file in the item store and in DVC's cache is named by what it should hold, so each byte can be
-checked. DVC's own files are read as files: the library does not import dvc.
+An item ends in its own sha256, and an object of DVC's cache is named by its md5, so every byte can
+be checked. DVC's files are read directly, because the library does not import dvc.
 """
 
 import fcntl
@@ -31,14 +31,14 @@ _RESTORE = (
 
 @dataclass(frozen=True)
 class Damage:
-    """Something that is not as it must be."""
+    """A file that is not as it must be."""
 
     path: Path
     what: str
     remedy: str
     """What a person does about it, or what `--repair` does."""
     repair: Callable[[], bool] | None = None
-    """Mends it; False if something is left to do. None: only a person can."""
+    """Repairs it; returns False if a person must do more. None: only a person can repair it."""
 
 
 @dataclass
@@ -52,14 +52,14 @@ class Tally:
 
 
 def check(layout: Layout, store: ItemStore, tally: Tally) -> Iterator[Damage]:
-    """All that is wrong, as it is found; `tally` counts on the way."""
+    """Everything that is wrong, as soon as it is found. `tally` counts what was checked."""
     yield from locks(layout)
     yield from items(store, tally)
     yield from objects(layout, tally)
 
 
 def require_locks(layout: Layout) -> None:
-    """Raise `EnvironmentProblem` if DVC could not read its own files: it would say a traceback."""
+    """Raise `EnvironmentProblem` if DVC could not read its own files, which ends in a traceback."""
     for damage in locks(layout):
         raise EnvironmentProblem(f"{damage.path}: {damage.what}; {damage.remedy}")
 
@@ -68,7 +68,7 @@ def require_locks(layout: Layout) -> None:
 
 
 def items(store: ItemStore, tally: Tally) -> Iterator[Damage]:
-    """Stored items that are cut or changed. They are results: without them they are made again."""
+    """Stored items that are cut or changed. It is safe to remove them: they are computed again."""
     for path in sorted(store.root.glob("??/*")):
         key = path.name
         if len(key) != 64 or not _HEX.issuperset(key) or key[:2] != path.parent.name:
@@ -82,7 +82,7 @@ def items(store: ItemStore, tally: Tally) -> Iterator[Damage]:
 
 
 def forget_failures(store: ItemStore) -> int:
-    """Remove all that is remembered of bad inputs, so that they are tried again; how many."""
+    """Remove all stored failures, so that their inputs are tried again. Returns how many."""
     keys = [path.name for path in store.root.glob("??/*") if store.failure(path.name) is not None]
     for key in keys:
         store.drop(key)
@@ -98,7 +98,7 @@ def _removed(path: Path) -> bool:
 
 
 def objects(layout: Layout, tally: Tally) -> Iterator[Damage]:
-    """Objects of DVC's cache whose bytes are not those of their name."""
+    """Objects of DVC's cache whose md5 is not the one in their name."""
     cache = _cache(layout)
     in_workspace: dict[str, _Source] | None = None
     for path in sorted(cache.glob("files/md5/??/*")):
@@ -108,7 +108,7 @@ def objects(layout: Layout, tally: Tally) -> Iterator[Damage]:
         tally.objects += 1
         if _md5(path) == md5:
             continue
-        if in_workspace is None:  # Read only now: it may be as large as the cache.
+        if in_workspace is None:  # Only read if needed, as it may be as large as the cache.
             in_workspace = _workspace(layout)
         yield _damaged(path, in_workspace.get(md5))
     for path in sorted(cache.glob("runs/*/*/*")):
@@ -119,7 +119,7 @@ def objects(layout: Layout, tally: Tally) -> Iterator[Damage]:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where good bytes are: a file, or a folder whose listing they are."""
+    """Where the good bytes are: in a file, or, for a `.dir` object, in the listing of a folder."""
 
     path: Path
     listing: bytes | None = None
@@ -127,7 +127,7 @@ class _Source:
 
 def _damaged(path: Path, source: _Source | None) -> Damage:
     if source is None:
-        # DVC takes a damaged object for a good one, and an absent one for absent.
+        # DVC uses a damaged object without noticing, but it notices a missing one.
         remedy = f"remove it; then {_RESTORE}"
         return Damage(path, "damaged in DVC's cache", remedy, partial(_lost, path))
     remedy = f"take it from {source.path}"
@@ -148,7 +148,7 @@ def _cache(layout: Layout) -> Path:
 
 
 def _workspace(layout: Layout) -> dict[str, _Source]:
-    """What the outputs that dvc.lock names hold now, by md5."""
+    """The files of all outputs in dvc.lock as they are in the workspace now, by md5."""
     found: dict[str, _Source] = {}
     lock = _yaml(layout.root / "dvc.lock")
     stages = lock.get("stages") if isinstance(lock, Mapping) else None
@@ -163,7 +163,7 @@ def _workspace(layout: Layout) -> dict[str, _Source]:
 
 
 def _folder(folder: Path) -> dict[str, _Source]:
-    """Its files, and its listing as DVC writes it, by md5."""
+    """The files of a folder, and the listing of it that DVC would write, by md5."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     found, listed = {}, []
     for name, path in sorted(files.items()):
@@ -200,7 +200,10 @@ def _md5(path: Path) -> str:
 
 
 def locks(layout: Layout) -> Iterator[Damage]:
-    """dvc.lock and DVC's rwlock: damaged, they end DVC in a traceback, or pass for an older run."""
+    """dvc.lock and DVC's rwlock, if damaged.
+
+    DVC then ends in a traceback, or takes a cut dvc.lock for that of an older run.
+    """
     yield from _dvc_lock(layout.root)
     yield from _rwlock(layout.root / ".dvc" / "tmp")
 
@@ -245,7 +248,7 @@ def _entry_fault(entry: Any, wanted: Mapping[str, Any]) -> str:
     listed = [*wanted.get("outs", ()), *wanted.get("metrics", ()), *wanted.get("plots", ())]
     outs = {one if isinstance(one, str) else next(iter(one)) for one in listed}
     missing = outs - {str(one.get("path")) for one in entry.get("outs") or ()}
-    # A path with a parameter in it is another text in dvc.yaml than in dvc.lock.
+    # dvc.lock has the path after a parameter (`${…}`) was put in, so such paths cannot be compared.
     missing = {out for out in missing if "$" not in out}
     return f"lacks {', '.join(sorted(missing))}: cut, or older than dvc.yaml" if missing else ""
 
@@ -276,7 +279,7 @@ def _rwlock(folder: Path) -> Iterator[Damage]:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a living process has locked the file (zc.lockfile's way)."""
+    """Whether a running process has locked the file, in the way of zc.lockfile (DVC's)."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,9 @@
 """`video2gif plan`: what `dvc repro` would recompute, in items and estimated minutes.
 
-DVC knows which stages have changed (`dvc status`), the item store which of their items are there.
-A stage is asked for its missing items by starting it with a runtime that stops at the first one:
-before any output is touched. Minutes come from earlier runs on this machine (`rates`).
+`dvc status` says which stages have changed; the item store knows which of their items exist. To
+count what is missing, a stage is started with a runtime that stops it as soon as it asks for its
+items. These stages ask before they touch any output. Minutes come from earlier runs on this machine
+(`rates`).
 """
 
 import json
@@ -38,11 +39,11 @@ class Planned:
     stage: str
     state: StageState
     todo: int | None
-    """Items to compute, by the tables as they are: a stage behind a changed one may get others.
-    None: unknown, or the stage has no items."""
+    """Items to compute, counted from the tables as they are now. After a changed stage there may be
+    others. None: not known, or the stage has no items."""
     total: int | None
     minutes: float | None
-    """None: never measured here."""
+    """None: this stage has never run on this machine."""
 
     @property
     def by_item(self) -> bool:
@@ -65,7 +66,7 @@ def plan(layout: Layout, params: Params, store: ItemStore) -> list[Planned]:
 
 
 def minutes(rate: Rate | None, todo: int | None) -> float | None:
-    """For so many items, or (None) for a run of the whole stage."""
+    """Minutes for `todo` items, or for the whole stage if that is None."""
     if rate is None:
         return None
     if todo is None:
@@ -86,7 +87,7 @@ def changed_stages(layout: Layout) -> set[str]:
 
 
 def _behind(layout: Layout, changed: set[str]) -> set[str]:
-    """Stages that read what a changed one writes, directly or not."""
+    """Stages that read, directly or not, what a changed stage writes."""
     stages: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
         (layout.root / "dvc.yaml").read_text()
     )["stages"]
@@ -102,7 +103,7 @@ def _behind(layout: Layout, changed: set[str]) -> set[str]:
 
 
 class _Asked(Exception):
-    """The answer of a stage: how many of its items are missing, of how many."""
+    """Stops a stage once it is known how many of its items are missing, and of how many."""
 
     def __init__(self, todo: int, total: int) -> None:
         super().__init__()
@@ -133,7 +134,8 @@ def _items(
     try:
         load(stage)(layout, params, Context(store, _NoMapper(), progress))
     except _Asked as answer:
-        # Without a total it was the warm-up that was asked for: its result decides the keys.
+        # No total: the stage asked for the warm-up of a backend. Its result is part of the keys, so
+        # the items cannot be counted before it has run.
         return (answer.todo, answer.total) if answer.total else (None, None)
     except Video2GifError:  # Its inputs are not there yet.
         return None, None
@@ -141,7 +143,7 @@ def _items(
 
 
 def _sources(layout: Layout, params: Params) -> tuple[int | None, int | None]:
-    """Videos and GIFs of the manifest, and how many of them were not brought here yet."""
+    """How many videos and GIFs of the manifest are not here yet, and how many there are."""
     try:
         rows = read_manifest(layout.root / params.download.manifest).rows
     except Video2GifError:

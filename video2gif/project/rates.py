@@ -1,6 +1,6 @@
 """How long stages took on this machine: `rates.json` in the item store, for `video2gif plan`.
 
-Never a part of any result: it may be deleted at any time.
+No result depends on it, so it may be deleted at any time.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from video2gif.core.items import Counts
 from video2gif.core.store import atomic_path
 
-_NEWEST = 0.5  # Weight of the last run: machines and corpora change.
+_NEWEST = 0.5  # Weight of the last run against all before it, because machines and videos change.
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Rate:
 
 
 def remember(root: Path, stage: str, counts: Counts, seconds: float) -> None:
-    """Note a finished run of a stage. Says nothing if the store cannot be written."""
+    """Note a finished run of a stage. Does nothing if the store cannot be written."""
     rates = known(root)
     item_s = seconds / counts.computed if counts.computed else None
     if before := rates.get(stage):

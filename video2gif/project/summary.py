@@ -1,4 +1,4 @@
-"""What a finished project holds, in a few lines: what was left out, and how good the ranker is.
+"""Sum up a finished project: which items were left out, and how good the ranker is.
 
 Reads the tables' status columns and metrics/eval.json.
 """
@@ -15,7 +15,7 @@ from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FINGERPRINTS, SPANS
 
 @dataclass(frozen=True)
 class LeftOut:
-    """One item that a stage put aside, and why."""
+    """One item that a stage could not use, and why."""
 
     stage: str
     kind: str
@@ -45,7 +45,7 @@ class Quality:
     n_videos: int
     n_gifs: int
     random_weights: bool
-    """Whether C3D had seeded random weights, so that the figures say nothing of the method."""
+    """Whether C3D had random weights; the figures then say little about the method."""
 
 
 SHOWN = ("nmsd", "map", "recall_at_5")

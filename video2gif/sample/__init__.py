@@ -1,9 +1,10 @@
-"""The embedded corpus: small videos with planted GIF-worthy moments, and GIFs cut from them.
+"""The embedded corpus: small videos with planted moments, and GIFs that were cut from them.
 
-Rendered here, bit for bit the same every time (seeds are ids), so that the whole DAG runs with
-no download. A manifest names its media `sample:video/<video_id>` and `sample:gif/<gif_id>`;
-`work` renders what such a url names. `data/sample.csv` is `python -m video2gif.sample`'s output.
-The spans of the GIFs are known exactly (`truth`) but not in the manifest: matching finds them.
+The project renders it itself, so that the whole pipeline runs without a download. All randomness is
+seeded by ids, so every rendering gives the same bytes. A manifest names the media as
+`sample:video/<video_id>` and `sample:gif/<gif_id>`, and `work` renders what such a url names.
+`data/sample.csv` is the output of `python -m video2gif.sample`. The true spans of the GIFs are
+known (`truth`), but the manifest does not contain them: matching has to find them.
 """
 
 import csv
@@ -47,7 +48,7 @@ class Truth:
     end_s: float
     speed: float
     planted: bool
-    """False for label noise: a GIF of a dull shot."""
+    """False for a GIF of a dull shot, which is planted as a wrong label."""
     edits: str
 
 
@@ -70,7 +71,7 @@ def truth() -> list[Truth]:
 
 
 def manifest_rows(limit: int | None = None) -> list[dict[str, str]]:
-    """Manifest rows of the first `limit` videos (all without one), one row a GIF."""
+    """Manifest rows of the first `limit` videos (None: of all), one row a GIF."""
     chosen = {video.video_id: video for video in islice(script.videos(), limit)}
     return [
         {

@@ -1,4 +1,4 @@
-"""Who moves in a shot: bouncing balls, wandering animals, dancers, gulls.
+"""The figures that move in a shot: bouncing balls, wandering animals, dancers, gulls.
 
 An actor knows where it is at each frame of its shot (0-based, FPS frames a second) and draws
 itself with anti-aliased, sub-pixel OpenCV shapes. Positions are in pixels of the picture.
@@ -43,7 +43,7 @@ class Actor:
 
 
 def cast(shot: Shot, *, size: tuple[int, int]) -> list[Actor]:
-    """The actors of a shot, those in front last."""
+    """The actors of a shot in the order they are drawn; the last one is in front."""
     chance = rng(shot.key, "actors")
     if shot.kind == "burst":
         extras = [_actor(shot, size, chance, radius=chance.uniform(11, 15)) for _ in range(2)]
@@ -63,7 +63,7 @@ def middle(shot: Shot, size: tuple[int, int]) -> np.ndarray:
 
 
 def _star(shot: Shot, size: tuple[int, int], chance: np.random.Generator) -> Actor:
-    """The one a moment is about: in the middle, it leaps at the camera with every pulse."""
+    """The main figure of a moment: it is in the middle and grows with every pulse."""
     t = np.arange(shot.n_frames)
     swing = np.stack([18 * np.sin(t / 2.2), -10 * np.abs(np.sin(t / 2.8))], axis=-1)
     return Actor(

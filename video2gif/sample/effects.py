@@ -1,8 +1,8 @@
-"""What happens in a shot besides its actors: the burst of a moment, and busy things that are dull.
+"""Effects in a shot besides its actors: the burst of a moment, and busy effects of dull shots.
 
-The burst has a look of its own, and it is not just motion: sparks fly outwards from the actor, a
-warm glow and rays stand behind it, camera and actor punch in together. Rain, confetti, crowds and
-fast pans change as many pixels or more, which is what fools a ranking by motion.
+A burst can be recognised by its look, not only by motion: sparks fly outwards from the actor, a
+warm glow and rays are behind it, and camera and actor zoom in together. Rain, confetti, crowds and
+fast pans change as many pixels or more. So a ranking by motion alone is misled by them.
 """
 
 from typing import Protocol
@@ -36,13 +36,13 @@ def effect_of(shot: Shot, *, size: tuple[int, int]) -> Effect:
 
 
 def pulse(shot: Shot) -> np.ndarray:
-    """How hard a moment hits at each frame, in [0, 1], float64 (n_frames,); zeros if dull."""
+    """How strong a moment is at each frame, float64 (n_frames,) in [0, 1]; 0 in a dull shot."""
     n = np.arange(shot.n_frames)
     hits = np.zeros(shot.n_frames)
     if shot.kind == "burst":
         for start in _launches(shot):
             since = n - start
-            # A rise of four frames: a jump within one would look like a cut.
+            # It rises over four frames. If it rose within one, a detector would find a cut there.
             shape = np.clip(since / 4, 0, 1) * np.exp(-np.clip(since - 4, 0, None) / 6)
             hits = np.maximum(hits, shape)
     return hits
@@ -116,7 +116,9 @@ class Rain:
 
     def __init__(self, size: tuple[int, int], chance: np.random.Generator) -> None:
         self._size = size
-        self._chance = chance  # Frames are drawn in order, once: the stream is the seed's alone.
+        # Random numbers are drawn while rendering. That is repeatable because frames are always
+        # rendered once and in order.
+        self._chance = chance
         self._slant = chance.uniform(-5, 5)
 
     def behind(self, frame: np.ndarray, n: int) -> np.ndarray:
@@ -136,7 +138,7 @@ class Rain:
 
 
 class Confetti:
-    """Bright flakes, in the colours of the sparks too, that only sink."""
+    """Bright flakes that only sink; they have the colours of sparks, so colour alone is no sign."""
 
     def __init__(self, n_frames: int, size: tuple[int, int], chance: np.random.Generator) -> None:
         width, height = size

@@ -1,4 +1,4 @@
-"""What web GIF makers do to a span of video: sample, crop, resize, caption, quantise."""
+"""Do to a span of video what web GIF makers do: sample, crop, resize, caption, quantise."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,14 +21,14 @@ def make_gif(path: Path, frames: Sequence[np.ndarray], gif: Gif) -> None:
 def timing(n_frames: int, edits: Edits) -> tuple[list[int], list[int]]:
     """Which source frames a GIF shows, and for how many centiseconds each.
 
-    Frame k stands from k / fps on; delays are rounded so that the sum never drifts by more than
-    half a centisecond from span / speed.
+    Frame k appears at k / fps. Delays are rounded so that each frame appears within half a
+    centisecond of its true time; rounding errors do not add up.
     """
     length_s = n_frames / FPS / edits.speed
     starts_s = np.arange(math.ceil(length_s * edits.fps - 1e-9)) / edits.fps
     numbers = np.floor(starts_s * edits.speed * FPS + 1e-9).astype(int)
     edges_cs = np.rint(np.append(starts_s, length_s) * 100).astype(int)
-    # A last frame of under 2 cs would be slowed down by every player: let it stand 2.
+    # Players slow down frames shorter than 2 centiseconds, so the last one gets at least 2.
     return numbers.tolist(), np.maximum(np.diff(edges_cs), 2).tolist()
 
 

@@ -1,7 +1,7 @@
 """Draw a shot of the embedded corpus: a textured place, a moving camera, actors and effects.
 
-Frames are uint8 (HEIGHT, WIDTH, 3), RGB. The place is painted once on a canvas larger than the
-picture; each frame is a view of it (one affine warp), on which actors and effects are drawn.
+Frames are uint8 (HEIGHT, WIDTH, 3), RGB. The place is painted once, on a canvas larger than the
+picture. Each frame is a view of the canvas (one affine warp) with actors and effects drawn on it.
 """
 
 import colorsys

@@ -1,10 +1,10 @@
-"""What the embedded corpus holds: each video's shots, planted moments, and the GIFs made of it.
+"""What the embedded corpus contains: each video's shots, its planted moments, the GIFs made of it.
 
-Nothing is drawn here. All is a function of ids (through `rng`), so any shot can be rendered
-alone, in any order, on any machine, and the manifest never disagrees with the pictures.
+Nothing is drawn here. Everything depends only on ids (through `rng`). So any shot can be rendered
+by itself, in any order, on any machine, and the manifest always agrees with the pictures.
 
-A video has 4 to 7 shots. One or two are planted moments (`burst`); the others are dull, and some
-dull ones are busy: they move as much as a moment does, but nobody makes GIFs of them.
+A video has 4 to 7 shots. One or two are planted moments (`burst`); the others are dull. Some dull
+shots are busy: they move as much as a moment, but nobody makes GIFs of them.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class Shot:
     hue: float
     """Main hue as a share of the circle, at least 0.3 from the hue of the shot before."""
     bright: bool
-    """Bright and dark shots alternate, so that every cut is one to a shot detector."""
+    """Bright and dark shots alternate, so that a shot detector finds every cut."""
 
     @property
     def n_frames(self) -> int:
@@ -100,7 +100,7 @@ class Edits:
     fps: int
     palette: Palette
     speed: float
-    """GIF seconds run this much faster than the video's."""
+    """How many seconds of the video pass in one second of the GIF."""
     caption: str
 
     def __str__(self) -> str:
@@ -127,14 +127,14 @@ class Gif:
 
 
 def rng(*names: object) -> np.random.Generator:
-    """A generator seeded by names alone."""
+    """A random generator seeded by names only."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
 @cache
 def videos() -> tuple[ScriptedVideo, ...]:
-    """All videos, categories in turn, so that any first few cover them all."""
+    """All videos. Categories take turns, so that the first four videos cover all categories."""
     return tuple(_video(number) for number in range(N_VIDEOS))
 
 
@@ -164,7 +164,7 @@ def _plan(
     """Kinds and lengths of a video's shots; drawn again until the video is 15 to 18 s long."""
     while True:
         n_shots = int(chance.integers(4, 8))
-        # Moments two apart at least: neighbours would make one long moment.
+        # There is a dull shot between two moments. Neighbours would look like one long moment.
         moments = chance.choice(n_shots, size=n_moments, replace=False)
         lengths = [int(n) for n in chance.integers(_DULL_FRAMES[0], _DULL_FRAMES[1] + 1, n_shots)]
         for moment in moments:
@@ -211,7 +211,7 @@ def _shots(
 
 
 def _gifs(number: int, video: ScriptedVideo) -> list[Gif]:
-    """A GIF of every moment; of every fifth video or so also one that nobody wanted."""
+    """A GIF of every moment, and in every fifth video one of a dull shot, as a wrong label."""
     chosen = [shot for shot in video.shots if shot.kind == "burst"]
     if number % 5 == 3:
         dull = [shot for shot in video.shots if shot.kind not in ("burst", "still")]
@@ -227,8 +227,8 @@ def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> Gif:
     chance = rng(gif_id, "gif")
     planted = shot.kind == "burst"
     segment_frames = shot.n_frames // math.ceil(shot.n_frames / _MAX_SEGMENT_FRAMES)
-    # Up to a tenth is lost at either end: at least 0.8 of the segment stays, above the
-    # paper's 0.66 with room for shot boundaries that are found a frame beside the truth.
+    # Up to a tenth is cut off at either end. At least 0.8 of the segment remains, which is above
+    # the 0.66 of a positive even if a shot boundary is found a frame beside the true one.
     head, tail = (int(chance.uniform(0, 0.1) * segment_frames) for _ in range(2))
     log_views = chance.normal(math.log(30_000), 1.2) if planted else chance.normal(3.4, 0.8)
     low, high = (2_000, 500_000) if planted else (5, 200)

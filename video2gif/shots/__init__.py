@@ -1,1 +1,1 @@
-"""Shots and segments from per-frame metrics (pure numpy, no files)."""
+"""Cut a video into shots and segments, from the numbers in its fingerprint."""

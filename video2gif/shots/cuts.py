@@ -1,8 +1,8 @@
-"""Where shots begin, from the per-frame differences alone: PySceneDetect's detectors, replayed.
+"""Find hard cuts from stored differences between frames, as PySceneDetect's detectors would.
 
-Equal to scenedetect 0.7's ContentDetector and AdaptiveDetector run on the same frames with their
-default weights, except that lengths count decoded frames: PySceneDetect derives the frame number
-of a variable-rate video from its average rate.
+The cuts are those of scenedetect 0.7's ContentDetector and AdaptiveDetector with their default
+weights on the same frames. One thing differs: lengths count decoded frames here, while
+PySceneDetect computes the frame number of a variable-rate video from its average rate.
 
 Source: scenedetect 0.7, detectors/content_detector.py, adaptive_detector.py and detector.py.
 """
@@ -39,10 +39,11 @@ def cuts(
 
 
 def cuts_between(transitions: np.ndarray, *, threshold: float) -> list[int]:
-    """Cuts from the probability (n,) that a frame is part of a transition, as TransNetV2 gives it.
+    """Cuts from the probabilities (n,) that TransNetV2 gives each frame to be in a transition.
 
-    A hard cut marks the last frame of the old shot: the new one starts behind it. A longer
-    transition is cut in its middle, one at either end of the video not at all.
+    At a hard cut the network marks the last frame of the old shot, so the new shot starts after it.
+    A longer transition is cut in its middle. One at the very start or end of the video divides
+    nothing and gives no cut.
     """
     inside = np.asarray(transitions) > threshold
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
@@ -53,16 +54,17 @@ def cuts_between(transitions: np.ndarray, *, threshold: float) -> list[int]:
 def scores(content: np.ndarray) -> np.ndarray:
     """ContentDetector's frame score (n,): the mean difference (default weights 1, 1, 1, 0)."""
     hue, sat, lum = np.asarray(content, dtype=np.float64).reshape(-1, 3).T
-    # Added in this order, as PySceneDetect does: a score on the threshold must not fall off it.
+    # Added in PySceneDetect's order: another order may change the last bit, and with it whether a
+    # score that equals the threshold is a cut.
     return (hue + sat + lum) / 3.0
 
 
 def _without_flashes(above: np.ndarray, min_shot_frames: int) -> list[int]:
-    """PySceneDetect's own FlashFilter (mode MERGE) over the frames that can change its state.
+    """Run PySceneDetect's own FlashFilter (mode MERGE) over the few frames that can change it.
 
-    Those are frame 0, the frames above the threshold and, since a merge ends at the first frame
-    far enough behind the last of these, the frames `min_shot_frames` later. All others would
-    pass through without effect.
+    It merges cuts that are closer than `min_shot_frames`. Its state changes only at frame 0, at
+    frames above the threshold, and `min_shot_frames` after these, where a merge may end. All other
+    frames would pass through without effect, so they are left out, which makes it fast.
     """
     loud = np.flatnonzero(above)
     later = loud + max(min_shot_frames, 0)
@@ -78,7 +80,10 @@ def _without_flashes(above: np.ndarray, min_shot_frames: int) -> list[int]:
 
 
 def _stands_out(score: np.ndarray, threshold: float) -> np.ndarray:
-    """AdaptiveDetector's condition (n,), False for the first and last frames (no full window)."""
+    """AdaptiveDetector's condition for each frame (n,): its score stands out from its neighbours'.
+
+    False for the first and last frames, which do not have neighbours on both sides.
+    """
     stands_out = np.zeros(len(score), dtype=bool)
     width = _ADAPTIVE_WINDOW
     if len(score) <= 2 * width:
@@ -89,6 +94,7 @@ def _stands_out(score: np.ndarray, threshold: float) -> np.ndarray:
         for shift in range(2 * width + 1)
         if shift != width
     ]
+    # Summed in PySceneDetect's order, to the same last bit.
     average = sum(shifted[1:], start=shifted[0]) / (2.0 * width)
     ratio = np.full(len(target), _ADAPTIVE_MAX_RATIO)
     np.divide(target, average, out=ratio, where=np.abs(average) >= _ADAPTIVE_ZERO)

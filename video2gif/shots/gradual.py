@@ -1,11 +1,16 @@
-"""Fades and dissolves, from the thumbnails and hashes of the fingerprints.
+"""Find fades and dissolves, from the thumbnails and hashes of a fingerprint.
 
-A detector of frame-to-frame differences sees hard cuts; in a gradual transition every difference
-is small. But a dissolve mixes two pictures, so the picture halfway is the mean of those before and
-after: |m - (a + b)/2| is small beside |a - b|. Movement does not do that (a thing that moves is
-nowhere at half strength), a hard cut gives exactly one half. A change of light alone also does;
-the hashes, which see structure and not brightness, tell it from a new picture. In a fade the
-contrast sinks to almost nothing and rises again, on one side at least over several frames.
+A detector that compares neighbouring frames finds hard cuts only: in a gradual transition each step
+is small. Two other signs are used.
+
+Dissolve: it mixes two pictures, a before and b after, so the picture m halfway is their mean, and
+|m − (a + b)/2| is small compared with |a − b|. Movement does not do that, as a moving thing is
+nowhere half transparent. At a hard cut the ratio is exactly one half. A change of light alone
+passes this test, but not the second: the hashes of a and b, which see structure and not brightness,
+must differ as well.
+
+Fade: the contrast sinks to almost nothing and rises again, at least on one side over several
+frames.
 
 Own method; the idea of testing mixtures for linearity is old (among others, Lienhart 1999).
 """
@@ -16,19 +21,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import minimum_filter1d
 
-# Half-lengths of the window, frames: a dissolve is seen best by one about as long as itself.
+# The constants were measured with benchmarks/segment.py.
+# Half the length of the window, frames. A window finds dissolves about as long as itself.
 _HALF_LENGTHS = (3, 5, 8, 12)
-# All constants: measured in benchmarks/segment.py.
-_MOST_BENT = 0.2  # Distance of the middle from the mean, as a share of the distance of the ends.
-_LEAST_CHANGE = 10.0  # Gray levels, root mean square: less is no new picture.
-_LEAST_BITS = 18  # Between the pictures before and after; unrelated ones are about 32 apart.
-_LEAST_CONTRAST = 8.0  # Gray levels, standard deviation of a thumbnail that shows a picture.
+# Largest distance of the middle from the mean of the ends, as a share of the distance of the ends.
+_MOST_BENT = 0.2
+_LEAST_CHANGE = 10.0  # Grey levels, root mean square; with less it is still the same picture.
+_LEAST_BITS = 18  # Between the hashes before and after; unrelated pictures differ in about 32.
+_LEAST_CONTRAST = 8.0  # Grey levels, standard deviation; a thumbnail with less shows no picture.
 _FLAT_CONTRAST = 3.0
-_VALLEY = 0.35  # Contrast in the middle of a fade, as a share of that of either side.
+_VALLEY = 0.35  # Largest contrast in the middle of a fade, as a share of that beside it.
 _SIDE = 20  # Frames that either half of a fade may take.
-_LEAST_SLOPE = 2  # Frames from a tenth to nine tenths in the slower half: less is two hard cuts.
-_BLOCK = 4096  # Pictures looked at together.
-_MARGIN = 2  # Frames by which a cut at the end of a transition is still its own.
+# Frames that the slower half takes from a tenth to nine tenths; faster on both sides is two cuts.
+_LEAST_SLOPE = 2
+_BLOCK = 4096  # Thumbnails compared at once.
+_MARGIN = 2  # A cut within this many frames of an end of a transition is a cut of its own.
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Gradual:
 
     @property
     def middle(self) -> int:
-        """Where the new shot is said to begin."""
+        """The frame at which the new shot begins, by convention."""
         return (self.start + self.end) // 2
 
 
@@ -51,10 +58,10 @@ def with_gradual(
     thumbs: np.ndarray,
     min_shot_frames: int,
 ) -> list[int]:
-    """Cuts with the middles of gradual transitions, ascending.
+    """The cuts, together with the middles of gradual transitions, ascending.
 
-    A gradual transition takes the place of the cuts inside it; one that would leave a shot of
-    fewer than `min_shot_frames` frames is dropped.
+    A gradual transition replaces cuts inside it. It is dropped if its middle is closer than
+    `min_shot_frames` to another cut.
     """
     found = gradual(phash=phash, thumbs=thumbs)
     kept = [
@@ -88,8 +95,11 @@ def gradual(*, phash: np.ndarray, thumbs: np.ndarray) -> list[Gradual]:
 def _mixtures(
     pictures: np.ndarray, phash: np.ndarray, contrast: np.ndarray, half: int
 ) -> list[tuple[float, Gradual]]:
-    """(bend, transition) of each window of 2 · half + 1 frames whose middle is a mixture."""
-    # What costs little first: most windows lie inside one shot and end here.
+    """(bend, transition) of each window of 2 · half + 1 frames whose middle is a mixture.
+
+    `bend` is the distance of the middle from the mean of the ends; the smaller, the surer.
+    """
+    # The quick test comes first. Most windows lie inside one shot and fail it.
     bits = np.bitwise_count(phash[: -2 * half] ^ phash[2 * half :])
     least = np.minimum(contrast[: -2 * half], contrast[2 * half :])
     found: list[tuple[float, Gradual]] = []
@@ -118,7 +128,7 @@ def _contrast(pictures: np.ndarray) -> np.ndarray:
 
 
 def _blocks(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """Parts of an index, so that a film of ten hours takes no more memory than a clip."""
+    """The index in parts, so that a film of ten hours needs no more memory than a clip."""
     for start in range(0, len(frames), _BLOCK):
         yield frames[start : start + _BLOCK]
 
@@ -128,7 +138,7 @@ def _fades(contrast: np.ndarray) -> list[Gradual]:
     found: list[Gradual] = []
     for start, end in _lowest_runs(contrast):
         if start == 0 or end == len(contrast):
-            continue  # A beginning or an end that fades divides nothing.
+            continue  # A fade at the very start or end of the video does not divide it.
         left, right = contrast[max(0, start - _SIDE) : start][::-1], contrast[end : end + _SIDE]
         bottom, rim = contrast[start:end].min(), min(left.max(), right.max())
         if rim < _LEAST_CONTRAST or bottom > _VALLEY * rim:
@@ -141,14 +151,17 @@ def _fades(contrast: np.ndarray) -> list[Gradual]:
 
 
 def _slope(side: np.ndarray, bottom: float) -> tuple[int, int]:
-    """Frames until the contrast is full, and how many of them it takes to rise."""
+    """How many frames until the contrast is back (nine tenths), and how many it takes to rise."""
     rise = side.max() - bottom
     foot, top = (int(np.argmax(side >= bottom + share * rise)) for share in (0.1, 0.9))
     return top, top - foot
 
 
 def _lowest_runs(contrast: np.ndarray) -> list[tuple[int, int]]:
-    """Runs [start, end) of flat frames, and frames lower than all around them."""
+    """Runs [start, end) of frames with the lowest contrast within `_SIDE` frames around them.
+
+    Contrasts below `_FLAT_CONTRAST` count as equal: among flat frames only noise differs.
+    """
     level = np.maximum(contrast, _FLAT_CONTRAST)
     lowest = level <= minimum_filter1d(level, 2 * _SIDE + 1, mode="nearest")
     edges = np.flatnonzero(np.diff(lowest, prepend=False, append=False))

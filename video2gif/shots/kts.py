@@ -1,16 +1,17 @@
-"""Kernel temporal segmentation: where inside a shot the picture changes (Potapov et al. 2014).
+"""Kernel temporal segmentation: divide a shot where its picture changes (Potapov et al. 2014).
 
-A shot is cut so that the descriptors within the parts vary least: the sum over the parts of the
-kernel's scatter, sum |x|² - |sum x|² / length, which cumulative sums give at once. Dynamic
-programming finds the best parts for every number of cuts m; their number minimises
+Each sample of the video is a vector x, its descriptor. A shot is divided so that the vectors inside
+each part vary least. How much they vary is the part's scatter, Σ|x|² − |Σx|² / length, which
+cumulative sums give for any part at once. For every number of cuts m, dynamic programming finds the
+parts with the least scatter in all. The number m that is used minimises
 
     scatter / n + vmax · m / (2 n) · (log(n / m) + 1)
 
-as in the public code of the method. Parts have a least and a greatest length, which makes the
-search linear in the length of the shot for each m.
+as in the public code of the method. Parts have a shortest and a longest length, which makes the
+search for each m linear in the length of the shot.
 
-Descriptors: the bits of the pHash and the thumbnail, each of length 1, at a few frames a second.
-The paper's own segments come from the group-fused lasso of TVSum; this is its usual substitute.
+Descriptors: the bits of the pHash and the thumbnail, each scaled to length 1, a few a second. The
+paper's own segments come from TVSum's group-fused lasso; this method is its usual substitute.
 """
 
 from itertools import pairwise
@@ -18,7 +19,8 @@ from itertools import pairwise
 import numpy as np
 
 _SAMPLES_PER_S = 5.0
-# A longer shot is searched in equal blocks: the search is cubic in what it knows no bound for.
+# A longer shot is divided into equal blocks first. Time and memory of the search grow with the
+# number of samples times the number of parts times the lengths allowed: as n³ for a long shot.
 _BLOCK = 1500
 
 
@@ -32,7 +34,10 @@ def change_points(
     max_len_s: float,
     penalty: float,
 ) -> list[int]:
-    """Frames in (0, n) of one shot of n frames at which a part begins, ascending."""
+    """Frames in (0, n) of one shot of n frames at which a new part begins, ascending.
+
+    `penalty` is vmax; a higher one gives fewer parts.
+    """
     n_frames = len(pts_s)
     duration_s = end_s - float(pts_s[0])
     if duration_s <= 0 or n_frames < 2 * max(min_len_frames, 1):
@@ -51,13 +56,14 @@ def change_points(
 
 
 def descriptors(phash: np.ndarray, thumbs: np.ndarray, *, step: int) -> np.ndarray:
-    """float64 (ceil(n / step), 64 + pixels): means over `step` frames, of length 1 at most."""
+    """Vectors float64 (ceil(n / step), 64 + pixels): means over `step` frames, at most 1 long."""
     bits = np.unpackbits(np.asarray(phash, dtype=">u8").view(np.uint8).reshape(-1, 8), axis=1)
     signs = (2.0 * bits - 1.0) / np.sqrt(64.0)
     pictures = np.asarray(thumbs, dtype=np.float64).reshape(len(phash), -1)
     pictures = pictures - pictures.mean(axis=1, keepdims=True)
     length = np.linalg.norm(pictures, axis=1, keepdims=True)
-    # A flat picture is noise, not a direction: it stays near zero.
+    # Scaling a nearly flat picture to length 1 would only enlarge its noise, so the divisor has a
+    # lower bound and such a picture stays near zero.
     pictures = pictures / np.maximum(length, 4.0 * np.sqrt(pictures.shape[1]))
     both = np.hstack([signs, pictures]) / np.sqrt(2.0)
     starts = np.arange(0, len(both), step)
@@ -66,7 +72,7 @@ def descriptors(phash: np.ndarray, thumbs: np.ndarray, *, step: int) -> np.ndarr
 
 
 def best_cuts(samples: np.ndarray, *, shortest: int, longest: int, penalty: float) -> list[int]:
-    """Cuts in (0, n) of n samples; none where the lengths allow no division."""
+    """The best cuts in (0, n) of n samples; none if the lengths allow no division."""
     n = len(samples)
     scatter = _scatters(samples, shortest, longest)
     least, choices = _programme(scatter, n, shortest)
@@ -84,7 +90,7 @@ def best_cuts(samples: np.ndarray, *, shortest: int, longest: int, penalty: floa
 
 
 def _scatters(samples: np.ndarray, shortest: int, longest: int) -> np.ndarray:
-    """(lengths, n + 1): scatter of the part of each length that ends before each sample, or inf."""
+    """Scatter of every allowed part, (lengths, n + 1): row by length, column by its end, or inf."""
     n = len(samples)
     sums = np.vstack([np.zeros(samples.shape[1]), np.cumsum(samples, axis=0)])
     squares = np.append(0.0, np.cumsum((samples**2).sum(axis=1)))
@@ -96,9 +102,10 @@ def _scatters(samples: np.ndarray, shortest: int, longest: int) -> np.ndarray:
 
 
 def _programme(scatter: np.ndarray, n: int, shortest: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Least scatter of all n samples for each number of cuts, and each last part's length choice.
+    """The dynamic programme: least scatter of all n samples by number of cuts, and its choices.
 
-    `choices[m][end]`: by how much the last of m + 1 parts of [0, end) exceeds the shortest length.
+    `choices[m][end]` is the length of the last of m + 1 parts of [0, end), minus the shortest
+    length allowed; following them from the end gives the cuts.
     """
     n_lengths, shortest = len(scatter), min(shortest, n)
     before = np.full(n + 1, np.inf)

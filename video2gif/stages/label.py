@@ -1,4 +1,4 @@
-"""Label segments and choose pairs by the GIFs people made.
+"""Label the segments of each video by the GIFs that people made of it, and choose pairs.
 
 Reads data/matches.parquet, data/segments.parquet, data/sources.parquet and, for the frames of
 declared spans, data/fingerprints/. Writes data/labels.parquet (every segment once),
@@ -72,7 +72,7 @@ def label_video(
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
-    """Label every segmented video; a GIF whose declared span is wrong counts as quarantined."""
+    """Label every video that has segments. A GIF with a wrong declared span is quarantined."""
     sources = SOURCES.read(layout.sources)
     segments = SEGMENTS.read(layout.segments)
     fingerprints = Fingerprints.open(layout)
@@ -102,6 +102,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         label_rows += labels
         pair_rows += pairs
         context.progress("label", done, len(splits))
+    # What is left in `by_video` are GIFs of videos without segments: they keep a row as well.
     for clue in (clue for clues in by_video.values() for clue in clues):
         span_rows.append(_row(clue, "unplaced", "", "missing: its video has no segments"))
     SPANS.write(layout.spans, span_rows)

@@ -1,8 +1,10 @@
-"""Find where in its video each GIF was cut (section 3 of the paper). Reads sources.parquet and
-fingerprints; writes matches.parquet.
+"""Find where in its video each GIF was cut (docs/paper.md, Alignment).
 
-One row for every GIF of the manifest and the video it is declared to come from, always: `matched`,
-`ambiguous` with its best span and, in `alternatives`, the other ones, or `unmatched` with a reason.
+Reads data/sources.parquet and data/fingerprints/; writes data/matches.parquet.
+
+Every GIF of the manifest gets one row with the video that the manifest names for it: `matched`;
+`ambiguous`, with the best span and the other possible ones in `alternatives`; or `unmatched`, with
+a reason.
 """
 
 from collections.abc import Mapping
@@ -35,7 +37,7 @@ def declared_pairs(sources: pd.DataFrame) -> list[Pair]:
 
 
 def obstacle(pair: Pair, index: Mapping[Pair, Any]) -> str:
-    """Why a pair cannot be matched, or "": `index` is FINGERPRINTS by (kind, id)."""
+    """Why a pair cannot be matched at all, or "". `index`: rows of FINGERPRINTS by (kind, id)."""
     for kind, item_id in zip(("gif", "video"), pair, strict=True):
         row = index.get((kind, item_id))
         if row is None:
@@ -90,6 +92,7 @@ def _item(pair: Pair, index: Mapping[Pair, Any], layout: Layout) -> Item:
     gif, video = index["gif", pair[0]], index["video", pair[1]]
     return Item(
         id=f"gif:{pair[0]}",
+        # Digests of the hashes, not of the files: a re-encoded file with equal hashes is not new.
         inputs=(gif["digest"], video["digest"]),
         args={
             "folder": str(layout.fingerprints),

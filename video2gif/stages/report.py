@@ -1,6 +1,7 @@
-"""A page a person wants to look at. Reads every table; writes report/index.html and report/gifs/.
+"""Make the report: a page that shows results, GIFs and data. Reads all tables; writes report/.
 
-GIFs and filmstrips are items, so a report after a new training encodes only what it newly shows.
+GIFs and filmstrips are items, so a report after a new training encodes only GIFs it did not show
+before.
 """
 
 from collections.abc import Sequence
@@ -100,7 +101,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 
 
 def _shown_videos(data: _Data, params: Params) -> list[str]:
-    """Evaluated videos first (the others were trained on), each group by id."""
+    """Videos to show: evaluated ones first, as the others were trained on; each group by id."""
     scored = data.predictions.dropna(subset=["score"])
     held_out = scored["split"] == params.evaluate.split
     ids = [*sorted(set(scored[held_out]["video_id"])), *sorted(set(scored[~held_out]["video_id"]))]

@@ -1,9 +1,9 @@
 """Cut videos into segments. Reads data/fingerprints/; writes data/segments.parquet.
 
-No decode and no item store: from stored differences a video takes milliseconds, so a new
-threshold re-cuts a corpus in seconds. Videos pass one by one; only their segments stay in memory.
-Only method transnetv2 reads the media too (data/media/, data/downloads.parquet): its network runs
-once for each video, as an item.
+Nothing is decoded and nothing is stored as an item: from a fingerprint, a video takes milliseconds,
+so a new threshold costs seconds for a whole corpus. Videos are read one after the other, and only
+their segments stay in memory. The method transnetv2 is the exception: it also reads data/media/ and
+data/downloads.parquet, and its network runs once for each video, as an item.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from video2gif.shots.segments import segment_video
 def rows_of(
     video_id: str, fingerprint: Fingerprint, spans: list[tuple[int, int]]
 ) -> Iterator[dict[str, Any]]:
-    """SEGMENTS rows: a span ends in time where the next frame begins."""
+    """SEGMENTS rows of one video. A segment's end in seconds is where the next frame begins."""
     for number, (start, end) in enumerate(spans):
         is_last = end == len(fingerprint.pts_s)
         yield {
@@ -38,7 +38,7 @@ def rows_of(
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
-    """Segment every fingerprinted video; one whose network run fails gets no segments."""
+    """Segment every video with a fingerprint. If its network run fails, it gets no segments."""
     fingerprints = Fingerprints.open(layout)
     index = fingerprints.index
     video_ids = sorted(index.loc[(index.kind == "video") & (index.status == "ok"), "id"])

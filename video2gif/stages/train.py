@@ -37,10 +37,11 @@ _LIMITS = (
 )
 
 _LICENCE = (
-    "The code is BSD-3-Clause. The model also carries what binds its data and the weights of its"
-    " features (features_origin); C3D's Sports-1M weights are published for research."
+    "The code is BSD-3-Clause. The licences of the training data and of the weights behind the"
+    " features (features_origin) may restrict the use of the model too; C3D's Sports-1M weights"
+    " are published for research."
 )
-_SAMPLES = 2000  # Of the bootstrap of the card's intervals.
+_SAMPLES = 2000  # Bootstrap samples for the intervals in the model card.
 
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
@@ -65,7 +66,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 def _report(
     layout: Layout, context: Context, history: Sequence[Epoch], done: int, total: int
 ) -> None:
-    # The curve on disk grows with the training: whoever plots it sees how it goes.
+    # Written after every epoch, so that one can watch the training with `dvc plots`.
     _write_curve(layout, history)
     context.progress("train", done, total)
 
@@ -75,7 +76,7 @@ def _write_curve(layout: Layout, history: Sequence[Epoch]) -> None:
 
 
 def _key(layout: Layout, params: Params) -> str:
-    """What this training is made from: a checkpoint of any other is not its own."""
+    """A digest of all that this training depends on; a checkpoint with another one is not used."""
     folders = (layout.features, layout.fingerprints)
     files = [*_tables(layout).values(), *(p for one in folders for p in sorted(one.iterdir()))]
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
@@ -108,7 +109,7 @@ def _card(
     videos: Sequence[Video],
     layout: Layout,
 ) -> dict[str, Any]:
-    """The model card: what one needs to use the model, and to judge it."""
+    """The model card: everything one needs to use the model and to judge it."""
     fused = trained.model.fusion
     return {
         "model": "video2gif ranker",
@@ -168,7 +169,7 @@ def _counts(videos: Sequence[Video]) -> dict[str, dict[str, int]]:
 
 
 def _validation(trained: Trained, videos: Sequence[Video], params: Params) -> dict[str, Any]:
-    """The whole model on the validation videos, with intervals: flattered, see `note`."""
+    """The whole model on the validation videos, with intervals. Too optimistic: see `note`."""
     held_out = [v for v in videos if v.split == "validation" and can_validate(v)]
     metrics = [
         video_metrics(
@@ -181,5 +182,5 @@ def _validation(trained: Trained, videos: Sequence[Video], params: Params) -> di
     return {
         **figures(metrics, samples=_SAMPLES, seed=params.train.seed),
         "n_videos": len(held_out),
-        "note": "These videos chose the epoch; what the model is worth stands in metrics/eval.json",
+        "note": "These videos chose the epoch, so this is too good; see metrics/eval.json instead.",
     }
