@@ -16,7 +16,7 @@ from video2gif.ablation import table as ablation
 from video2gif.ablation.methods import REFERENCE_METHOD, Method, best_union, gif_share
 from video2gif.ablation.run import Ablation
 from video2gif.core.errors import UserError
-from video2gif.core.layout import read_json
+from video2gif.core.layout import read_csv, read_json, write_csv, write_json
 from video2gif.evaluation.bootstrap import paired_interval
 from video2gif.page import results
 from video2gif.page.render import ReportPage, render
@@ -238,12 +238,13 @@ def test_the_table_is_written_for_the_report(
     layout = write_project(tmp_path, n_videos=10)
     choice = Ablation(name="mine", n_folds=0, seeds=1, workers=1, noise=True)
     path = ablate.run(layout, PARAMS, choice, quiet)
-    content = read_json(path)
-    assert path == layout.ablation / "mine.json"
-    assert (content["n_videos"], content["n_gifs"], content["seeds"]) == (2, 2, 1)
-    assert content["random_weights"] is True
-    assert {row["name"] for row in content["rows"]} == kept
-    assert len(content["noise"]) == 2 * (len(ablation.NOISE_LOSSES) + 1)
+    notes, lines = read_json(path.with_suffix(".json")), read_csv(path)
+    assert path == layout.ablation / "mine.csv"
+    assert (notes["n_videos"], notes["n_gifs"], notes["seeds"]) == (2, 2, 1)
+    assert notes["random_weights"] is True
+    assert set(lines[lines["noise"].isna()]["name"]) == kept
+    assert lines["noise"].notna().sum() == 2 * (len(ablation.NOISE_LOSSES) + 1)
+    assert sum(name.startswith("nmsd of ") for name in lines) == 2
     before = path.read_bytes()
     ablate.run(layout, PARAMS, choice, quiet)
     assert path.read_bytes() == before  # no clock, no path, no other luck
@@ -284,21 +285,18 @@ def test_the_report_shows_the_table_beside_the_papers_figures(
     tmp_path: Path, rows: dict[str, ablation.Row]
 ) -> None:
     layout = write_project(tmp_path, n_videos=5)
-    content = {
-        **ablate._about(
-            layout,
-            PARAMS,
-            ablation.folds(load_videos(layout), 0),
-            Ablation(name="<mine>", n_folds=0, seeds=2, workers=1, noise=True),
-        ),
-        "rows": ablation.as_json(list(rows.values())),
-        "noise": [
-            {"loss": loss, "noise": share, "nmsd": 0.2 + share, "low": 0, "high": 1}
-            for loss in ("l1", "l2")
-            for share in (0.0, 0.4)
-        ],
-    }
-    html = page(method_tables=[results.method_table(content)])
+    parts = ablation.folds(load_videos(layout), 0)
+    noise = [
+        ablation.NoiseRow(loss, share, 0.2 + share, 0, 1)
+        for loss in ("l1", "l2")
+        for share in (0.0, 0.4)
+    ]
+    ids = [f"v{number}" for number in range(len(rows["random"].nmsd_by_video))]
+    choice = Ablation(name="<mine>", n_folds=0, seeds=2, workers=1, noise=True)
+    write_csv(tmp_path / "mine.csv", ablation.as_frame(list(rows.values()), noise, ids))
+    write_json(tmp_path / "mine.json", ablate._about(layout, PARAMS, parts, choice))
+    measured = (read_json(tmp_path / "mine.json"), read_csv(tmp_path / "mine.csv"))
+    html = page(method_tables=[results.method_table(*measured)])
     for name, row in rows.items():
         assert html.count(f'<th scope="row">{escape(name)}</th>') == 1
         assert f"{row.nmsd:.3f}" in html

@@ -33,14 +33,34 @@ def test_the_projects_own_params_are_valid():
         pytest.param(lambda c: c.pop("match"), "missing key 'match'", id="missing-section"),
         pytest.param(lambda c: c["train"].update(lr=1), "unknown key 'lr'", id="unknown"),
         pytest.param(lambda c: c.update(trian={}), "unknown key 'trian'", id="unknown-section"),
-        pytest.param(lambda c: c["train"].update(loss="l3"), "'l3' is not one of", id="choice"),
-        pytest.param(lambda c: c["train"].update(epochs="9"), "epochs: expected int", id="type"),
-        pytest.param(lambda c: c["train"].update(epochs=True), "epochs: expected int", id="bool"),
-        pytest.param(lambda c: c["train"].update(epochs=0), "train.epochs = 0", id="range"),
-        pytest.param(lambda c: c["train"].update(hidden=512), "expected a list", id="list"),
-        pytest.param(lambda c: c["train"].update(hidden=["a"]), "hidden: expected int", id="item"),
-        pytest.param(lambda c: c["train"].update(dropout=float("nan")), "dropout", id="nan"),
-        pytest.param(lambda c: c.update(train=None), "expected a mapping", id="empty-section"),
+        pytest.param(lambda c: c["train"].update(loss="l3"), "loss = 'l3' must be", id="choice"),
+        pytest.param(
+            lambda c: c["train"].update(epochs="9"),
+            "epochs = '9' must be a valid",
+            id="type",
+        ),
+        pytest.param(
+            lambda c: c["train"].update(epochs=True), "train.epochs = True must", id="bool"
+        ),
+        pytest.param(
+            lambda c: c["train"].update(epochs=0),
+            "train.epochs = 0 must be greater",
+            id="range",
+        ),
+        pytest.param(
+            lambda c: c["train"].update(hidden=512),
+            "hidden = 512 must be",
+            id="list",
+        ),
+        pytest.param(
+            lambda c: c["train"].update(hidden=["a"]), "train.hidden.0 = 'a' must", id="item"
+        ),
+        pytest.param(
+            lambda c: c["train"].update(dropout=float("nan")),
+            "dropout = nan must",
+            id="nan",
+        ),
+        pytest.param(lambda c: c.update(train=None), "train = None must", id="empty-section"),
         pytest.param(
             lambda c: c["label"].update(test_fraction=0.9), "leaves nothing", id="no-training"
         ),

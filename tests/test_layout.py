@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video2gif.core.errors import EnvironmentProblem
-from video2gif.core.layout import clear_folder, read_json, write_csv, write_json
+from video2gif.core.layout import clear_folder, read_csv, read_json, write_csv, write_json
 from video2gif.core.shards import ShardReader, ShardWriter, shard_of
 from video2gif.core.tables import MATCHES, SEGMENTS
 
@@ -84,6 +84,7 @@ def test_csv_has_unix_line_ends(tmp_path: Path):
 def test_D21_a_plot_holds_no_formula(tmp_path: Path, text: str):
     write_csv(tmp_path / "a.csv", pd.DataFrame({"category": [text, "a-b"], "n": [1, -2]}))
     assert (tmp_path / "a.csv").read_text() == f"category,n\n'{text},1\na-b,-2\n"
+    assert list(read_csv(tmp_path / "a.csv")["category"]) == [text, "a-b"]
 
 
 def test_D21_a_plot_holds_no_control_character(tmp_path: Path):

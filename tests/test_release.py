@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from memory import PEAK_BYTES
-from published import BROKEN, COLUMNS, SEPARATOR, TOLERATED, line, row, write
+from published import BROKEN, RELEASE_COLUMNS, SEPARATOR, TOLERATED, line, row, write
 
 from video2gif.core.errors import Exit, UserError
 from video2gif.datasets import published_test_ids, read_manifest
@@ -16,7 +16,7 @@ from video2gif.datasets.release import read_tags
 from video2gif.datasets.rows import Manifest
 
 
-def metadata(folder: Path, *lines: bytes, columns: tuple[str, ...] = COLUMNS) -> Manifest:
+def metadata(folder: Path, *lines: bytes, columns: tuple[str, ...] = RELEASE_COLUMNS) -> Manifest:
     path = folder / "metadata.txt"
     path.write_bytes(b"\n".join([SEPARATOR.join(columns).encode(), *lines]) + b"\n")
     return read_manifest(path)
@@ -70,7 +70,7 @@ def test_C5_a_line_of_ten_megabytes_is_reported(tmp_path: Path) -> None:
 def test_A36_a_missing_or_renamed_column_is_a_usage_error(
     tmp_path: Path, name: str, renamed: str
 ) -> None:
-    columns = tuple(renamed if one == name else one for one in COLUMNS)
+    columns = tuple(renamed if one == name else one for one in RELEASE_COLUMNS)
     columns = tuple(filter(None, columns))
     with pytest.raises(UserError, match=name) as caught:
         metadata(tmp_path, columns=columns)

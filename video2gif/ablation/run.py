@@ -1,8 +1,9 @@
 """Fill the paper's table with this project's data: every method, every loss under wrong labels.
 
-Reads what train reads; writes ablation/<name>.json, which the report shows beside the paper's
-figures. No stage of dvc.yaml, as it trains hundreds of rankers: `video2gif ablate` runs it, and a
-report made afterwards is another (dvc.yaml names the folder).
+Reads what train reads; writes ablation/<name>.csv and, on what was measured, <name>.json. The
+report shows them beside the paper's figures. No stage of dvc.yaml, as it trains hundreds of
+rankers: `video2gif ablate` runs it, and a report made afterwards is another (dvc.yaml names the
+folder).
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from video2gif.ablation.methods import REFERENCE_METHOD, methods
-from video2gif.ablation.table import AblationProgress, Fold, as_json, folds, noise_rows, table
+from video2gif.ablation.table import AblationProgress, Fold, as_frame, folds, noise_rows, table
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
-from video2gif.core.layout import Layout, write_json
+from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.store import file_digest
 from video2gif.ranking.scorer import feature_source
 from video2gif.ranking.videos import load_videos
@@ -56,22 +57,19 @@ def run(layout: Layout, params: Params, choice: Ablation, progress: AblationProg
         workers=choice.workers,
         progress=progress,
     )
-    content = {**_about(layout, params, parts, choice), "rows": as_json(rows)}
-    if choice.noise:
-        content["noise"] = [
-            asdict(row)
-            for row in noise_rows(
-                parts,
-                params.train,
-                shares=NOISE_SHARES,
-                seeds=choice.seeds,
-                samples=section.bootstrap_samples,
-                seed=section.seed,
-                progress=progress,
-            )
-        ]
-    path = layout.ablation / f"{choice.name}.json"
-    write_json(path, content)
+    noise = noise_rows(
+        parts,
+        params.train,
+        shares=NOISE_SHARES,
+        seeds=choice.seeds,
+        samples=section.bootstrap_samples,
+        seed=section.seed,
+        progress=progress,
+    )
+    path = layout.ablation / f"{choice.name}.csv"
+    scored = [video.video_id for part in parts for video in part.score]
+    write_csv(path, as_frame(rows, noise if choice.noise else (), scored))
+    write_json(path.with_suffix(".json"), _about(layout, params, parts, choice))
     return path
 
 
@@ -86,7 +84,6 @@ def _about(
         "seeds": choice.seeds,
         "reference": REFERENCE_METHOD,
         "n_videos": len(scored),
-        "videos": [video.video_id for video in scored],
         "n_gifs": sum(len(video.gifs) for video in scored),
         "features": source,
         "random_weights": source["weights"].startswith("random:"),

@@ -5,12 +5,13 @@ difference to the reference row over the same videos in both (`bootstrap.paired_
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from video2gif.ablation.methods import REFERENCE_METHOD, Method, Score
 from video2gif.core.config import Train
@@ -196,11 +197,13 @@ def _row(
 class NoiseRow:
     """A point of the noise figure."""
 
-    loss: str
+    name: str
+    """Of the loss."""
     noise: float
+    """Share of wrong positives."""
     nmsd: float
-    low: float
-    high: float
+    nmsd_low: float
+    nmsd_high: float
 
 
 def noise_rows(
@@ -261,6 +264,24 @@ def with_noise(video: Video, share: float, *, seed: int, tells: bool) -> Video:
     return replace(video, pairs=pairs, popularity=popularity)
 
 
-def as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """The table for a JSON file."""
-    return [asdict(row) for row in rows]
+def as_frame(
+    rows: Sequence[Row], noise: Iterable[NoiseRow], video_ids: Sequence[str]
+) -> pd.DataFrame:
+    """A line a method, then a line a point of the noise figure, whose columns `noise` tells them.
+
+    An interval stands as two columns, `…_low` and `…_high`; the mean nMSD of a video as one.
+    """
+    return pd.DataFrame([*(_line(row, video_ids) for row in rows), *map(asdict, noise)])
+
+
+def _line(row: Row, video_ids: Sequence[str]) -> dict[str, object]:
+    flat: dict[str, object] = {"name": row.name, "noise": None}
+    for name, value in asdict(row).items():
+        if name.endswith("_ci"):
+            bound = name.removesuffix("_ci")
+            flat |= zip((f"{bound}_low", f"{bound}_high"), value, strict=True)
+        elif name == "nmsd_by_video":
+            flat |= {f"nmsd of {v}": one for v, one in zip(video_ids, value, strict=True)}
+        else:
+            flat[name] = value
+    return flat

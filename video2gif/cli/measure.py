@@ -1,7 +1,7 @@
 """`video2gif ablate`, `evaluate`, `labels`: compare methods, measure rankings, convert labels."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,16 +13,14 @@ from rich.table import Table
 from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.core.config import Params
 from video2gif.core.errors import Exit, UserError
-from video2gif.core.layout import Layout, read_json
+from video2gif.core.layout import Layout, read_csv, read_json
 
 if TYPE_CHECKING:
     from video2gif.ablation.table import AblationProgress as Report
 
 
 def ablate(
-    name: Annotated[
-        str, typer.Option(help="The table is written to ablation/NAME.json.")
-    ] = "table",
+    name: Annotated[str, typer.Option(help="The table is ablation/NAME.csv.")] = "table",
     folds: Annotated[
         int,
         typer.Option(
@@ -61,23 +59,21 @@ def _progress() -> "Iterator[Report]":
 
 
 def _table(path: Path) -> Table:
-    content = read_json(path)
-    table = Table("method", "nMSD %", "mAP %", f"nMSD less {content['reference']}", "paper")
-    for row in content["rows"]:
-        paper = "" if row["paper_nmsd"] is None else f"{100 * row['paper_nmsd']:.2f}"
-        table.add_row(
-            row["name"],
-            _with_interval(row["nmsd"], row["nmsd_ci"]),
-            _with_interval(row["map"], row["map_ci"]),
-            _with_interval(row["to_reference"], row["to_reference_ci"], sign="+"),
-            paper,
-        )
+    reference = read_json(path.with_suffix(".json"))["reference"]
+    table = Table("method", "nMSD %", "mAP %", f"nMSD less {reference}", "paper")
+    for row in read_csv(path).query("noise.isna()").to_dict("records"):
+        paper = f"{100 * row['paper_nmsd']:.2f}" if row["paper_nmsd"] > 0 else ""
+        cells = [
+            _with_interval(row[name], (row[f"{name}_low"], row[f"{name}_high"]), sign)
+            for name, sign in (("nmsd", ""), ("map", ""), ("to_reference", "+"))
+        ]
+        table.add_row(row["name"], *cells, paper)
     return table
 
 
 def _with_interval(value: float, interval: tuple[float, float], sign: str = "") -> str:
-    show: Callable[[float], str] = lambda share: f"{100 * share:{sign}.1f}"  # noqa: E731
-    return f"{show(value)} \\[{show(interval[0])}, {show(interval[1])}]"
+    mean, low, high = (f"{100 * share:{sign}.1f}" for share in (value, *interval))
+    return f"{mean} \\[{low}, {high}]"
 
 
 def evaluate(

@@ -5,20 +5,23 @@ outside its range, is a `UserError` that names the key. Runtime knobs (workers, 
 path) are no parameters: see `video2gif.core.items.Context`.
 """
 
-import dataclasses
+import json
 import sys
-import types
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
+from annotated_types import Ge, Gt, Le, Lt
 
 from video2gif.core.errors import UserError
 
-T = TypeVar("T")
+# Read by pydantic, which is imported only when a file is checked: it costs a tenth of a second.
+Fraction = Annotated[float, Ge(0), Le(1)]
+Share = Annotated[float, Gt(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+PositiveInt = Annotated[int, Gt(0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +30,11 @@ class Download:
 
     manifest: str
     """Path of the manifest csv, relative to the project's root."""
-    max_failed_fraction: float
+    max_failed_fraction: Fraction
     """Share of ids that may fail before the stage fails, in [0, 1]."""
-    max_bytes: int
+    max_bytes: PositiveInt
     """Largest file accepted, bytes."""
-    timeout_s: float
+    timeout_s: Positive
     """Wall-clock limit for one file, seconds."""
     allow_private: bool
     """Whether URLs may resolve to loopback, link-local and private addresses."""
@@ -41,8 +44,8 @@ class Download:
 class Fingerprint:
     """The one decode of every file."""
 
-    max_failed_fraction: float
-    max_bad_packets: float
+    max_failed_fraction: Fraction
+    max_bad_packets: Fraction
     """Share of undecodable packets above which a file is quarantined, in [0, 1]."""
 
 
@@ -50,7 +53,7 @@ class Fingerprint:
 class Match:
     """Alignment of a GIF to its video (see video2gif/matching)."""
 
-    min_confidence: float
+    min_confidence: Fraction
     """Probability that the span is right below which a match is not called `matched`."""
     min_frames: int
     """GIFs with fewer distinct frames are unmatched, said so."""
@@ -64,19 +67,19 @@ class Segment:
     """`shots`: PySceneDetect's detectors. `kts`: these, each shot divided where its content
     changes (kernel temporal segmentation). `transnetv2`: a network's shots (optional extra)."""
     detector: Literal["content", "adaptive"]
-    threshold: float
+    threshold: Positive
     """PySceneDetect's threshold of the chosen detector (content 27, adaptive 3)."""
     gradual: bool
     """Whether fades and dissolves end a shot as well (`shots` and `kts`)."""
-    transnetv2_threshold: float
+    transnetv2_threshold: Annotated[float, Gt(0), Lt(1)]
     """Probability from which a frame is part of a transition, in (0, 1)."""
-    kts_penalty: float
+    kts_penalty: Annotated[float, Ge(0)]
     """Weight of the number of parts (vmax in the method's public code); more gives fewer."""
-    min_shot_frames: int
+    min_shot_frames: Annotated[int, Ge(0)]
     """PySceneDetect's min_scene_len, frames."""
-    max_len_s: float
+    max_len_s: Positive
     """A longer shot is split into equal parts no longer than this (to a frame), seconds."""
-    min_len_frames: int
+    min_len_frames: PositiveInt
     """A shorter shot is merged into a neighbour (C3D needs 16 frames)."""
 
 
@@ -84,18 +87,18 @@ class Segment:
 class Label:
     """Positive and negative segments, pairs, popularity, splits."""
 
-    positive_overlap: float
+    positive_overlap: Share
     """Smallest overlap of a positive, in (0, 1]."""
     overlap_of: Literal["segment", "gif"]
     """Of what the overlap is a share."""
-    max_pairs_per_video: int
+    max_pairs_per_video: PositiveInt
     """Cap so that long videos do not dominate."""
-    popularity_views: float
+    popularity_views: Positive
     """Views at which log popularity saturates at 1."""
-    validation_fraction: float
-    test_fraction: float
+    validation_fraction: Fraction
+    test_fraction: Fraction
     split_seed: int
-    duplicate_share: float
+    duplicate_share: Share
     """Share of one video's pictures that another shows as well from which on both are in one
     split, in (0, 1]."""
 
@@ -109,7 +112,7 @@ class Extract:
     it in weights/, as a mean cube: DVC sees changes there."""
     mean: str
     """`channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
-    clip_stride: int
+    clip_stride: PositiveInt
     """Frames from the start of one clip to the next inside a segment (the paper: 8)."""
     mirror: bool
     """Average each clip's fc6 with that of its mirror image."""
@@ -120,7 +123,7 @@ class Extract:
     ]
     """How C3D runs; all but the reference, torch-fp32, give slightly other features. `auto`: the
     fastest here, so that another machine may give other bits."""
-    max_failed_fraction: float
+    max_failed_fraction: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +131,7 @@ class Train:
     """The RankNet on fc6 (and context)."""
 
     loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
-    huber_delta: float
+    huber_delta: Positive
     pairs: Literal["video", "across"]
     """`across`: a positive beside negatives of any video (the paper's "video agnostic")."""
     features: Literal["own", "centred", "neighbours"]
@@ -139,18 +142,18 @@ class Train:
     say."""
     context: list[str]
     """Any of category, tags, position."""
-    tag_buckets: int
+    tag_buckets: PositiveInt
     """Width of the hashed bag of tags."""
-    hidden: list[int]
-    dropout: float
-    batch_pairs: int
-    epochs: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    patience: int
+    hidden: list[PositiveInt]
+    dropout: Annotated[float, Ge(0), Lt(1)]
+    batch_pairs: PositiveInt
+    epochs: PositiveInt
+    learning_rate: Positive
+    momentum: Annotated[float, Ge(0), Lt(1)]
+    weight_decay: Annotated[float, Ge(0)]
+    patience: PositiveInt
     """Epochs without a better validation nMSD before training stops."""
-    ensemble: int
+    ensemble: PositiveInt
     """Models averaged (seeds seed, seed + 1, …)."""
     seed: int
 
@@ -163,8 +166,8 @@ class Evaluate:
     """`leave_one_out`: every video is scored by a ranker trained on all others (small corpora)."""
     split: Literal["test", "validation", "train", "all"]
     """Videos evaluated under protocol `split`; `leave_one_out` evaluates all."""
-    bootstrap_samples: int
-    random_seeds: int
+    bootstrap_samples: PositiveInt
+    random_seeds: PositiveInt
     """Random rankings averaged into the random baseline."""
     seed: int
 
@@ -193,6 +196,8 @@ class Params:
     evaluate: Evaluate
     report: Report
 
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
     @classmethod
     def load(cls, path: Path) -> "Params":
         """Read and check a params.yaml. Raises `UserError` naming file and key."""
@@ -205,8 +210,8 @@ class Params:
             ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: not valid YAML: {error}") from None
-        params = from_mapping(cls, content, where=str(path))
-        _check_ranges(params, where=str(path))
+        params = _checked(content, where=str(path))
+        _check_together(params, where=str(path))
         return params
 
 
@@ -222,85 +227,32 @@ def find_params(root: Path) -> Path:
     raise UserError(f"{root}: no params.yaml; run inside a project, or name one with --root")
 
 
-def from_mapping(cls: type[T], content: object, *, where: str) -> T:
-    """Build a dataclass from a mapping, strictly: same keys, right types."""
-    if not isinstance(content, Mapping):
-        raise UserError(f"{where}: expected a mapping of keys, found {content!r}")
-    hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    for key in content:
-        if key not in names:
-            raise UserError(f"{where}: unknown key {key!r}; known here: {', '.join(names)}")
-    for name in names:
-        if name not in content:
-            raise UserError(f"{where}: missing key {name!r}")
-    return cls(**{n: _convert(hints[n], content[n], where=f"{where}: {n}") for n in names})
+def _checked(content: object, *, where: str) -> Params:
+    """The same keys as the dataclasses, each with its type and inside its range."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # As JSON: only there does strict pydantic take a mapping for a dataclass.
+        return TypeAdapter(Params).validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        mistakes = [_told(mistake) for mistake in error.errors()]
+        raise UserError(f"{where}: {'; '.join(mistakes)}") from None
 
 
-def _convert(hint: Any, value: Any, *, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_mapping(typing.cast(type, hint), value, where=where)
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in args:
-            raise UserError(f"{where}: {value!r} is not one of {', '.join(map(str, args))}")
-        return value
-    if origin is list:
-        if not isinstance(value, list):
-            raise UserError(f"{where}: expected a list, found {value!r}")
-        return [_convert(args[0], item, where=where) for item in value]
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _convert(args[0], value, where=where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
-        raise UserError(f"{where}: expected {hint.__name__}, found {value!r}")
-    return value
+def _told(mistake: Mapping[str, Any]) -> str:
+    """`section.key = value must be …`, from what pydantic says of a mistake."""
+    *section, key = map(str, mistake["loc"] or ("content",))
+    within = f" in {'.'.join(section)}" if section else ""
+    if mistake["type"] == "missing":
+        return f"missing key {key!r}{within}"
+    if mistake["type"] == "unexpected_keyword_argument":
+        return f"unknown key {key!r}{within}"
+    limit = mistake["msg"].replace("Input should", "must")
+    return f"{'.'.join([*section, key])} = {mistake['input']!r} {limit}"
 
 
-def _check_ranges(params: Params, *, where: str) -> None:
-    fraction: Callable[[float], bool] = lambda v: 0 <= v <= 1  # noqa: E731
-    positive: Callable[[float], bool] = lambda v: v > 0  # noqa: E731
-    checks: list[tuple[str, Callable[[Any], bool], str]] = [
-        ("download.max_failed_fraction", fraction, "in [0, 1]"),
-        ("download.max_bytes", positive, "above 0"),
-        ("download.timeout_s", positive, "above 0"),
-        ("fingerprint.max_failed_fraction", fraction, "in [0, 1]"),
-        ("fingerprint.max_bad_packets", fraction, "in [0, 1]"),
-        ("match.min_confidence", fraction, "in [0, 1]"),
-        ("segment.threshold", positive, "above 0"),
-        ("segment.max_len_s", positive, "above 0"),
-        ("segment.transnetv2_threshold", lambda v: 0 < v < 1, "in (0, 1)"),
-        ("segment.kts_penalty", lambda v: v >= 0, "0 or more"),
-        ("segment.min_shot_frames", lambda v: v >= 0, "0 or more"),
-        ("segment.min_len_frames", positive, "above 0"),
-        ("label.positive_overlap", lambda v: 0 < v <= 1, "in (0, 1]"),
-        ("label.validation_fraction", fraction, "in [0, 1]"),
-        ("label.test_fraction", fraction, "in [0, 1]"),
-        ("label.max_pairs_per_video", positive, "above 0"),
-        ("label.duplicate_share", lambda v: 0 < v <= 1, "in (0, 1]"),
-        ("label.popularity_views", positive, "above 0"),
-        ("extract.clip_stride", positive, "above 0"),
-        ("extract.max_failed_fraction", fraction, "in [0, 1]"),
-        ("train.dropout", lambda v: 0 <= v < 1, "in [0, 1)"),
-        ("train.batch_pairs", positive, "above 0"),
-        ("train.epochs", positive, "above 0"),
-        ("train.huber_delta", positive, "above 0"),
-        ("train.tag_buckets", positive, "above 0"),
-        ("train.hidden", lambda v: all(width > 0 for width in v), "widths above 0"),
-        ("train.momentum", lambda v: 0 <= v < 1, "in [0, 1)"),
-        ("train.weight_decay", lambda v: v >= 0, "at least 0"),
-        ("train.patience", positive, "above 0"),
-        ("train.learning_rate", positive, "above 0"),
-        ("train.ensemble", positive, "above 0"),
-        ("evaluate.bootstrap_samples", positive, "above 0"),
-        ("evaluate.random_seeds", positive, "above 0"),
-    ]
-    for dotted, holds, domain in checks:
-        section, _, name = dotted.partition(".")
-        value = getattr(getattr(params, section), name)
-        if not holds(value):
-            raise UserError(f"{where}: {dotted} = {value!r} must be {domain}")
+def _check_together(params: Params, *, where: str) -> None:
+    """The rules between two keys."""
     if params.extract.mode == "dense" and params.extract.clip_stride % 8:
         raise UserError(
             f"{where}: extract.clip_stride = {params.extract.clip_stride} must be a multiple of 8"

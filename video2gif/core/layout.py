@@ -21,117 +21,53 @@ from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.store import atomic_path
 
 
+class _Below:
+    """A path below the project's root, as an attribute of every `Layout`."""
+
+    def __init__(self, relative: str) -> None:
+        self._relative = relative
+
+    def __get__(self, layout: "Layout", _: type) -> Path:
+        return layout.root / self._relative
+
+
 @dataclass(frozen=True)
 class Layout:
     """The files of one project, below its root."""
 
     root: Path
 
-    @property
-    def params(self) -> Path:
-        return self.root / "params.yaml"
-
-    @property
-    def media(self) -> Path:
-        return self.root / "data" / "media"
+    params = _Below("params.yaml")
+    media = _Below("data/media")
+    downloads = _Below("data/downloads.parquet")
+    sources = _Below("data/sources.parquet")
+    fingerprints = _Below("data/fingerprints")
+    matches = _Below("data/matches.parquet")
+    segments = _Below("data/segments.parquet")
+    spans = _Below("data/spans.parquet")
+    labels = _Below("data/labels.parquet")
+    pairs = _Below("data/pairs.parquet")
+    features = _Below("data/features")
+    predictions = _Below("data/predictions.parquet")
+    model = _Below("models/ranker.safetensors")
+    model_card = _Below("models/ranker.json")
+    train_metrics = _Below("metrics/train.json")
+    eval_metrics = _Below("metrics/eval.json")
+    plots = _Below("plots")
+    train_plot = _Below("plots/train.csv")
+    loss_plot = _Below("plots/losses.csv")
+    eval_videos_plot = _Below("plots/nmsd_by_video.csv")
+    eval_categories_plot = _Below("plots/nmsd_by_category.csv")
+    eval_histogram_plot = _Below("plots/nmsd_histogram.csv")
+    report = _Below("report")
+    ablation = _Below("ablation")
+    """Tables of all methods, one file each (`video2gif ablate`; in git, not in DVC)."""
+    corpus_index = _Below(".video2gif/corpus")
+    """The index of all videos' hashes (git-ignored, outside DVC's outputs, made anew)."""
 
     def media_file(self, relative: str) -> Path:
         """The file of a DOWNLOADS row, by its `path` column."""
         return self.media / relative
-
-    @property
-    def downloads(self) -> Path:
-        return self.root / "data" / "downloads.parquet"
-
-    @property
-    def sources(self) -> Path:
-        return self.root / "data" / "sources.parquet"
-
-    @property
-    def fingerprints(self) -> Path:
-        return self.root / "data" / "fingerprints"
-
-    @property
-    def matches(self) -> Path:
-        return self.root / "data" / "matches.parquet"
-
-    @property
-    def segments(self) -> Path:
-        return self.root / "data" / "segments.parquet"
-
-    @property
-    def spans(self) -> Path:
-        return self.root / "data" / "spans.parquet"
-
-    @property
-    def labels(self) -> Path:
-        return self.root / "data" / "labels.parquet"
-
-    @property
-    def pairs(self) -> Path:
-        return self.root / "data" / "pairs.parquet"
-
-    @property
-    def features(self) -> Path:
-        return self.root / "data" / "features"
-
-    @property
-    def model(self) -> Path:
-        return self.root / "models" / "ranker.safetensors"
-
-    @property
-    def model_card(self) -> Path:
-        return self.root / "models" / "ranker.json"
-
-    @property
-    def train_metrics(self) -> Path:
-        return self.root / "metrics" / "train.json"
-
-    @property
-    def eval_metrics(self) -> Path:
-        return self.root / "metrics" / "eval.json"
-
-    @property
-    def plots(self) -> Path:
-        return self.root / "plots"
-
-    @property
-    def train_plot(self) -> Path:
-        return self.plots / "train.csv"
-
-    @property
-    def loss_plot(self) -> Path:
-        return self.plots / "losses.csv"
-
-    @property
-    def eval_videos_plot(self) -> Path:
-        return self.plots / "nmsd_by_video.csv"
-
-    @property
-    def eval_categories_plot(self) -> Path:
-        return self.plots / "nmsd_by_category.csv"
-
-    @property
-    def eval_histogram_plot(self) -> Path:
-        return self.plots / "nmsd_histogram.csv"
-
-    @property
-    def predictions(self) -> Path:
-        return self.root / "data" / "predictions.parquet"
-
-    @property
-    def ablation(self) -> Path:
-        """Tables of all methods, one file each (`video2gif ablate`; in git, not in DVC)."""
-        return self.root / "ablation"
-
-    @property
-    def report(self) -> Path:
-        return self.root / "report"
-
-    @property
-    def corpus_index(self) -> Path:
-        """The index of all videos' hashes (git-ignored, outside DVC's outputs, made anew)."""
-        return self.root / ".video2gif" / "corpus"
 
     def check_outputs(self) -> None:
         """Raise `EnvironmentProblem` if outputs cannot be written, or would land elsewhere.
@@ -189,6 +125,12 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     inert = frame.map(lambda cell: _inert(cell) if isinstance(cell, str) else cell)
     with atomic_path(path) as temporary:
         inert.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """What `write_csv` wrote; the mark that made a text inert is taken off again."""
+    frame = pd.read_csv(path)
+    return frame.map(lambda cell: cell.removeprefix("'") if isinstance(cell, str) else cell)
 
 
 def _inert(text: str) -> str:

@@ -9,22 +9,24 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
     MAX_AGE_DAYS,
     MAX_VIEWS,
-    BadRow,
+    Cells,
     GifError,
     Manifest,
     SourceRow,
     check_id,
     check_no_nul,
+    collected,
     count,
     decoded,
     number,
-    reconciled,
     shown,
 )
 
@@ -52,16 +54,8 @@ def read(path: Path) -> Manifest:
     """Read a manifest csv. Raises `UserError` for a column that is missing or misspelt."""
     lines = _lines(path)
     columns = _header(path, lines[0])
-    rows: list[SourceRow] = []
-    bad: list[BadRow] = []
-    for line, cells in _records(lines, start=1, width=len(columns)):
-        try:
-            if isinstance(cells, str):
-                raise ItemError("row", cells)
-            _read_row(line, columns, cells, rows, bad)
-        except ItemError as error:
-            bad.append(BadRow(line, error.reason))
-    return reconciled(rows, bad)
+    records = _records(lines, start=1, width=len(columns))
+    return collected(records, partial(_video, columns), _with_gif, itemgetter("gif_id"))
 
 
 # --- lines and cells -------------------------------------------------------------------------
@@ -74,13 +68,13 @@ def _lines(path: Path) -> list[str]:
 
 def _records(
     lines: Sequence[str], *, start: int, width: int
-) -> Iterator[tuple[int, list[str] | str]]:
+) -> Iterator[tuple[int, list[str] | ItemError]]:
     """(line number, cells) of each record, or (line number, what is wrong with it)."""
     at = start
     while at < len(lines):
         taken, cells = _record(lines, at, width)
         if cells:
-            yield at + 1, cells
+            yield at + 1, ItemError("row", cells) if isinstance(cells, str) else cells
         at += taken
 
 
@@ -134,10 +128,7 @@ def _header(path: Path, line: str) -> list[str]:
 # --- one row ---------------------------------------------------------------------------------
 
 
-def _read_row(
-    line: int, columns: list[str], cells: list[str], rows: list[SourceRow], bad: list[BadRow]
-) -> None:
-    """Append what a line says to `rows` or `bad`. If only the GIF is bad, its video is kept."""
+def _video(columns: list[str], line: int, cells: list[str]) -> tuple[SourceRow, Cells]:
     if len(cells) != len(columns):
         raise ItemError("row", f"{len(cells)} cells, the header has {len(columns)}")
     cell = {name: "" for name in OPTIONAL} | dict(zip(columns, cells, strict=True))
@@ -152,17 +143,7 @@ def _read_row(
         tags=cell["tags"],
         split=cell["split"],
     )
-    try:
-        if cell["gif_id"]:
-            check_id("gif_id", cell["gif_id"])
-        is_gif = (cell["gif_id"] or cell["gif_url"]) and cell["verdict"] != "bad"
-        rows.append(_with_gif(video, cell) if is_gif else video)
-        return
-    except GifError as error:
-        bad.append(BadRow(line, error.reason, "gif", cell["gif_id"]))
-    except ItemError as error:
-        bad.append(BadRow(line, error.reason))
-    rows.append(video)
+    return video, cell
 
 
 def _check_text(cell: dict[str, str]) -> None:
@@ -176,6 +157,10 @@ def _check_text(cell: dict[str, str]) -> None:
 
 
 def _with_gif(video: SourceRow, cell: dict[str, str]) -> SourceRow:
+    if cell["gif_id"]:
+        check_id("gif_id", cell["gif_id"])
+    if cell["verdict"] == "bad" or not (cell["gif_id"] or cell["gif_url"]):
+        return video
     if not cell["gif_id"]:
         raise ItemError("row", "gif_url without gif_id")
     start_s, end_s = _span(cell["start_s"], cell["end_s"])

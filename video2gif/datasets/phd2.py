@@ -14,17 +14,17 @@ from pathlib import Path
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
-    BadRow,
+    Cells,
     GifError,
     Manifest,
     SourceRow,
     check_id,
     check_youtube_id,
+    collected,
     first_line,
     lines_after_header,
     local_videos,
     number,
-    reconciled,
     shown,
 )
 
@@ -50,23 +50,12 @@ def read(path: Path) -> Manifest:
                 f" {', '.join(PHD2_COLUMNS)}"
             )
     local = local_videos(path.parent)
-    rows: list[SourceRow] = []
-    bad: list[BadRow] = []
-    for line, text in lines_after_header(path):
-        try:
-            if isinstance(text, ItemError):
-                raise text
-            cell = _cells(columns, text)
-            video = _video(line, cell, local)
-        except ItemError as error:
-            bad.append(BadRow(line, error.reason))
-            continue
-        try:
-            rows.append(_with_gif(video, cell))
-        except GifError as error:
-            bad.append(BadRow(line, error.reason, "gif", _gif_id(cell)))
-            rows.append(video)
-    return reconciled(rows, bad)
+
+    def video(line: int, text: str) -> tuple[SourceRow, Cells]:
+        cell = _cells(columns, text)
+        return _video(line, cell, local), cell
+
+    return collected(lines_after_header(path), video, _with_gif, _gif_id)
 
 
 def _cells(columns: list[str], text: str) -> dict[str, str]:

@@ -8,25 +8,26 @@ seconds are used, because frame numbers depend on which copy of a video one has.
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.datasets.rows import (
     MAX_AGE_DAYS,
     MAX_VIEWS,
-    BadRow,
+    Cells,
     GifError,
     Manifest,
     SourceRow,
     check_id,
     check_no_nul,
     check_youtube_id,
+    collected,
     count,
     first_line,
     lines_after_header,
     local_videos,
     number,
-    reconciled,
     shown,
 )
 
@@ -72,26 +73,12 @@ def read(path: Path) -> Manifest:
     tags = read_tags(path.with_name("video_tags.txt"))
     test_ids = read_test_ids(path.with_name("testset.txt"))
     local = local_videos(path.parent)
-    rows: list[SourceRow] = []
-    bad: list[BadRow] = []
-    for line, text in lines_after_header(path):
-        try:
-            if isinstance(text, ItemError):
-                raise text
-            cell = _cells(columns, text)
-            video = _video(line, cell, tags=tags, test_ids=test_ids, local=local)
-        except ItemError as error:
-            bad.append(BadRow(line, error.reason))
-            continue
-        try:
-            rows.append(_with_gif(video, cell))
-        except GifError as error:
-            bad.append(BadRow(line, error.reason, "gif", cell["gif_id"]))
-            rows.append(video)
-        except ItemError as error:
-            bad.append(BadRow(line, error.reason))
-            rows.append(video)
-    return reconciled(rows, bad)
+
+    def video(line: int, text: str) -> tuple[SourceRow, Cells]:
+        cell = _cells(columns, text)
+        return _video(line, cell, tags=tags, test_ids=test_ids, local=local), cell
+
+    return collected(lines_after_header(path), video, _with_gif, itemgetter("gif_id"))
 
 
 def read_tags(path: Path) -> dict[str, str]:

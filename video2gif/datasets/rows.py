@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from video2gif.core.errors import ItemError, UserError
 
@@ -16,6 +16,7 @@ MAX_AGE_DAYS = 1e5
 _MAX_LINE_BYTES = 1 << 20  # The longest descriptions have some 5,000 characters.
 
 RowKind = Literal["video", "gif", "row"]
+Text = TypeVar("Text")  # of a line, as a layout's reader takes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +187,37 @@ def local_videos(folder: Path) -> dict[str, str]:
         for path in sorted(folder.glob("videos/*"))
         if path.is_file()
     }
+
+
+Cells = dict[str, str]
+"""One line of a manifest by its columns' names."""
+
+
+def collected(
+    lines: Iterable[tuple[int, Text | ItemError]],
+    video: Callable[[int, Text], tuple[SourceRow, Cells]],
+    with_gif: Callable[[SourceRow, Cells], SourceRow],
+    gif_id: Callable[[Cells], str],
+) -> Manifest:
+    """All lines of a file, reconciled. A fault of a line's GIF leaves its video usable."""
+    rows: list[SourceRow] = []
+    bad: list[BadRow] = []
+    for line, text in lines:
+        try:
+            if isinstance(text, ItemError):
+                raise text
+            row, cells = video(line, text)
+        except ItemError as error:
+            bad.append(BadRow(line, error.reason))
+            continue
+        try:
+            row = with_gif(row, cells)
+        except GifError as error:
+            bad.append(BadRow(line, error.reason, "gif", gif_id(cells)))
+        except ItemError as error:
+            bad.append(BadRow(line, error.reason))
+        rows.append(row)
+    return reconciled(rows, bad)
 
 
 def reconciled(rows: list[SourceRow], bad: list[BadRow]) -> Manifest:

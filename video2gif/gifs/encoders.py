@@ -30,7 +30,6 @@ from video2gif.media.encode import (
 Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]
 
-FORMATS: tuple[Format, ...] = ("gif", "webp", "avif", "mp4")
 HOLD = 2  # levels of 255; noise up to it costs no bytes
 
 

@@ -8,43 +8,48 @@ limit, and every key and type is checked before anything in it is used.
 
 import hashlib
 import json
-import math
+import re
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt, Len, Lt, Predicate
 
 from video2gif.core.errors import ItemError
-from video2gif.gifs.encoders import FORMATS
 from video2gif.gifs.render import Recipe
 
 _MAX_BYTES = 4096
 _MAGIC = b"video2gif:"
 _UUID = hashlib.sha256(b"video2gif receipt").digest()[:16]
-_HEX = frozenset("0123456789abcdef")
+
+Sha256 = Annotated[str, Predicate(re.compile("[0-9a-f]{64}").fullmatch)]
+Real = Annotated[float, Gt(-1e9), Lt(1e9)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
     """What a GIF says about where it comes from."""
 
-    source: str
+    source: Sha256
     """sha256 of the video."""
-    body: str
+    body: Sha256
     """sha256 of the GIF without its receipt."""
-    model: str
+    model: Sha256 | Literal["baseline"]
     """sha256 of the model's file, or `baseline`."""
-    params: str
+    params: Sha256
     """sha256 of the parameters that decide what the moments are and how they score."""
-    tool: str
+    tool: Annotated[str, Len(max_length=80), Predicate(str.isprintable)]
     """Versions of video2gif and PyAV. Other versions may write other bytes of the same pictures."""
-    score: float | None
+    score: Real | None
     """Score of the moment; null if it has none."""
-    moment: tuple[float, float]
+    moment: tuple[Real, Real]
     """The ranked segment, seconds."""
     recipe: Recipe
     """Which frames the GIF shows, and how it was encoded."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     def dump(self) -> bytes:
         """Compact JSON, sorted keys."""
@@ -78,16 +83,21 @@ def parse(text: bytes) -> Receipt:
     """A receipt from its JSON, every field checked. Raises `ItemError` (receipt)."""
     if len(text) > _MAX_BYTES:
         raise _bad(f"it has {len(text)} bytes; the limit is {_MAX_BYTES}")
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        known = json.loads(text, parse_constant=_refused, object_pairs_hook=_unique)
-        recipe = _typed(Recipe, known.pop("recipe"))
-        moment = known.pop("moment")
-        if not (isinstance(moment, list) and len(moment) == 2 and all(map(_is_real, moment))):
-            raise _bad("moment is not two numbers")
-        receipt = _typed(Receipt, {**known, "recipe": recipe, "moment": (*map(float, moment),)})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        json.loads(text, object_pairs_hook=_unique)
+        receipt = TypeAdapter(Receipt).validate_json(text)
+    except ValidationError as error:
+        mistake = error.errors()[0]
+        raise _bad(f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}") from None
+    except (ValueError, RecursionError):
         raise _bad("it is not the JSON that video2gif writes") from None
-    _check(receipt)
+    recipe = receipt.recipe
+    if not recipe.start_s < recipe.end_s <= recipe.start_s + 600:
+        raise _bad("span out of range")
+    if recipe.fade_frames >= recipe.n_frames or recipe.height > recipe.master_height:
+        raise _bad("fade_frames or height out of range")
     return receipt
 
 
@@ -101,66 +111,8 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-# JSON
-
-
-def _typed(kind: type, known: Mapping[str, Any]) -> Any:
-    """An instance of the dataclass `kind`. Raises `ItemError` for a missing or mistyped field."""
-    if set(known) != {field.name for field in fields(kind)}:
-        raise _bad("its keys are not those that video2gif writes")
-    values = {}
-    for field in fields(kind):
-        value = known[field.name]
-        if field.type is int and type(value) is not int:
-            raise _bad(f"{field.name} is not a whole number")
-        if field.type is str and not isinstance(value, str):
-            raise _bad(f"{field.name} is not a text")
-        if field.type is float:
-            if not _is_real(value):
-                raise _bad(f"{field.name} is not a number")
-            value = float(value)
-        values[field.name] = value
-    return kind(**values)
-
-
-def _check(receipt: Receipt) -> None:
-    recipe = receipt.recipe
-    for name in ("source", "body", "params"):
-        _require(_is_sha256(getattr(receipt, name)), f"{name} is no sha256")
-    _require(receipt.model == "baseline" or _is_sha256(receipt.model), "model is no sha256")
-    _require(len(receipt.tool) <= 80 and receipt.tool.isprintable(), "tool is no short text")
-    _require(receipt.score is None or _is_real(receipt.score), "score is not a number")
-    _require(recipe.format in FORMATS, "unknown format")
-    _require(recipe.encoder in ("libav", "gifski"), "unknown encoder")
-    _require(recipe.loop in ("cut", "fade", "pingpong"), "unknown loop")
-    _require(0 <= recipe.start_s < recipe.end_s <= recipe.start_s + 600, "span out of range")
-    _require(1 <= recipe.n_frames <= 36_000, "n_frames out of range")
-    _require(0 <= recipe.fade_frames < recipe.n_frames, "fade_frames out of range")
-    _require(2 <= recipe.height <= recipe.master_height <= 2160, "height out of range")
-    _require(0.1 <= recipe.rate <= 100, "rate out of range")
-    _require(0 <= recipe.hold <= 255 and 0 <= recipe.quality <= 100, "quality out of range")
-
-
-def _require(holds: bool, why: str) -> None:
-    if not holds:
-        raise _bad(why)
-
-
 def _bad(why: str) -> ItemError:
     return ItemError("receipt", f"the receipt cannot be used: {why}")
-
-
-def _is_real(value: Any) -> bool:
-    # Not isinstance: in Python True is an int, and JSON's true must not pass for a number.
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e9
-
-
-def _is_sha256(text: Any) -> bool:
-    return isinstance(text, str) and len(text) == 64 and set(text) <= _HEX
-
-
-def _refused(constant: str) -> Any:
-    raise ValueError(constant)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

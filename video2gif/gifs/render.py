@@ -9,10 +9,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Le, Lt
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -82,20 +83,23 @@ class Within:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that was chosen for one GIF. Recipe and video together give the same bytes."""
+    """Everything that was chosen for one GIF. Recipe and video together give the same bytes.
 
-    start_s: float
-    end_s: float
-    n_frames: int
+    The limits are for a recipe in a receipt: a stranger's is checked before it is followed.
+    """
+
+    start_s: Annotated[float, Ge(0), Lt(1e9)]
+    end_s: Annotated[float, Lt(1e9)]
+    n_frames: Annotated[int, Ge(1), Le(36_000)]
     """Source frames in [start_s, end_s)."""
     loop: LoopMode
-    fade_frames: int
-    master_height: int
+    fade_frames: Annotated[int, Ge(0)]
+    master_height: Annotated[int, Le(2160)]
     """Height at which the frames were kept, px."""
-    height: int
-    rate: float
-    hold: int
-    quality: float
+    height: Annotated[int, Ge(2)]
+    rate: Annotated[float, Ge(0.1), Le(100)]
+    hold: Annotated[int, Ge(0), Le(255)]
+    quality: Annotated[float, Ge(0), Le(100)]
     format: Format
     encoder: Encoder
 

@@ -80,23 +80,23 @@ def result_charts(metrics: dict[str, Any]) -> dict[str, tuple[Markup, str]]:
     }
 
 
-def method_table(content: dict[str, Any]) -> MethodTable:
-    """One table of `video2gif ablate`, as it stands in its file."""
+def method_table(content: dict[str, Any], lines: pd.DataFrame) -> MethodTable:
+    """One table of `video2gif ablate`: the notes beside its csv, and the csv."""
+    methods, noise = lines[lines["noise"].isna()], lines[lines["noise"].notna()]
     rows = {
-        beyond: [_method(row) for row in content["rows"] if row["beyond"] == beyond]
-        for beyond in (False, True)
+        beyond: [_method(row) for row in own.to_dict("records")]
+        for beyond, own in methods.groupby(methods["beyond"].astype(bool))
     }
-    noise = pd.DataFrame(content.get("noise", []), columns=["loss", "noise", "nmsd"])
     return MethodTable(
         title=content["name"],
         note=_about_table(content),
         reference=content["reference"],
-        of_paper=rows[False],
-        beyond=rows[True],
+        of_paper=rows.get(False, []),
+        beyond=rows.get(True, []),
         noise=charts.line_chart(
             {
                 str(name).replace("_", " "): list(zip(line["noise"], line["nmsd"], strict=True))
-                for name, line in noise.groupby("loss", sort=False)
+                for name, line in noise.groupby("name", sort=False)
             },
             x_label="wrong positives",
             y_label="nMSD",
@@ -126,12 +126,20 @@ def _about_table(content: dict[str, Any]) -> str:
 def _method(row: dict[str, Any]) -> MethodRow:
     return MethodRow(
         name=row["name"],
-        nmsd=_metric(row, "nmsd"),
-        difference=_metric(row, "to_reference"),
-        map=_metric(row, "map"),
-        paper_nmsd=row["paper_nmsd"],
-        paper_map=row["paper_map"],
+        nmsd=_bounded(row, "nmsd"),
+        difference=_bounded(row, "to_reference"),
+        map=_bounded(row, "map"),
+        paper_nmsd=_known(row["paper_nmsd"]),
+        paper_map=_known(row["paper_map"]),
     )
+
+
+def _bounded(row: dict[str, Any], name: str) -> Metric:
+    return Metric(value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"])
+
+
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
 
 
 def series(frame: pd.DataFrame, x: str, y: str) -> dict[str, list[tuple[float, float]]]:

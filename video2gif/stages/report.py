@@ -12,7 +12,7 @@ import pandas as pd
 
 from video2gif.core.config import Params
 from video2gif.core.items import Context, Counts, compute
-from video2gif.core.layout import Layout, clear_folder, read_json
+from video2gif.core.layout import Layout, clear_folder, read_csv, read_json
 from video2gif.core.tables import (
     DOWNLOADS,
     FEATURE_STATUS,
@@ -68,9 +68,12 @@ class _Data:
         self.corpus = corpus(layout)
         self.metrics = read_json(layout.eval_metrics)
         self.card = read_json(layout.model_card)
-        self.train_plot = pd.read_csv(layout.train_plot)
-        self.loss_plot = pd.read_csv(layout.loss_plot)
-        self.ablations = [read_json(path) for path in sorted(layout.ablation.glob("*.json"))]
+        self.train_plot = read_csv(layout.train_plot)
+        self.loss_plot = read_csv(layout.loss_plot)
+        self.ablations = [
+            (read_json(path.with_suffix(".json")), read_csv(path))
+            for path in sorted(layout.ablation.glob("*.csv"))
+        ]
 
     def media(self, kind: str) -> pd.DataFrame:
         """Usable files of a kind, by id."""
@@ -241,7 +244,7 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
         comparison=comparison(metrics),
         category_nmsd=charts.bars(category_nmsd(metrics), label="nMSD by category", digits=3),
         result_charts=result_charts(metrics),
-        method_tables=[method_table(content) for content in data.ablations],
+        method_tables=[method_table(*measured) for measured in data.ablations],
         videos=cards,
         loss_by_epoch=charts.line_chart(
             series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
