@@ -1,11 +1,7 @@
 """What is there so far of a file that is being fetched, and of which version it is."""
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,20 +46,3 @@ class Partial:
 def _digest(url: str) -> str:
     # Not the url itself: its query may be a secret, and the notes lie in a cache.
     return hashlib.sha256(url.encode()).hexdigest()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[Partial]:
-    """The partial, ours alone. Two runs at once must not write to one file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            own = Partial(path.with_name(f"{path.name}.{os.getpid()}"))
-            try:
-                yield own
-            finally:
-                own.forget()
-            return
-        yield Partial(path)
