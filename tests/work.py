@@ -189,3 +189,21 @@ def killed(*, out: Path, params: dict) -> None:
 def half_written(*, out: Path, params: dict) -> None:
     out.write_text("half")
     raise ItemError("decode", "in the middle")
+
+
+def fetch_page(*, out: Path, params: dict, url: str, max_bytes: int) -> None:
+    """Fetch a page whose extractor believes whatever the page says."""
+    from video2gif.media import pages
+
+    yt_dlp = pages._yt_dlp()
+
+    class FilmIE(yt_dlp.extractor.common.InfoExtractor):  # type: ignore[misc, name-defined]
+        _VALID_URL = r"http://127\.0\.0\.\d:\d+/page/(?P<id>\w+)"
+
+        def _real_extract(self, url: str) -> dict:
+            return self._download_json(url, self._match_id(url))
+
+    yt_dlp.extractor.gen_extractor_classes()
+    yt_dlp.globals.extractors.value["FilmIE"] = FilmIE
+    limits = pages.PageLimits(max_bytes=max_bytes, allow_private=True)  # The parent knows better.
+    pages.fetch_page(url, out, limits=limits)
