@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import string
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -61,8 +62,9 @@ class InlineMapper:
         module, _, function = work.function.partition(":")
         call = getattr(importlib.import_module(module), function)
         try:
-            with store.writing(job.key) as out:
-                call(out=out, params=work.params, **job.args)
+            with store.writing(job.key) as out, tempfile.TemporaryDirectory() as folder:
+                kept = {"kept": folder} if work.resumes else {}
+                call(out=out, params=work.params, **job.args, **kept)
         except ItemError as error:
             return Outcome(job.id, job.key, "quarantined", error.cause, error.message)
         return Outcome(job.id, job.key, "computed")

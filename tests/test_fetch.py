@@ -9,6 +9,7 @@ import ssl
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from video2gif.core import egress
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits, Worker
-from video2gif.media import egress, pages
-from video2gif.media.fetch import Policy, display, fetch
+from video2gif.media import pages
+from video2gif.media.fetch import Policy, display, fetch, fetch_item, fetching
 
 BODY = hashlib.shake_256(b"a film").digest(300_000)
 
@@ -134,7 +136,7 @@ def fetched(tmp_path: Path) -> Fetched:
 def test_a_file_comes_whole_and_leaves_no_partial(server: Server, fetched: Fetched) -> None:
     server.answer = lambda handler, _: send(handler, 200, BODY)
     assert fetched(f"{server.url}/a.mp4") == BODY
-    assert [path.suffix for path in fetched.partial.parent.iterdir()] == [".lock"]
+    assert not list(fetched.partial.parent.iterdir())
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -264,6 +266,106 @@ def test_a_whole_chunked_body_is_accepted(server: Server, fetched: Fetched) -> N
     assert fetched(server.url) == BODY[:1024]
 
 
+def test_S7_a_206_with_less_than_was_asked_for_is_gone_on_with(
+    server: Server, fetched: Fetched
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        if n == 0:
+            return send(handler, 200, BODY[:1000], content_length=len(BODY), etag='"v1"')
+        start = int(handler.headers["Range"][6:-1])
+        part = BODY[start : start + 100_000]
+        span = f"bytes {start}-{start + len(part) - 1}/{len(BODY)}"
+        send(handler, 206, part, content_range=span, etag='"v1"')
+
+    server.answer = answer
+    assert fetched(server.url) == BODY
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        pytest.param("bytes 1000-299999/*", id="total-unknown"),
+        pytest.param("bytes 1000-999/300000", id="backwards"),
+        pytest.param("bytes 1000-299999/299999", id="past-the-end"),
+        pytest.param("bytes 1000-5999/300000", id="longer-than-it-says"),
+        pytest.param("bytes 1000-", id="cut"),
+        pytest.param(None, id="none"),
+    ],
+)
+def test_S7_a_206_that_contradicts_itself_is_not_spliced(
+    server: Server, fetched: Fetched, span: str | None
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        if n == 0:
+            send(handler, 200, BODY[:1000], content_length=len(BODY), etag='"v1"')
+        elif "Range" in handler.headers:
+            send(handler, 206, OTHER[1000:], content_range=span, etag='"v1"')
+        else:
+            send(handler, 200, OTHER, etag='"v1"')
+
+    server.answer = answer
+    assert fetched(server.url) == OTHER
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("kept", [0, 1, 20, 100_000, -4, -1])
+def test_S7_an_encoded_body_that_ends_too_soon_is_refused_whatever_its_length_says(
+    server: Server, fetched: Fetched, encoding: str, kept: int
+) -> None:
+    whole = gzip.compress(BODY) if encoding == "gzip" else zlib.compress(BODY)
+    server.answer = lambda handler, _: send(handler, 200, whole[:kept], content_encoding=encoding)
+    error = fetched.failure(server.url, attempts=2)
+    assert error.cause == "http"
+    assert "cut" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        pytest.param("gzip", gzip.compress(BODY[:7]) + gzip.compress(BODY[7:]), id="two-gzips"),
+        pytest.param("deflate", zlib.compress(BODY), id="zlib"),
+        pytest.param("deflate", zlib.compress(BODY, wbits=-15), id="without-a-head"),
+    ],
+)
+def test_every_form_of_an_encoding_is_undone(
+    server: Server, fetched: Fetched, encoding: str, body: bytes
+) -> None:
+    server.answer = lambda handler, _: send(handler, 200, body, content_encoding=encoding)
+    assert fetched(server.url) == BODY
+
+
+def test_S7_a_broken_encoding_is_refused(server: Server, fetched: Fetched) -> None:
+    body = bytearray(gzip.compress(BODY))
+    body[1000] ^= 0xFF
+    server.answer = lambda handler, _: send(handler, 200, bytes(body), content_encoding="gzip")
+    assert fetched.failure(server.url).cause == "http"
+
+
+@pytest.mark.parametrize(
+    ("line", "pause_s"),
+    [
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n", 0.0, id="endless-1xx"),
+        pytest.param(b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.05, id="early-hints"),
+        pytest.param(b"H", 0.05, id="a-byte-now-and-then"),
+    ],
+)
+@pytest.mark.parametrize("limit", ["timeout_s", "stall_s"])
+def test_S7_headers_without_end_keep_to_the_clock(
+    server: Server, fetched: Fetched, line: bytes, pause_s: float, limit: str
+) -> None:
+    def answer(handler: BaseHTTPRequestHandler, n: int) -> None:
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            handler.wfile.write(line)
+            time.sleep(pause_s)
+
+    server.answer = answer
+    started = time.monotonic()
+    fetched.failure(server.url, attempts=1, **{"timeout_s": 20.0, "stall_s": 20.0, limit: 1.0})
+    assert time.monotonic() - started < 4
+
+
 OTHER = BODY[::-1]
 
 
@@ -352,17 +454,9 @@ def test_B28_headers_that_trickle_end_by_the_deadline(server: Server, fetched: F
             time.sleep(0.05)
 
     server.answer = answer
-    # Nothing inside the fetcher sees this; the item loop's child is killed at its limit.
-    args = {
-        "params": {"allow_private": True},
-        "source": server.url,
-        "partial": str(fetched.partial),
-        "max_bytes": 1000,
-        "timeout_s": 1.0,
-    }
-    with Worker(Limits(wall_s=2)) as worker, pytest.raises(ItemError) as caught:
-        worker.run("video2gif.media.fetch:work", args, fetched.target)
-    assert caught.value.cause == "timeout"
+    started = time.monotonic()
+    assert fetched.failure(server.url, timeout_s=1.0, stall_s=30.0).cause == "timeout"
+    assert time.monotonic() - started < 4
 
 
 def test_B29_five_redirects_are_followed_and_no_more(server: Server, fetched: Fetched) -> None:
@@ -601,9 +695,7 @@ def test_D28_yt_dlp_connects_to_public_addresses_only_and_says_no_url(
     fake_names(monkeypatch, {"vimeo.com": ["127.0.0.1"], "player.vimeo.com": ["127.0.0.1"]})
     limits = pages.PageLimits(max_bytes=5, allow_private=False)
     with pytest.raises(ItemError) as caught:
-        pages.fetch_page(
-            "https://vimeo.com/1?token=hunter2", tmp_path / "out", scratch=tmp_path, limits=limits
-        )
+        pages.fetch_page("https://vimeo.com/1?token=hunter2", tmp_path / "out", limits=limits)
     assert caught.value.cause == "refused"
     assert "hunter2" not in caught.value.reason + "".join(capfd.readouterr())
     assert not list(tmp_path.iterdir())
@@ -618,8 +710,86 @@ def test_only_pages_of_video_sites_go_to_yt_dlp() -> None:
 
 def test_D28_guarded_sockets_refuse_private_names() -> None:
     with (
-        egress.guarded_sockets(allow_private=False),
+        egress.guarded_sockets(allow_private=False) as refusals,
         pytest.raises(ItemError, match="not a public address"),
     ):
         socket.create_connection(("localhost", 9))
+    assert [error.cause for error in refusals] == ["refused"]
     assert socket.getaddrinfo("localhost", 9)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_RAW])
+def test_S1_guarded_sockets_are_for_tcp_only(kind: int) -> None:
+    with egress.guarded_sockets(allow_private=True), pytest.raises(PermissionError):
+        socket.socket(socket.AF_INET, kind)
+
+
+# --- in its child, which has no network of its own ---
+
+
+def in_a_child(url: str, folder: Path, *, is_private_allowed: bool) -> bytes:
+    policy = Policy(max_bytes=10_000_000, timeout_s=20, allow_private=is_private_allowed)
+    work, item = fetching(policy), fetch_item("one", url, policy)
+    with Worker(work.limits, root=folder) as worker:
+        args = {**item.args, "params": work.params}
+        worker.run(work.function, args, folder / "out", kept=folder / "partial" / "one")
+    return (folder / "out").read_bytes()
+
+
+def test_S2_a_child_fetches_through_its_parent(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, n: send(
+        handler, 200, BODY[: (n or 0) * 200_000 + 100_000], content_length=len(BODY)
+    )
+    assert in_a_child(f"{server.url}/a.mp4", tmp_path, is_private_allowed=True) == BODY
+    assert not list((tmp_path / "partial").iterdir())
+
+
+def test_S2_what_a_child_may_reach_is_decided_in_its_parent(server: Server, tmp_path: Path) -> None:
+    """Even if the child asks for everything."""
+    policy = Policy(max_bytes=10_000_000, timeout_s=20, allow_private=True)
+    item = fetch_item("one", server.url, policy)
+    limits = Limits(wall_s=20, network="public")
+    args = {**item.args, "params": {"allow_private": True}}
+    with Worker(limits, root=tmp_path) as worker, pytest.raises(ItemError) as caught:
+        worker.run("video2gif.media.fetch:work", args, tmp_path / "out", kept=tmp_path / "kept")
+    assert caught.value.cause == "refused"
+    assert not server.requests
+
+
+def test_S2_a_child_checks_certificates_through_its_parent(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = certify("films.example", tmp_path)
+    server.use_tls(certificate)
+    fake_names(monkeypatch, {"films.example": ["93.184.216.34"], "b.example": ["93.184.216.34"]})
+    connect_to(monkeypatch, server)
+    server.answer = lambda handler, _: send(handler, 200, BODY)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    url = "https://films.example/a.mp4"
+    assert in_a_child(url, tmp_path, is_private_allowed=False) == BODY
+    with pytest.raises(ItemError, match="certificate"):
+        in_a_child("https://b.example/a.mp4", tmp_path, is_private_allowed=False)
+
+
+def test_B35_a_killed_child_leaves_what_came_for_the_next(server: Server, tmp_path: Path) -> None:
+    policy = Policy(max_bytes=10_000_000, timeout_s=20, allow_private=True)
+    item = fetch_item("one", server.url, policy)
+    args = {**item.args, "params": {"allow_private": True}}
+    kept = tmp_path / "partial" / "one"
+    with Worker(Limits(network="any"), root=tmp_path) as worker:
+
+        def kill(handler: BaseHTTPRequestHandler, n: int) -> None:
+            send(handler, 200, BODY[:50_000], content_length=len(BODY), etag='"v1"')
+            for _ in range(200):
+                if sum(path.stat().st_size for path in tmp_path.rglob("body")) == 50_000:
+                    break
+                time.sleep(0.05)
+            assert worker._child is not None
+            worker._child.kill()
+
+        server.answer = kill
+        with pytest.raises(ItemError, match="SIGKILL"):
+            worker.run("video2gif.media.fetch:work", args, tmp_path / "out", kept=kept)
+    server.answer = lambda handler, _: send_range(handler, BODY, '"v1"')
+    assert in_a_child(server.url, tmp_path, is_private_allowed=True) == BODY
+    assert server.requests[-1]["range"] == "bytes=50000-"

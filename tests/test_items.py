@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from video2gif.core.errors import EnvironmentProblem, TooManyFailed
+from video2gif.core.errors import EnvironmentProblem, ItemError, TooManyFailed
 from video2gif.core.items import Context, Counts, check_failed_fraction, compute
 from video2gif.core.mappers import Mapper, ProcessMapper, SerialMapper, default_mapper
 from video2gif.core.sandbox import Limits
@@ -53,8 +53,15 @@ def test_equal_inputs_are_computed_once(context: Context):
 
 
 def bad(cause: str, *, repeatable: bool = True) -> tuple[Work, list[Item]]:
-    work = Work(function="work:refuse_once", limits=Limits(wall_s=30), repeatable=repeatable)
+    work = Work(
+        function="work:refuse_once", limits=Limits(wall_s=30), repeatable=repeatable, resumes=True
+    )
     return work, [Item(id="bad", inputs=(cause,), args={"cause": cause})]
+
+
+def n_tries(context: Context) -> int:
+    (tries,) = (context.store.root / "partial").glob("*/tries")
+    return tries.stat().st_size
 
 
 @pytest.mark.parametrize("cause", sorted(LASTING))
@@ -64,7 +71,7 @@ def test_B33_a_bad_input_is_quarantined_once_and_never_tried_again(context: Cont
         (outcome,) = compute("refuse", work, items, context)
         assert (outcome.status, outcome.reason) == ("quarantined", f"{cause}: as told")
         assert Counts.of([outcome]) == Counts(quarantined=1)
-        assert context.store.path("tries").stat().st_size == tries
+        assert n_tries(context) == tries
     assert not context.store.has(outcome.key)
 
 
@@ -74,14 +81,14 @@ def test_B34_bad_luck_is_tried_again(context: Context, cause: str):
     for tries in (1, 2):
         (outcome,) = compute("refuse", work, items, context)
         assert outcome.reason == f"{cause}: as told"
-        assert context.store.path("tries").stat().st_size == tries
+        assert n_tries(context) == tries
 
 
 def test_what_a_server_decides_is_tried_again(context: Context):
     work, items = bad("too_large", repeatable=False)
     for tries in (1, 2):
         compute("refuse", work, items, context)
-        assert context.store.path("tries").stat().st_size == tries
+        assert n_tries(context) == tries
 
 
 def test_a_damaged_failure_is_tried_again(context: Context):
@@ -90,10 +97,33 @@ def test_a_damaged_failure_is_tried_again(context: Context):
     path = context.store.path(outcome.key)
     path.write_bytes(b"E" + path.read_bytes()[1:])
     compute("refuse", work, items, context)
-    assert context.store.path("tries").stat().st_size == 2
-    error = context.store.failure(outcome.key)
-    assert error is not None
-    assert error.reason == "empty: as told"
+    assert n_tries(context) == 2
+    failure = context.store.failure(outcome.key)
+    assert failure is not None
+    assert failure.reason == "empty: as told"
+
+
+def test_S5_an_item_in_the_place_of_another_is_damage_not_a_result(context: Context):
+    one, other = compute("echo", ECHO, echoes(["one", "other"]), context)
+    store = context.store
+    store.path(other.key).write_bytes(store.path(one.key).read_bytes())
+    assert store.check(other.key) == "damaged"
+    with pytest.raises(EnvironmentProblem, match="damaged and has been removed"):
+        store.read(other.key)
+    assert [o.status for o in compute("echo", ECHO, echoes(["one", "other"]), context)] == [
+        "reused",
+        "computed",
+    ]
+    assert store.read(other.key) == b"other "
+
+
+def test_S5_a_failure_in_the_place_of_another_is_not_believed(context: Context):
+    store = context.store
+    store.remember("a" * 64, ItemError("empty", "as told"))
+    store.path("b" * 64).parent.mkdir(parents=True)
+    store.path("b" * 64).write_bytes(store.path("a" * 64).read_bytes())
+    assert store.failure("a" * 64) is not None
+    assert store.failure("b" * 64) is None
 
 
 def test_every_item_has_one_outcome_in_the_order_given(context: Context):

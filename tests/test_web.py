@@ -32,7 +32,7 @@ from video2gif.datasets.marks import read_marks
 from video2gif.make.rankers import Baseline
 from video2gif.make.verify import verify
 from video2gif.web.app import make_app, run
-from video2gif.web.review import Review
+from video2gif.web.review import Full, Review
 from video2gif.web.uploads import safe_stem
 
 with warnings.catch_warnings():
@@ -541,3 +541,29 @@ def test_a_taken_port_is_named(served, tmp_path: Path):
     assert done.returncode == 2
     assert port in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_S6_an_export_that_finds_no_room_is_not_listed(site: Site, monkeypatch: pytest.MonkeyPatch):
+    before = site.video("film.mp4")["exports"]
+
+    def full(*_: object) -> None:
+        raise Full("too many jobs are waiting; try again later")
+
+    monkeypatch.setattr(site.review, "_enqueue", full)
+    for _ in range(3):
+        answer = site.client.post(
+            "/api/videos/film.mp4/exports", json={"start_s": 0.0, "end_s": 1.0}
+        )
+        assert answer.status_code == 429
+    assert site.video("film.mp4")["exports"] == before
+
+
+def test_S6_the_list_of_exports_is_bounded(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("video2gif.web.review._MAX_EXPORTS", 3)
+    monkeypatch.setattr(site.review, "_enqueue", lambda *_: None)
+    before = list(site.review.film("film.mp4").exports)
+    for _ in range(5):
+        site.client.post("/api/videos/film.mp4/exports", json={"start_s": 0.0, "end_s": 1.0})
+    numbers = [one["number"] for one in site.video("film.mp4")["exports"]]
+    assert len(numbers) == len(set(numbers)) == 3
+    site.review.film("film.mp4").exports = before

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from video2gif.core.errors import ItemError
@@ -83,13 +84,59 @@ def refuse(*, out: Path, params: dict, cause: str) -> None:
     raise ItemError(cause, "as told")
 
 
-def refuse_once(*, out: Path, params: dict, cause: str) -> None:
-    """Refuse, and add a byte to <store>/tr/tries for each time it was tried."""
-    tries = out.parents[1] / "tr" / "tries"
-    tries.parent.mkdir(exist_ok=True)
-    with tries.open("ab") as file:
+def refuse_once(*, out: Path, params: dict, kept: str, cause: str) -> None:
+    """Refuse, and add a byte to `tries` in the folder that is kept for each time it was tried."""
+    with Path(kept, "tries").open("ab") as file:
         file.write(b".")
     raise ItemError(cause, "as told")
+
+
+def go_on(*, out: Path, params: dict, kept: str, seconds: float) -> None:
+    """Write how many times it was begun."""
+    tries = Path(kept, "tries")
+    with tries.open("ab") as file:
+        file.write(b".")
+    time.sleep(seconds)
+    out.write_text(str(tries.stat().st_size))
+
+
+def odd_result(*, out: Path, params: dict, kind: str, target: str) -> None:
+    """Leave something that is not a file."""
+    if kind == "link":
+        out.symlink_to(target)
+    elif kind == "hard link":
+        out.write_text("mine")
+        out.with_name("other").hardlink_to(out)
+    elif kind == "folder":
+        out.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(out)
+
+
+def leave_behind(*, out: Path, params: dict) -> None:
+    """Write what is in the folder, and leave there what is not easily removed."""
+    out.write_text(json.dumps(os.listdir(out.parent)))
+    (out.parent / "deep" / "deeper").mkdir(parents=True)
+    (out.parent / "deep" / "deeper" / "file").touch()
+    (out.parent / "locked").mkdir(mode=0)
+
+
+def fill(*, out: Path, params: dict, many: bool) -> None:
+    """Write until somebody ends it."""
+    number = 0
+    while True:
+        with (out.with_name(f"{number}") if many else out).open("ab") as file:
+            file.write(bytes(1 << 16))
+        number += 1
+        time.sleep(0.001)
+
+
+def hang_up(*, out: Path, params: dict) -> None:
+    """Close standard output as the parent knows it, and stay."""
+    for number in range(3, 20):
+        with suppress(OSError):
+            os.close(number)
+    time.sleep(3600)
 
 
 def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
@@ -97,7 +144,6 @@ def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
     from video2gif.fingerprint import decode as fingerprint
     from video2gif.media import probe
 
-    Path("/proc/self/clear_refs").write_text("5")  # The peak so far is that of another file.
     base_bytes = _status_bytes("VmRSS:")
     started, cause = time.process_time(), "ok"
     scratch = out.with_suffix(".item")
@@ -113,7 +159,7 @@ def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
     out.write_text(json.dumps({"cause": cause, "cpu_s": cpu_s, "peak_bytes": peak_bytes}))
 
 
-def loop(*, out: Path, params: dict) -> None:
+def loop(*, out: Path, params: dict, ballast: str = "") -> None:
     time.sleep(3600)
 
 
@@ -143,3 +189,21 @@ def killed(*, out: Path, params: dict) -> None:
 def half_written(*, out: Path, params: dict) -> None:
     out.write_text("half")
     raise ItemError("decode", "in the middle")
+
+
+def fetch_page(*, out: Path, params: dict, url: str, max_bytes: int) -> None:
+    """Fetch a page whose extractor believes whatever the page says."""
+    from video2gif.media import pages
+
+    yt_dlp = pages._yt_dlp()
+
+    class FilmIE(yt_dlp.extractor.common.InfoExtractor):  # type: ignore[misc, name-defined]
+        _VALID_URL = r"http://127\.0\.0\.\d:\d+/page/(?P<id>\w+)"
+
+        def _real_extract(self, url: str) -> dict:
+            return self._download_json(url, self._match_id(url))
+
+    yt_dlp.extractor.gen_extractor_classes()
+    yt_dlp.globals.extractors.value["FilmIE"] = FilmIE
+    limits = pages.PageLimits(max_bytes=max_bytes, allow_private=True)  # The parent knows better.
+    pages.fetch_page(url, out, limits=limits)

@@ -18,6 +18,7 @@ from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.core.sandbox import Limits, Worker
 from video2gif.core.store import ItemStore
 from video2gif.core.work import LASTING, Chunk, Job, Outcome, Work
+from video2gif.core.workplace import PARTIAL
 
 
 def _process_all(chunk: Chunk, worker: Worker) -> list[Outcome]:
@@ -29,8 +30,9 @@ def _process(job: Job, *, work: Work, store: ItemStore, worker: Worker) -> Outco
     try:
         # A chunk that is run again, because its worker was lost, finds what the first run left.
         if not store.has(job.key):
+            kept = store.root / PARTIAL / job.started if work.resumes else None
             with store.writing(job.key) as out:
-                worker.run(work.function, {**job.args, "params": work.params}, out)
+                worker.run(work.function, {**job.args, "params": work.params}, out, kept=kept)
     except ItemError as error:
         if work.repeatable and error.cause in LASTING:
             store.remember(job.key, error)
@@ -111,7 +113,7 @@ class WorkerPool:
                     return worker
                 worker.close()  # It did the work of an earlier stage.
         _, limits, store_root = wanted
-        return Worker(limits, folder=Path(store_root))
+        return Worker(limits, root=Path(store_root))
 
 
 @cache

@@ -1,42 +1,43 @@
-"""Run item work in a child process that can be killed.
+"""Run item work in a child process that is confined and can be killed.
 
-Hostile media crash decoders, eat memory and loop for ever; a child can be killed, this process
-cannot. A `Worker` is one long-lived child (`python -m video2gif.core.sandbox`) that does one job
-at a time: it imports `module:function`, calls it with JSON arguments and the path it must write its
-result to. Nothing but JSON crosses the pipe, so a hijacked child cannot feed pickles to us.
+Hostile media crash decoders, eat memory and loop for ever, or take them over; a child can be
+killed, this process cannot. A `Worker` is one long-lived child (`video2gif.core.child`) that does
+one job at a time: it imports `module:function`, calls it with JSON arguments and the path it must
+write its result to.
 
-Limits per job: wall seconds (the parent kills) and address space (RLIMIT_AS in the child). A
-confined child may besides write below one folder only, start no program and open no connection:
-the kernel sees to it (Landlock), where it is new enough.
+There is no child without confinement, so no work can forget it (`video2gif.core.confine`): it
+writes in one folder of its own, from which this process moves the result; it has no network, or
+only connections that this process dials for it; it starts no program and signals nobody. Limits per
+job: wall seconds and bytes on disk (this process kills), address space (the kernel refuses).
 A child dies with its parent: PR_SET_PDEATHSIG, and end of file on its standard input.
 """
 
 import contextlib
-import ctypes
-import errno
-import gc
-import importlib
 import json
 import os
-import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
-from video2gif.core.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
+from video2gif.core import egress
+from video2gif.core.errors import EnvironmentProblem, ItemError
+from video2gif.core.workplace import Workplace
 
-_PR_SET_PDEATHSIG = 1
 _MAX_ANSWER_BYTES = 1 << 20
+_MAX_MESSAGE = 4000
 # Products of matrices are summed in another order by another number of threads. One makes the same
 # bytes on any machine and under any executor (Ray sets one, Dask does not).
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _JOBS_PER_CHILD = 500  # A fresh child now and then bounds what leaking codecs can pile up.
+_LOOK_S = 0.5  # How often the disk is looked at.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,20 +48,38 @@ class Limits:
     """Seconds on the wall clock before the child is killed."""
     memory_bytes: int = 4 << 30
     """Address space of the child (RLIMIT_AS), imports included."""
-    confined: bool = False
-    """Whether the job only reads files and writes its result."""
+    disk_bytes: int = 16 << 30
+    """What it may have written in its folder, before it is killed."""
+    network: Literal["none", "public", "any"] = "none"
+    """Which addresses the parent dials for it: none, the internet's, private ones as well."""
+    programs: bool = False
+    """Whether it may start programs, which are confined as it is (gifski, if a user asks)."""
+    gpu: bool = False
+    """Whether it may use the GPU's devices, and unix sockets among its own threads (CUDA does)."""
+
+    @property
+    def needs(self) -> list[str]:
+        """What the confinement leaves open: `core.confine.seccomp.Needs`."""
+        chosen = {
+            "stream": self.network != "none",
+            "program": self.programs,
+            "gpu": self.gpu,
+        }
+        return [name for name, wanted in chosen.items() if wanted]
 
 
 class Worker:
     """One killable child. Use it from one thread only; close it, or use it in `with`.
 
-    `folder` is where a confined child may write.
+    Its own folder is made below `root`, or below the system's temporary folder.
     """
 
-    def __init__(self, limits: Limits, *, folder: Path | None = None) -> None:
+    def __init__(self, limits: Limits, *, root: Path | None = None) -> None:
         self._limits = limits
-        self._folder = folder if limits.confined else None
+        self._root = root
+        self._own_root: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._place: Workplace | None = None
         self._jobs = 0
 
     def __enter__(self) -> "Worker":
@@ -69,44 +88,76 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, work: str, args: Mapping[str, Any], out: Path) -> None:
-        """Call `work` ("module:function") as `function(out=out, **args)` in the child.
+    def run(
+        self, work: str, args: Mapping[str, Any], out: Path, *, kept: Path | None = None
+    ) -> None:
+        """Call `work` ("module:function") as `function(out=…, **args)`; move its result to `out`.
 
-        Raises the `ItemError` that the function raised, or one with cause timeout, oom or crash;
-        `EnvironmentProblem` when the disk is full: that is no item's fault.
+        `kept`: a folder that the job goes on with at its next try, given to it as `kept=…`.
+        Raises the `ItemError` that the function raised, or one with cause timeout, oom, too_large
+        or crash; `EnvironmentProblem` when the disk is full: that is no item's fault.
         """
-        child = self._ready_child()
+        child, place = self._ready_child()
+        with contextlib.ExitStack() as stack:
+            stack.callback(place.empty)
+            lent = stack.enter_context(place.lending(kept))
+            named = {**args, **({"kept": str(lent)} if lent else {})}
+            request = {"work": work, "args": named, "out": str(place.out)}
+            self._ask(child, place, work, json.dumps(request).encode() + b"\n")
+            place.take(out)
+
+    def _ask(
+        self, child: "subprocess.Popen[bytes]", place: Workplace, work: str, request: bytes
+    ) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        request = json.dumps({"work": work, "args": dict(args), "out": str(out)}) + "\n"
+        deadline = time.monotonic() + self._limits.wall_s
         try:
-            child.stdin.write(request.encode())
-            child.stdin.flush()
+            line = None
+            if _write_all(child.stdin, request, deadline):
+                line = _read_line(child.stdout, deadline, lambda: self._look(place))
         except BrokenPipeError:
             raise self._died(work) from None
-        line = _read_line(child.stdout, deadline=time.monotonic() + self._limits.wall_s)
+        except ItemError:
+            self._end(kill=True)
+            raise
         if line is None:
-            self.close(kill=True)
+            self._end(kill=True)
             raise ItemError("timeout", f"{work} ran past its limit of {self._limits.wall_s:g} s")
         if not line:
             raise self._died(work)
         cause, message = _understood(line)
         if cause in ("oom", "garbled"):
-            self.close(
-                kill=True
-            )  # A heap that ran full, or was written over, is not worth keeping.
+            self._end(kill=True)  # A heap that ran full, or was written over, is not worth keeping.
         if cause == "disk":
-            raise EnvironmentProblem(f"{out.parent}: {message}; free some space and run again")
+            raise EnvironmentProblem(
+                f"{place.path.parent}: {message}; free some space and run again"
+            )
         if cause:
             raise ItemError("crash" if cause == "garbled" else cause, message)
 
-    def close(self, *, kill: bool = False) -> None:
+    def _look(self, place: Workplace) -> None:
+        if place.used_bytes() > self._limits.disk_bytes:
+            limit = self._limits.disk_bytes
+            raise ItemError("too_large", f"wrote more than its limit of {limit} bytes")
+
+    def close(self) -> None:
+        """End the child and remove its folder."""
+        self._end()
+        if self._place is not None:
+            self._place.remove()
+            self._place = None
+        if self._own_root is not None:
+            shutil.rmtree(self._own_root, ignore_errors=True)
+            self._own_root = None
+
+    def _end(self, *, kill: bool = False) -> None:
         """End the child; `kill` does not wait for it to finish what it does."""
         child, self._child, self._jobs = self._child, None, 0
         if child is None:
             return
         if kill:
-            child.kill()
+            _kill_group(child)
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -114,55 +165,109 @@ class Worker:
         try:
             child.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            child.kill()
+            _kill_group(child)
             child.wait()
 
-    def _ready_child(self) -> subprocess.Popen[bytes]:
+    def _ready_child(self) -> "tuple[subprocess.Popen[bytes], Workplace]":
         if self._jobs >= _JOBS_PER_CHILD:
+            self._end()
+        if self._place is not None and not self._place.is_there:
+            # Somebody has removed the cache: the child may write in a folder that is no more.
             self.close()
         if self._child is None or self._child.poll() is not None:
-            self.close()
-            arguments = [str(self._limits.memory_bytes)]
-            if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                arguments.append(str(self._folder))
-            self._child = subprocess.Popen(
+            self._end()
+            self._place = self._place or self._made_place()
+            self._child = self._started(self._place)
+        self._jobs += 1
+        assert self._place is not None
+        return self._child, self._place
+
+    def _made_place(self) -> Workplace:
+        if self._root is None:
+            self._own_root = Path(tempfile.mkdtemp(prefix="video2gif-"))
+        return Workplace((self._root or self._own_root or Path()).resolve())
+
+    def _started(self, place: Workplace) -> "subprocess.Popen[bytes]":
+        limits = self._limits
+        with contextlib.ExitStack() as stack:
+            door = None
+            if limits.network != "none":
+                end = egress.open_door(allow_private=limits.network == "any")
+                door = stack.enter_context(end).fileno()
+            settings = {
+                "memory_bytes": limits.memory_bytes,
+                "disk_bytes": limits.disk_bytes,
+                "folder": str(place.path),
+                "needs": limits.needs,
+                "door": door,
+            }
+            return subprocess.Popen(
                 # -P: a file named inspect.py in the working folder must not become our module.
-                [sys.executable, "-P", "-m", "video2gif.core.sandbox", *arguments],
+                [sys.executable, "-P", "-m", "video2gif.core.child", json.dumps(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
                 env=os.environ | _ONE_THREAD,
+                pass_fds=[] if door is None else [door],
+                start_new_session=True,  # No terminal to write to as its user, and one group.
             )
-        self._jobs += 1
-        return self._child
 
     def _died(self, work: str) -> ItemError:
         assert self._child is not None
-        code = self._child.wait()
-        self.close()
+        child = self._child
+        self._end()
+        code = child.returncode
         # The kernel's out-of-memory killer sends SIGKILL; nobody else does without our timeout.
         cause = "oom" if code == -signal.SIGKILL else "crash"
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return ItemError(cause, f"{work} died with {how}")
 
 
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
+    """The child and whatever it started."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
 def _understood(line: bytes) -> tuple[str, str]:
     """Cause and message of an answer, both empty when the job went well."""
     try:
         answer = json.loads(line)
-        return ("", "") if answer["ok"] else (str(answer["cause"]), str(answer["message"]))
-    except (ValueError, KeyError, TypeError):
+        if answer["ok"]:
+            return "", ""
+        cause, message = str(answer["cause"]), str(answer["message"])
+        return (
+            (cause, message[:_MAX_MESSAGE]) if cause.isidentifier() else ("garbled", message[:80])
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "garbled", f"the child answered {line[:80]!r}"
 
 
-def _read_line(pipe: Any, *, deadline: float) -> bytes | None:
-    """One line from an unbuffered pipe; b"" at end of file, None past the deadline."""
+def _write_all(pipe: Any, content: bytes, deadline: float) -> bool:
+    """Write to an unbuffered pipe; False past the deadline: a child may have stopped reading."""
+    os.set_blocking(pipe.fileno(), False)
+    while content:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([], [pipe], [], left)[1]:
+            return False
+        content = content[os.write(pipe.fileno(), content) :]
+    return True
+
+
+def _read_line(pipe: Any, deadline: float, look: Callable[[], None]) -> bytes | None:
+    """One line from an unbuffered pipe; b"" at end of file, None past the deadline.
+
+    Calls `look` now and then while it waits.
+    """
     line = b""
     while not line.endswith(b"\n"):
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+        if left <= 0:
             return None
+        if not select.select([pipe], [], [], min(left, _LOOK_S))[0]:
+            look()
+            continue
         part = os.read(pipe.fileno(), 1 << 16)
         if not part:
             return b""
@@ -170,114 +275,3 @@ def _read_line(pipe: Any, *, deadline: float) -> bytes | None:
         if len(line) > _MAX_ANSWER_BYTES:
             return line
     return line
-
-
-def _answer(request: bytes) -> dict[str, Any]:
-    """Do one job in the child and say how it went."""
-    job = json.loads(request)
-    module, _, function = job["work"].partition(":")
-    try:
-        getattr(importlib.import_module(module), function)(out=Path(job["out"]), **job["args"])
-    except ItemError as error:
-        return _failed(error.cause, str(error))
-    except MemoryError as error:
-        return _failed("oom", f"out of memory: {_said(error)}")
-    except OSError as error:
-        cause = "disk" if error.errno in DISK_ERRNOS else "crash"
-        cause = "oom" if error.errno == errno.ENOMEM else cause
-        return _failed(cause, f"{type(error).__name__}: {_said(error)}")
-    except Exception as error:
-        if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):
-            return _failed("oom", _said(error))
-        return _failed("crash", f"{type(error).__name__}: {_said(error)}")
-    return {"ok": True}
-
-
-def _failed(cause: str, message: str) -> dict[str, Any]:
-    return {"ok": False, "cause": cause, "message": message}
-
-
-def _said(error: Exception) -> str:
-    """What an error says, without the path: it differs between clones, and stands in tables."""
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    for number, request in enumerate(requests):
-        answers.write(json.dumps(_answer(request)).encode() + b"\n")
-        answers.flush()
-        # A few objects in a cycle can hold hundreds of megabytes of frames, and so few wake no
-        # collector. What the first job imported stays: looking through it each time takes longer.
-        gc.collect()
-        if not number:
-            gc.freeze()
-
-
-# --- Landlock (https://docs.kernel.org/userspace-api/landlock.html) ---
-
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_PR_SET_NO_NEW_PRIVS = 38
-_VERSION, _PATH_BENEATH = 1, 1
-_EXECUTE, _READ = 1 << 0, 1 << 2 | 1 << 3
-_FS_BITS = {1: 13, 2: 14, 3: 15}  # Rights that a version of the interface knows; later ones 16.
-_TCP = 0b11  # Bind and connect: from version 4 on.
-
-
-class _Ruleset(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64))
-
-
-class _Beneath(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
-
-
-def can_confine() -> bool:
-    """Whether this kernel knows Landlock."""
-    return _syscall(_CREATE_RULESET, None, 0, _VERSION) > 0
-
-
-def confine(folder: Path) -> None:
-    """From now on this process writes below `folder` and /dev, runs no program, opens no TCP.
-
-    Reading stays free: inputs lie anywhere. Does nothing on a kernel without Landlock.
-    """
-    version = _syscall(_CREATE_RULESET, None, 0, _VERSION)
-    if version < 1:
-        return
-    writing = ((1 << _FS_BITS.get(version, 16)) - 1) & ~(_READ | _EXECUTE)
-    rules = _Ruleset(writing | _EXECUTE, _TCP if version >= 4 else 0)
-    size = ctypes.sizeof(rules) if version >= 4 else 8
-    ruleset = _syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0)
-    for path in (folder, Path("/dev")):
-        parent = os.open(path, os.O_PATH | os.O_DIRECTORY)
-        rule = _Beneath(writing, parent)
-        _syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
-        os.close(parent)
-    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if _syscall(_RESTRICT_SELF, ruleset, 0):
-        raise OSError(ctypes.get_errno(), "the child could not be confined")
-    os.close(ruleset)
-
-
-def _syscall(number: int, *arguments: Any) -> int:
-    libc = ctypes.CDLL(None, use_errno=True)
-    return int(libc.syscall(ctypes.c_long(number), *arguments))
-
-
-def main() -> None:
-    """The child: limits first, then jobs until standard input ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
-    memory = int(sys.argv[1])
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for folder in sys.argv[2:]:
-        confine(Path(folder))
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Libraries that print must not break the protocol.
-    _serve(sys.stdin.buffer, answers)
-
-
-if __name__ == "__main__":
-    main()

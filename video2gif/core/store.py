@@ -1,7 +1,8 @@
 """Where results of items are kept: files by key, each whole or absent.
 
-An item's file is written to a temporary path, sealed with its own sha256, fsynced, renamed, and its
-folder fsynced. `atomic_path` does the same for any file a person looks at.
+An item's file is written to a temporary path, sealed with the sha256 of its key and content,
+fsynced, renamed, and its folder fsynced. `atomic_path` does the same for any file a person looks
+at.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -20,8 +22,8 @@ import safetensors.numpy
 
 from video2gif.core.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
 
-_MAGIC = b"V2GITEM1"
-_FAILED = b"V2GFAIL1"
+_MAGIC = b"V2GITEM2"
+_FAILED = b"V2GFAIL2"
 _FOOTER_BYTES = len(_MAGIC) + 32
 _BLOCK = 1 << 20
 # https://github.com/huggingface/safetensors#format
@@ -29,10 +31,11 @@ _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "U64": "<u8", "I64": "<i8",
 
 
 class ItemStore:
-    """Results by key: `<root>/<key[:2]>/<key>`, each file ending in its own sha256.
+    """Results by key: `<root>/<key[:2]>/<key>`, each ending in the sha256 of its key and content.
 
     Written to a temporary file, fsynced, renamed, folder fsynced: a reader sees a whole item or
-    none. A file that does not match its footer is dropped, to be computed again by the next run.
+    none. A file that does not match its footer is dropped, to be computed again by the next run;
+    so is one that was written for another key, however whole it is.
     In an item's place may stand why it fails each time; its footer has another magic.
     """
 
@@ -58,14 +61,15 @@ class ItemStore:
         if self._magic(key) != _FAILED:
             return None
         payload, footer = _split(self.path(key).read_bytes())
-        return ItemError(*json.loads(payload)) if footer == _footer(_FAILED, payload) else None
+        is_ours = footer == _footer(_FAILED, key, payload)
+        return ItemError(*json.loads(payload)) if is_ours else None
 
     def remember(self, key: str, error: ItemError) -> None:
         """Keep why this item fails: the same input will fail the same way."""
         final = self.path(key)
         payload = json.dumps([error.cause, error.message]).encode()
         with _room_for(final), atomic_path(final) as temporary:
-            temporary.write_bytes(payload + _footer(_FAILED, payload))
+            temporary.write_bytes(payload + _footer(_FAILED, key, payload))
 
     def read(self, key: str) -> bytes:
         """The payload, digest checked. Raises `EnvironmentProblem` when the file is damaged."""
@@ -92,13 +96,13 @@ class ItemStore:
         with _room_for(final), atomic_path(final) as temporary:
             yield temporary
             with temporary.open("rb+") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
+                digest = hashlib.file_digest(file, partial(_begun, key)).digest()
                 file.seek(0, os.SEEK_END)
                 file.write(_MAGIC + digest)
 
     def check(self, key: str) -> Literal["item", "failure", "damaged"]:
         """Read a file that is there, every byte, and say what it holds."""
-        digest, footer = hashlib.sha256(), b""
+        digest, footer = _begun(key), b""
         with self.path(key).open("rb") as file:
             for block in iter(lambda: file.read(_BLOCK), b""):
                 footer += block
@@ -124,7 +128,7 @@ class ItemStore:
 
     def _payload(self, key: str) -> Iterator[bytes]:
         path = self.path(key)
-        digest = hashlib.sha256()
+        digest = _begun(key)
         with path.open("rb") as file:
             left = file.seek(0, os.SEEK_END) - _FOOTER_BYTES
             file.seek(0)
@@ -159,8 +163,15 @@ def _split(content: bytes) -> tuple[bytes, bytes]:
     return content[:-_FOOTER_BYTES], content[-_FOOTER_BYTES:]
 
 
-def _footer(magic: bytes, payload: bytes) -> bytes:
-    return magic + hashlib.sha256(payload).digest()
+def _footer(magic: bytes, key: str, payload: bytes) -> bytes:
+    digest = _begun(key)
+    digest.update(payload)
+    return magic + digest.digest()
+
+
+def _begun(key: str) -> Any:
+    """A sha256 that has seen the key: the right bytes in the wrong place do not match."""
+    return hashlib.sha256(f"{key}\n".encode())
 
 
 def write_arrays(

@@ -47,6 +47,8 @@ class Work:
     """What a worker must have besides a CPU, as {"GPU": 1}; for schedulers of many machines."""
     repeatable: bool = True
     """Whether the inputs alone decide if it fails: not so where a server has a say."""
+    resumes: bool = False
+    """Whether a job goes on where its last try ended: it is then given a folder, as `kept`."""
 
     def key(self, inputs: Sequence[str]) -> str:
         """sha256 over code, libraries, parameters and the digests of the inputs."""
@@ -111,6 +113,11 @@ class Job:
     key: str
     inputs: tuple[str, ...]
     args: Mapping[str, Any]
+
+    @property
+    def started(self) -> str:
+        """A name for what an unfinished try leaves: of the inputs alone, whatever the code is."""
+        return hashlib.sha256("\n".join(self.inputs).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

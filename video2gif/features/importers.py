@@ -24,7 +24,7 @@ from video2gif.features import weights as c3d_weights
 from video2gif.features.weights import ARCHITECTURE, Architecture
 
 # The largest published file is 330 MB and is unpacked to float64 at worst.
-_LIMITS = Limits(wall_s=600, memory_bytes=6 << 30, confined=True)
+_LIMITS = Limits(wall_s=600, memory_bytes=6 << 30)
 _WORK = "video2gif.features.formats.read:work"
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -106,7 +106,7 @@ def read_published(file: Path, *, sha256: str, head: bool) -> Imported:
     digest = check_sha256(file, sha256)
     with (
         tempfile.TemporaryDirectory(prefix="video2gif-") as folder,
-        Worker(_LIMITS, folder=Path(folder)) as worker,
+        Worker(_LIMITS, root=Path(folder)) as worker,
     ):
         out = Path(folder) / "weights"
         try:

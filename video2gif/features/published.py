@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from video2gif.core.errors import ItemError, UserError
+from video2gif.core.sandbox import Worker
+from video2gif.core.workplace import PARTIAL
 from video2gif.features.importers import Origin, check_sha256, checked_digits
-from video2gif.media.fetch import Policy, fetch
+from video2gif.media.fetch import Policy, fetch_item, fetching
 
 _POLICY = Policy(max_bytes=1 << 30, timeout_s=4 * 3600)
 
@@ -108,9 +110,8 @@ def download(
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / one.file_name
     if not target.is_file():
-        partial = folder / f".{one.file_name}.part"
         try:
-            fetch(one.url, target, partial=partial, policy=policy)
+            _fetch(one.url, target, policy)
         except ItemError as error:
             raise UserError(
                 f"{error}; fetch it by other means and use `video2gif weights import FILE`"
@@ -121,3 +122,11 @@ def download(
         target.unlink()
         raise
     return target
+
+
+def _fetch(url: str, target: Path, policy: Policy) -> None:
+    """In a child, as every file of a stranger."""
+    work, item = fetching(policy), fetch_item(target.name, url, policy, sites=False)
+    with Worker(work.limits, root=target.parent) as worker:
+        kept = target.parent / PARTIAL / target.name
+        worker.run(work.function, {**item.args, "params": work.params}, target, kept=kept)

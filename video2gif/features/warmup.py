@@ -29,7 +29,7 @@ MIN_COSINE = 0.9999
 """`auto` takes no backend whose features lie further from the reference's."""
 
 # CUDA reserves address space for all of the GPU's and the machine's memory.
-LIMITS = Limits(wall_s=900, memory_bytes=1 << 44)
+LIMITS = Limits(wall_s=900, memory_bytes=1 << 44, gpu=True)
 
 _ROUNDS = 3
 _CPU_FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"})

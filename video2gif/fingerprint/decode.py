@@ -47,7 +47,7 @@ def fingerprinting(params: config.Fingerprint) -> Work:
         function="video2gif.fingerprint.decode:work",
         params={"max_bad_packets": params.max_bad_packets},
         libraries=("av", "numpy", "opencv-python", "scipy"),
-        limits=Limits(wall_s=_WALL_S, confined=True),
+        limits=Limits(wall_s=_WALL_S),
     )
 
 

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.core.errors import UserError
+from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.types import Span
 from video2gif.core.work import Item, Work
@@ -124,6 +125,7 @@ def rendering(options: GifOptions) -> Work:
         function=f"{__name__}:work",
         params={**asdict(options), "max_bytes": budget, **version},
         libraries=_LIBRARIES,
+        limits=_limits(options.encoder),
     )
 
 
@@ -160,7 +162,16 @@ def moment_item(
 
 def rendering_again(recipe: Recipe) -> Work:
     """The work that makes the GIF of a recipe. Its item has the video's sha256 as input."""
-    return Work(function=f"{__name__}:work_again", params=asdict(recipe), libraries=_LIBRARIES)
+    return Work(
+        function=f"{__name__}:work_again",
+        params=asdict(recipe),
+        libraries=_LIBRARIES,
+        limits=_limits(recipe.encoder),
+    )
+
+
+def _limits(encoder: Encoder) -> Limits:
+    return Limits(programs=encoder == "gifski")
 
 
 def read_rendered(payload: bytes) -> Rendered:

@@ -46,18 +46,12 @@ def local(source: str, params: Params, context: Context) -> Path:
     """
     if not _URL.match(source):
         return Path(source)
-    from video2gif.media.fetch import fetch_item, fetching  # An HTTP client takes time to import.
+    from video2gif.media import fetch  # An HTTP client takes time to import.
 
-    limits = params.download
-    work = fetching(allow_private=limits.allow_private, timeout_s=limits.timeout_s)
-    item = fetch_item(
-        f"url:{hashlib.sha256(source.encode()).hexdigest()[:16]}",
-        source,
-        scratch=context.store.root / "partial",
-        max_bytes=limits.max_bytes,
-        timeout_s=limits.timeout_s,
-    )
-    (outcome,) = compute("fetch", work, [item], context)
+    policy = fetch.policy_of(params.download)
+    name = f"url:{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    item = fetch.fetch_item(name, source, policy)
+    (outcome,) = compute("fetch", fetch.fetching(policy), [item], context)
     if not outcome.ok:
         raise outcome.error
     # The stored item ends in its own digest: what follows must see the file and nothing else.

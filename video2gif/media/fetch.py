@@ -1,30 +1,34 @@
 """Fetch one http(s) file: whole or not at all, resumed where that is safe, within limits.
 
-Redirects are followed by hand and every hop's address is checked (`video2gif.media.egress`).
-A body is complete when it has the length that was announced, or when its chunks ended; a cut one
-is resumed with Range + If-Range, only if the server names a strong validator (RFC 9110, 8.8.1),
-else begun anew. What the bytes are is the probe's to say; only web pages are turned away here.
+Redirects are followed by hand and every hop's address is checked (`video2gif.core.egress`).
+A body is complete when it has the length that was announced, or when its chunks ended, and when
+its encoding ended as well; a cut one is resumed with Range + If-Range, only if the server names a
+strong validator (RFC 9110, 8.8.1), else begun anew. One clock runs for all: names, connections,
+headers, waits, body. What the bytes are is the probe's to say; only web pages are turned away here.
 Messages show a url without user, password and query: those may be secrets.
 """
 
-import email.utils
 import hashlib
 import os
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx
 
+from video2gif.core import config
+from video2gif.core.egress import Unresolved
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
 from video2gif.core.work import Item, Work
 from video2gif.media import pages
-from video2gif.media.egress import PinnedTransport, Unresolved
-from video2gif.media.partial import Partial, locked
+from video2gif.media.clocked import Clock, Transport, inflated
+from video2gif.media.headers import Part, announced, part_of, retry_after, validator
+from video2gif.media.partial import Partial
 
 _MAX_REDIRECTS = 5
 _ATTEMPTS = 5  # in a row without a new byte
@@ -37,6 +41,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _RETRIED = (408, 425, 429)  # and 5xx
 _NO_MEDIA = ("text/html", "application/xhtml+xml", "application/json")
 _ENCODINGS = ("", "identity", "gzip", "deflate")
+_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
+_SLACK_BYTES = 64 << 20  # A video site's last part, beyond the limit, before it is noticed.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,28 +67,38 @@ class _Transient(Exception):
         self.wait_s = wait_s
 
 
-def fetching(*, allow_private: bool, timeout_s: float) -> Work:
-    """The work of `fetch_item`s. Whether it fails is up to a server: it is tried again each run."""
-    return Work(
-        function=f"{__name__}:work",
-        params={"allow_private": allow_private},
-        limits=Limits(wall_s=timeout_s + _GRACE_S),
-        repeatable=False,
+def policy_of(params: config.Download) -> Policy:
+    """What params.yaml allows."""
+    return Policy(
+        max_bytes=params.max_bytes,
+        timeout_s=params.timeout_s,
+        allow_private=params.allow_private,
     )
 
 
-def fetch_item(item_id: str, url: str, *, scratch: Path, max_bytes: int, timeout_s: float) -> Item:
-    """One URL to fetch; what is there so far is kept below `scratch`.
+def fetching(policy: Policy) -> Work:
+    """The work of `fetch_item`s, in a child whose connections its parent dials."""
+    return Work(
+        function=f"{__name__}:work",
+        params={"allow_private": policy.allow_private},
+        limits=Limits(
+            wall_s=policy.timeout_s + _GRACE_S,
+            disk_bytes=policy.max_bytes + _SLACK_BYTES,
+            network="any" if policy.allow_private else "public",
+        ),
+        repeatable=False,
+        resumes=True,
+    )
 
-    The limits decide whether there is a result, never what it is: they are no part of the key.
+
+def fetch_item(item_id: str, source: str, policy: Policy, *, sites: bool = True) -> Item:
+    """The item of a url. It is known by its text, so it is new only once.
+
+    `sites`: whether a page of a video site stands for its video.
     """
-    digest = hashlib.sha256(url.encode()).hexdigest()
-    args = {
-        "source": url,
-        "partial": str(scratch / digest),
-        "max_bytes": max_bytes,
-        "timeout_s": timeout_s,
-    }
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    # Limits decide whether there is a result, never what it is: they stay out of the key.
+    args = {"source": source, "policy": asdict(policy), "sites": sites}
     return Item(id=item_id, inputs=(digest,), args=args)
 
 
@@ -91,23 +107,25 @@ def work(
     out: Path,
     params: Mapping[str, Any],
     source: str,
-    partial: str,
-    max_bytes: int,
-    timeout_s: float,
+    policy: Mapping[str, Any],
+    kept: str,
+    sites: bool = True,
 ) -> None:
-    """The item loop's entry: fetch `source` to `out`, keeping what is there so far in `partial`."""
-    allow_private = bool(params["allow_private"])
-    limits = pages.PageLimits(max_bytes=max_bytes, allow_private=allow_private)
-    policy = Policy(max_bytes=max_bytes, timeout_s=timeout_s, allow_private=allow_private)
-    if pages.is_known_site(source):
-        pages.fetch_page(source, out, scratch=Path(partial).parent, limits=limits)
+    """The item loop's entry: fetch `source` to `out`; what is there so far stays in `kept`.
+
+    `policy`: the fields of `Policy`.
+    """
+    allowed = Policy(**policy)
+    limits = pages.PageLimits(max_bytes=allowed.max_bytes, allow_private=allowed.allow_private)
+    if sites and pages.is_known_site(source):
+        pages.fetch_page(source, out, limits=limits)
         return
     try:
-        fetch(source, out, partial=Path(partial), policy=policy)
+        fetch(source, out, partial=Path(kept) / "body", policy=allowed)
     except WebPage:
-        if not pages.has_extractor(source):
+        if not sites or not pages.has_extractor(source):
             raise
-        pages.fetch_page(source, out, scratch=Path(partial).parent, limits=limits)
+        pages.fetch_page(source, out, limits=limits)
 
 
 class WebPage(ItemError):
@@ -122,11 +140,12 @@ def fetch(url: str, target: Path, *, partial: Path, policy: Policy) -> None:
 
     `partial` survives a failure or a kill; the next call with the same url goes on from it.
     """
-    with locked(partial) as body, _client(policy) as client:
-        job = _Job(url, body, client, policy)
-        job.run()
-        os.replace(body.path, target)
-        body.forget()
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    body, clock = Partial(partial), Clock(policy.timeout_s)
+    with _client(policy, clock) as client:
+        _Job(url, body, client, policy, clock).run()
+    os.replace(body.path, target)
+    body.forget()
 
 
 def display(url: str) -> str:
@@ -140,10 +159,10 @@ def display(url: str) -> str:
 
 
 @contextmanager
-def _client(policy: Policy) -> Iterator[httpx.Client]:
+def _client(policy: Policy, clock: Clock) -> Iterator[httpx.Client]:
     timeout = httpx.Timeout(min(policy.stall_s, policy.timeout_s))
     headers = {"User-Agent": "video2gif", "Accept": "*/*", "Accept-Encoding": "identity"}
-    transport = PinnedTransport(allow_private=policy.allow_private)
+    transport = Transport(clock, allow_private=policy.allow_private)
     # trust_env=False: a proxy would resolve names where we cannot check them, and a netrc
     # would send the user's passwords to whom a manifest names.
     with httpx.Client(
@@ -152,21 +171,20 @@ def _client(policy: Policy) -> Iterator[httpx.Client]:
         yield client
 
 
-# --- the part that is already here -----------------------------------------------------------
-
-
 # --- one file --------------------------------------------------------------------------------
 
 
 class _Job:
     """One url on its way to one partial file."""
 
-    def __init__(self, url: str, body: Partial, client: httpx.Client, policy: Policy) -> None:
+    def __init__(
+        self, url: str, body: Partial, client: httpx.Client, policy: Policy, clock: Clock
+    ) -> None:
         self._url = url
         self._body = body
         self._client = client
         self._policy = policy
-        self._deadline = time.monotonic() + policy.timeout_s
+        self._clock = clock
 
     def run(self) -> None:
         """Try until the body is whole. Tries that bring new bytes are not counted."""
@@ -189,7 +207,7 @@ class _Job:
             seed = hashlib.sha256(f"{self._url}:{failures}".encode()).digest()[0]
             jitter = 0.5 + seed / 255  # deterministic, in [0.5, 1.5]
             wait_s = min(_MAX_BACKOFF_S, self._policy.backoff_s * 2 ** (failures - 1) * jitter)
-        if time.monotonic() + wait_s > self._deadline:
+        if wait_s > self._clock.left_s:
             self._fail("timeout", f"{problem}; waiting {wait_s:.0f} s passes the time limit")
         time.sleep(wait_s)
 
@@ -205,7 +223,7 @@ class _Job:
             raise _Transient(f"connection failed: {error}") from None
         except httpx.InvalidURL:  # httpx reads the Location header before we do
             self._fail("refused", "redirects to no valid url")
-        except httpx.DecodingError:
+        except zlib.error:
             self._fail("http", "its content encoding is broken")
         except Unresolved as error:
             if not error.temporary:
@@ -217,7 +235,9 @@ class _Job:
         """The answer behind at most five redirects."""
         url = self._checked(self._url)
         for _ in range(_MAX_REDIRECTS + 1):
+            self._clock.within(self._policy.stall_s)  # However many headers there are.
             with self._client.stream("GET", url, headers=self._range()) as response:
+                self._clock.within(None)
                 if response.status_code not in _REDIRECTS:
                     yield response
                     return
@@ -242,28 +262,27 @@ class _Job:
 
     def _receive(self, response: httpx.Response) -> None:
         status = response.status_code
-        if status == 206 and self._continues(response):
-            return self._read(response)
+        if status == 206 and (part := self._continuing(response)):
+            return self._read(response, part)
         if status == 200:
             self._require_media(response)
-            self._body.restart(_validator(response), self._url)
-            return self._read(response)
+            self._body.restart(validator(response), self._url)
+            return self._read(response, None)
         if status in (206, 416):
             # Another part than asked for, or of another version: never splice.
             self._body.restart("", self._url)
             raise _Transient(f"cannot be resumed (status {status})")
         reason = f"the server answered {status} {response.reason_phrase}".strip()
         if status in _RETRIED or status >= 500:
-            raise _Transient(reason, _retry_after(response))
+            raise _Transient(reason, retry_after(response))
         self._fail("http", reason)
 
-    def _continues(self, response: httpx.Response) -> bool:
-        """Whether a 206 is the rest of the version we hold the beginning of."""
-        start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-        validator = _validator(response) or self._body.validator
-        unchanged = validator == self._body.validator and bool(validator)
-        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-        return start == str(self._body.size) and unchanged and not encoded
+    def _continuing(self, response: httpx.Response) -> Part | None:
+        """What a 206 holds, if that continues the version that we hold the beginning of."""
+        part = part_of(response)
+        known = self._body.validator
+        is_same = bool(known) and (validator(response) or known) == known
+        return part if part and is_same and part.start == self._body.size else None
 
     def _require_media(self, response: httpx.Response) -> None:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -274,23 +293,30 @@ class _Job:
             # Only zlib's ratio (about 1000) keeps one block's expansion small.
             self._fail("refused", f"content encoding {encoding!r} was not asked for")
 
-    def _read(self, response: httpx.Response) -> None:
-        total = _announced(response)
-        self._require_size(self._body.size + (total or 0))
+    def _read(self, response: httpx.Response, part: Part | None) -> None:
+        length = announced(response)
+        if part and length not in (None, part.size):
+            self._body.restart("", self._url)
+            raise _Transient(f"its range has {part.size} bytes, its length is {length}")
+        expected = part.size if part else length
+        self._require_size(part.total if part else length or 0)
         pace = _Pace(self._policy.stall_s)
         with self._body.path.open("ab") as file:
             size = file.tell()
-            for block in response.iter_bytes():
+            for block in _blocks(response):
                 size += len(block)
                 self._require_size(size)
                 file.write(block)
                 file.flush()  # So that a killed fetch goes on from here.
-                if time.monotonic() > self._deadline:
+                if self._clock.left_s <= 0:
                     self._fail("timeout", f"not complete after {self._policy.timeout_s:g} s")
                 if pace.too_slow(size):
                     self._fail("timeout", f"slower than {_MIN_BYTES_PER_S} bytes/s")
-        if total is not None and response.num_bytes_downloaded != total:
-            raise _Transient(f"{response.num_bytes_downloaded} of {total} bytes came")
+        if expected is not None and response.num_bytes_downloaded != expected:
+            raise _Transient(f"{response.num_bytes_downloaded} of {expected} bytes came")
+        if part and size != part.total:
+            # A server may send less than it was asked for (RFC 9110, 14.2): ask for the rest.
+            raise _Transient(f"{size} of {part.total} bytes came")
 
     def _require_size(self, size: int) -> None:
         if size > self._policy.max_bytes:
@@ -299,6 +325,18 @@ class _Job:
 
     def _fail(self, cause: str, message: str) -> NoReturn:
         raise ItemError(cause, f"{display(self._url)}: {message}")
+
+
+def _blocks(response: httpx.Response) -> Iterator[bytes]:
+    """The body, its encoding undone. Raises `_Transient` where the encoding ends too soon."""
+    encoding = response.headers.get("Content-Encoding", "").lower()
+    if encoding in ("", "identity"):
+        yield from response.iter_raw()
+        return
+    try:
+        yield from inflated(response.iter_raw(), encoding)
+    except EOFError:
+        raise _Transient(f"its {encoding} body is cut") from None
 
 
 class _Pace:
@@ -319,42 +357,3 @@ class _Pace:
         rate = (size - self._size) / (now - self._since)
         self._since, self._size = now, size
         return rate < _MIN_BYTES_PER_S
-
-
-# --- headers ---------------------------------------------------------------------------------
-
-
-def _announced(response: httpx.Response) -> int | None:
-    """Content-Length in bytes; None for a chunked body or one that ends with the connection."""
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _validator(response: httpx.Response) -> str:
-    """A strong ETag or Last-Modified of an answer that can be continued, or ""."""
-    headers = response.headers
-    if headers.get("Content-Encoding", "identity") != "identity":
-        return ""
-    etag = headers.get("ETag", "")
-    if etag:
-        return etag if etag.startswith('"') else ""
-    modified, date = headers.get("Last-Modified", ""), headers.get("Date", "")
-    # Strong only if it is older than the answer (RFC 9110, 8.8.2.2): else it may change unseen.
-    return modified if _seconds(date) - _seconds(modified) >= 1 else ""
-
-
-def _seconds(date: str) -> float:
-    """An HTTP date in seconds since 1970, or NaN."""
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return float("nan")
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the server asks us to wait, or None."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    wait_s = _seconds(text) - time.time()
-    return max(0.0, wait_s) if wait_s == wait_s else None

@@ -1,7 +1,8 @@
 """Videos behind the pages of video sites, by yt-dlp; never its generic extractor.
 
-Held to: one video, no fragment skipped, no size above the limit, no config file, plugin, external
-program or cache, and names resolved through our address check.
+Held to: one video, no fragment skipped, no size above the limit, no config file, plugin or cache;
+its own downloaders only, no external program; and connections by way of `core.egress`. Where this
+runs, in a child, the kernel refuses programs and other connections, whatever yt-dlp tries.
 Not verified against a real site: the machine this was written on reaches none.
 """
 
@@ -14,13 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from video2gif.core.egress import guarded_sockets
 from video2gif.core.errors import ItemError
-from video2gif.media.egress import guarded_sockets
 
 _KNOWN_SITES = ("youtube.com", "youtu.be", "vimeo.com", "dailymotion.com")
 
+# What yt-dlp fetches itself. The others (rtmp, rtsp, mms, live chats) need a program.
+_NATIVE = "[protocol~='^(https?|m3u8|m3u8_native|http_dash_segments|ism|f4m)$']"
 # Pictures are read at 128×171 and GIFs are 240 high: more lines only cost bytes. No sound.
-_FORMAT = "bv*[height<=720]/b[height<=720]/bv*/b"
+_FORMAT = "/".join(
+    f"{kind}{_NATIVE}{height}" for height in ("[height<=720]", "") for kind in ("bv*", "b")
+)
+_NOWHERE = "/nonexistent"
 
 # Its log repeats whole urls, whose queries may be signed; what matters comes as an exception.
 _SILENT = logging.getLogger(f"{__name__}.yt_dlp")
@@ -50,16 +56,17 @@ def has_extractor(url: str) -> bool:
     return any(one.suitable(url) for one in extractors if one.IE_NAME != "generic")
 
 
-def fetch_page(url: str, target: Path, *, scratch: Path, limits: PageLimits) -> None:
-    """Fetch the page's video to `target`, by way of a folder in `scratch` (same file system).
+def fetch_page(url: str, target: Path, *, limits: PageLimits) -> None:
+    """Fetch the page's video to `target`, by way of a folder beside it.
 
     Raises `ItemError` (http, refused, too_large).
     """
     yt_dlp = _yt_dlp()
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         with guarded_sockets(allow_private=limits.allow_private) as refusals:
             try:
+                # Its HLS downloader looks for ffmpeg without its options.
+                yt_dlp.postprocessor.FFmpegPostProcessor._ffmpeg_location.set(_NOWHERE)
                 with yt_dlp.YoutubeDL(options(Path(folder), limits)) as downloader:
                     downloader.extract_info(url, download=True)
             except yt_dlp.utils.YoutubeDLError as error:
@@ -71,7 +78,9 @@ def options(folder: Path, limits: PageLimits) -> dict[str, Any]:
     """yt-dlp's options; its Python interface reads no config file."""
 
     def stop_when_too_large(progress: dict[str, Any]) -> None:
-        if (progress.get("downloaded_bytes") or 0) > limits.max_bytes:
+        # Not what yt-dlp says alone: it forgets fragments, and parts that it has put aside.
+        on_disk = sum(path.stat().st_size for path in folder.iterdir())
+        if max(progress.get("downloaded_bytes") or 0, on_disk) > limits.max_bytes:
             raise ItemError("too_large", f"more than download.max_bytes = {limits.max_bytes}")
 
     return {
@@ -86,7 +95,12 @@ def options(folder: Path, limits: PageLimits) -> dict[str, Any]:
         "skip_unavailable_fragments": False,
         "max_filesize": limits.max_bytes,
         "progress_hooks": [stop_when_too_large],
+        "external_downloader": "native",
         "hls_prefer_native": True,
+        "ffmpeg_location": _NOWHERE,
+        "js_runtimes": {},
+        "match_filter": _refuse_live,
+        "updatetime": False,
         "fixup": "never",
         "postprocessors": [],
         "proxy": "",
@@ -95,6 +109,11 @@ def options(folder: Path, limits: PageLimits) -> dict[str, Any]:
         "logger": _SILENT,
         "noprogress": True,
     }
+
+
+def _refuse_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
+    """Why yt-dlp is to leave a video alone: a live one has no end, and needs a program."""
+    return "it is live" if info.get("is_live") else None
 
 
 def _yt_dlp() -> Any:

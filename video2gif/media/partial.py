@@ -1,11 +1,7 @@
 """The part of a file that has been fetched so far, and which version of the file it belongs to."""
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,20 +50,3 @@ class Partial:
 def _digest(url: str) -> str:
     # The url itself may contain a secret in its query, and must not lie in a cache.
     return hashlib.sha256(url.encode()).hexdigest()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[Partial]:
-    """The partial file, locked; a separate one, removed at the end, if another run has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            own = Partial(path.with_name(f"{path.name}.{os.getpid()}"))
-            try:
-                yield own
-            finally:
-                own.forget()
-            return
-        yield Partial(path)

@@ -14,7 +14,6 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from video2gif.core.sandbox import Limits
 from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder
 from video2gif.media.open import open_container, video_stream
@@ -31,9 +30,7 @@ _LIBRARIES = ("av", "opencv-python")
 
 def filmstrip() -> Work:
     """The work of `filmstrip_item`s."""
-    return Work(
-        function=f"{__name__}:filmstrip_work", libraries=_LIBRARIES, limits=Limits(confined=True)
-    )
+    return Work(function=f"{__name__}:filmstrip_work", libraries=_LIBRARIES)
 
 
 def filmstrip_item(item_id: str, path: Path, *, sha256: str, n_frames: int) -> Item:
@@ -48,7 +45,6 @@ def window(height: int) -> Work:
         function=f"{__name__}:window_work",
         params={"height": height},
         libraries=_LIBRARIES,
-        limits=Limits(confined=True),
     )
 
 
@@ -161,7 +157,6 @@ def side_by_side() -> Work:
     return Work(
         function=f"{__name__}:side_by_side_work",
         libraries=("av", "opencv-python"),
-        limits=Limits(confined=True),
     )
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 from packaging.specifiers import SpecifierSet
 
+from video2gif.core.confine import trial
 from video2gif.core.layout import Layout, read_json
-from video2gif.core.sandbox import can_confine
 from video2gif.core.store import ItemStore
 
 _FREE_BYTES = 5 << 30
@@ -91,10 +91,15 @@ def _cache() -> list[Check]:
 
 
 def _sandbox() -> list[Check]:
-    if can_confine():
-        return [Check("ok", "sandbox", "decoders write nowhere else and reach no network")]
-    remedy = "for files of strangers, use Linux 5.13 or later with Landlock (6.7 for the network)"
-    return [Check("note", "sandbox", "decoders are limited, but not confined", remedy)]
+    found = trial.tried()
+    if not found.could:
+        return [Check("ok", "sandbox", f"children reach nothing outside: {found.in_force}")]
+    remedy = (
+        "for files of strangers, use Linux 5.13 or later on x86_64 or aarch64; in a container, have"
+        " Landlock and seccomp allowed"
+    )
+    what = f"a hijacked child could {', '.join(found.could)}; in force: {found.in_force}"
+    return [Check("note", "sandbox", what, remedy)]
 
 
 def _project(layout: Layout) -> list[Check]:

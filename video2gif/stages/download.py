@@ -31,7 +31,7 @@ from video2gif.core.types import Kind
 from video2gif.core.work import Item, Outcome, Status, Work
 from video2gif.datasets import read_manifest
 from video2gif.datasets.rows import BadRow, Manifest, SourceRow
-from video2gif.media.fetch import fetch_item, fetching
+from video2gif.media.fetch import fetch_item, fetching, policy_of
 from video2gif.media.probe import check_size, probe_item, probing, read_probe
 from video2gif.sample import rendering
 
@@ -195,7 +195,7 @@ class _Collector:
                 by_origin[origin(source.url)].append(source)
         limits = self._params
         samples = rendering(timeout_s=limits.timeout_s)
-        files = fetching(allow_private=limits.allow_private, timeout_s=limits.timeout_s)
+        files = fetching(policy_of(limits))
         return [
             *self._local(by_origin["local"]),
             *self._made(samples, by_origin["sample"]),
@@ -228,13 +228,7 @@ class _Collector:
         if origin(source.url) == "sample":
             digest = hashlib.sha256(source.url.encode()).hexdigest()
             return Item(id=name, inputs=(digest,), args={"source": source.url})
-        return fetch_item(
-            name,
-            source.url,
-            scratch=self._context.store.root / "partial",
-            max_bytes=self._params.max_bytes,
-            timeout_s=self._params.timeout_s,
-        )
+        return fetch_item(name, source.url, policy_of(self._params))
 
     def _take_stored(self, source: Source, outcome: Outcome) -> Staged:
         target = self._target(source)

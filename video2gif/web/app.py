@@ -20,10 +20,12 @@ from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
 from video2gif.gifs.render import GifOptions
 from video2gif.page.render import ReviewPage, render
+from video2gif.web.connections import Connection, raise_limit_of_files
 from video2gif.web.guard import LOOPBACK, UPLOADS, App, Guard, policy_of
 from video2gif.web.review import Full, Review, described, listed
-from video2gif.web.uploads import keep, part_file, receive, remove_leftovers
+from video2gif.web.uploads import Room, keep, part_file, receive, remove_leftovers
 
+_MAX_PICTURES = 64
 _STATUS = {"missing": 404, "too_large": 413, "disk": 507}
 _TYPES = {
     ".gif": "image/gif",
@@ -71,6 +73,8 @@ def make_app(
     pictures = ThreadPoolExecutor(1, thread_name_prefix="pictures")
     store = store or ItemStore.default()
     warm = WarmMapper()
+    room = Room(review.folder, max_bytes=max_upload_bytes)
+    asked = asyncio.Semaphore(_MAX_PICTURES)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -102,8 +106,8 @@ def make_app(
     async def upload(name: str, request: Request) -> dict[str, Any]:
         length = request.headers.get("content-length")
         declared = int(length) if length and length.isdecimal() else None
-        with part_file(review.folder) as part:
-            await receive(request.stream(), part, declared=declared, max_bytes=max_upload_bytes)
+        with room.reserved(declared) as reserved, part_file(review.folder) as part:
+            await receive(request.stream(), part, reserved)
             context = Context(store, default_mapper())
             path = await asyncio.to_thread(keep, part, name, review.params, context)
         await asyncio.to_thread(review.start, path.name)
@@ -151,7 +155,10 @@ def make_app(
     ) -> Response:
         film = review.film(name)
         work = partial(review.frames, film, start_s, end_s, count, height, warm)
-        jpeg = await asyncio.get_running_loop().run_in_executor(pictures, work)
+        if asked.locked():
+            raise Full("too many pictures are asked for; try again later")
+        async with asked:
+            jpeg = await asyncio.get_running_loop().run_in_executor(pictures, work)
         headers = {"cache-control": "private, max-age=3600"}
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
@@ -198,8 +205,15 @@ def run(
         token=token,
     )
     query = f"?token={token}" if token else ""
+    raise_limit_of_files()
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False
+        app,
+        host=host,
+        port=port,
+        http=Connection,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
     )
     with _listening(host, port) as listener:
         tell(f"http://{_shown(host)}:{listener.getsockname()[1]}/{query}")

@@ -15,9 +15,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from video2gif.web.connections import Message, Receive, timely
+
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -57,7 +57,7 @@ class Guard:
             if reason:
                 await _refuse(reason, send)
             else:
-                await self._app(scope, receive, self._with_headers(scope, send))
+                await self._app(scope, timely(receive), self._with_headers(scope, send))
         # Websockets get no answer: there are none.
 
     def _refused(self, scope: Scope) -> str:
@@ -65,11 +65,13 @@ class Guard:
         host = headers.get(b"host", "")
         if self._hosts and re.sub(r":\d+$", "", host).lower() not in self._hosts:
             return "Host names another server"
+        # The page itself may be opened from anywhere; what it shows costs time and disk to make.
+        is_page = scope["method"] in _SAFE and scope["path"] == "/"
+        if not is_page and headers.get(b"sec-fetch-site", "none") not in ("same-origin", "none"):
+            return "the request comes from another site"
         if scope["method"] not in _SAFE:
             origin = headers.get(b"origin")
             if origin is not None and origin.lower() != f"http://{host}".lower():
-                return "the request comes from another site"
-            if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 return "the request comes from another site"
             # A form cannot set this header, and a script of another site must ask first.
             if headers.get(b"x-video2gif") != "1":

@@ -33,6 +33,7 @@ FilmState = Literal["new", "waiting", "working", "ready", "failed"]
 MARKS = "marks.csv"
 _GIFS = "gifs"
 _MAX_WAITING = 32
+_MAX_EXPORTS = 100  # listed for one film
 _TOP = 6
 _GIF_HEIGHT = 200
 
@@ -158,9 +159,15 @@ class Review:
         chosen = exactly(film.analysis, start_s, end_s)
         moment = chosen.moment
         with self._lock:
-            wanted = Export(len(film.exports), moment.start_s, moment.end_s, options.format)
-            film.exports.append(wanted)
-        self._enqueue(lambda: self._export(film, wanted, options), wanted)
+            number = film.exports[-1].number + 1 if film.exports else 0
+            wanted = Export(number, moment.start_s, moment.end_s, options.format)
+            film.exports = [*film.exports, wanted][-_MAX_EXPORTS:]  # Older files stay on the disk.
+        try:
+            self._enqueue(lambda: self._export(film, wanted, options), wanted)
+        except Full:
+            with self._lock:
+                film.exports = [one for one in film.exports if one is not wanted]
+            raise
         return wanted
 
     def mark(self, name: str, start_s: float, end_s: float, verdict: str) -> None:

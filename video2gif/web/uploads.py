@@ -4,9 +4,11 @@ import os
 import re
 import secrets
 import shutil
+import threading
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect
@@ -16,9 +18,11 @@ from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.store import file_digest
 from video2gif.make.inputs import admit
+from video2gif.web.review import Full
 
 _MAX_NAME = 80
 _SPARE_BYTES = 500_000_000  # stay free on the disk
+_MAX_UPLOADS = 8
 _PART = ".upload-"
 
 
@@ -47,23 +51,63 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-async def receive(
-    body: AsyncIterator[bytes], path: Path, *, declared: int | None, max_bytes: int
-) -> None:
-    """Write a request's body. Raises `ItemError`: too_large, disk, truncated, empty."""
-    _check_room(declared or 0, path.parent, max_bytes)
+@dataclass
+class Reserved:
+    """Room on the disk for one upload."""
+
+    declared: int | None
+    left: int
+    """Bytes that may still come."""
+
+
+class Room:
+    """Who may upload how much: what was declared is set aside until it has come."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._uploads: list[Reserved] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def reserved(self, declared: int | None) -> Iterator[Reserved]:
+        """Room for this many bytes, or for as many as are allowed where nobody says.
+
+        Raises `ItemError`: too_large, disk; `Full` where too many upload already.
+        """
+        wanted = self._max_bytes if declared is None else declared
+        if wanted > self._max_bytes:
+            raise ItemError("too_large", f"{wanted} bytes; the limit is {self._max_bytes}")
+        upload = Reserved(declared, wanted)
+        with self._lock:
+            if len(self._uploads) >= _MAX_UPLOADS:
+                raise Full("too many files are being uploaded; try again later")
+            free = shutil.disk_usage(self._folder).free - sum(one.left for one in self._uploads)
+            if wanted + _SPARE_BYTES > free:
+                raise ItemError("disk", f"{wanted} bytes do not fit: {max(0, free)} are free")
+            self._uploads.append(upload)
+        try:
+            yield upload
+        finally:
+            with self._lock:
+                self._uploads = [one for one in self._uploads if one is not upload]
+
+
+async def receive(body: AsyncIterator[bytes], path: Path, room: Reserved) -> None:
+    """Write a request's body. Raises `ItemError`: too_large, truncated, empty."""
     size = 0
     with path.open("xb") as file:
         try:
             async for block in body:
                 size += len(block)
-                if size > max_bytes:
-                    raise ItemError("too_large", f"more than the limit of {max_bytes} bytes")
+                room.left -= len(block)
+                if room.left < 0:
+                    raise ItemError("too_large", f"more than the limit of {size + room.left} bytes")
                 file.write(block)
         except ClientDisconnect:
             raise ItemError("truncated", f"broken off after {size} bytes") from None
-    if declared is not None and size != declared:
-        raise ItemError("truncated", f"{size} of {declared} bytes arrived")
+    if room.declared is not None and size != room.declared:
+        raise ItemError("truncated", f"{size} of {room.declared} bytes arrived")
     if not size:
         raise ItemError("empty", "the file is empty")
 
@@ -84,11 +128,3 @@ def keep(part: Path, name: str, params: Params, context: Context) -> Path:
         number += 1
     os.replace(part, target)
     return target
-
-
-def _check_room(declared: int, folder: Path, max_bytes: int) -> None:
-    if declared > max_bytes:
-        raise ItemError("too_large", f"{declared} bytes; the limit is {max_bytes}")
-    free = shutil.disk_usage(folder).free
-    if declared + _SPARE_BYTES > free:
-        raise ItemError("disk", f"{declared} bytes do not fit: {free} are free")
