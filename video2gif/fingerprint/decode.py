@@ -1,7 +1,8 @@
 """One decode of a file: hashes for matching, differences for shots, the time of each frame.
 
-Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). Everything
-downstream but C3D works on these rows: matches and shots are re-tuned without a second decode.
+Reads a video or GIF; writes an item of seven arrays, one row a frame (`Fingerprint`). Everything
+downstream but networks works on these rows: matches, shots and the default ranking are re-tuned
+without a second decode.
 
 A frame is scaled once by libswscale (AREA, which averages like the INTER_AREA of the pHash
 literature) to 64×64 luma; the 32×32 image of the hash is its 2×2 mean. GIF and video go the same
@@ -26,6 +27,7 @@ from video2gif.core.work import Work
 from video2gif.fingerprint.ahead import Ahead
 from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.cues import Detail, Previous, cues, detail
 from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
@@ -103,6 +105,7 @@ class Measuring:
         self._luma = Luma(LUMA_SIDE)
         self._colour = Colour()
         self._metrics = ContentMetrics()
+        self._previous = Previous()
         self.size = (0, 0)
         """Width and height of the first frame as shown."""
 
@@ -115,21 +118,23 @@ class Measuring:
                     self.size = (frame.width, frame.height)
                 rows.append(self._row(time_s, frame))
                 if len(rows) == _BLOCK:
-                    yield _block(rows)
+                    yield _block(rows, self._previous)
                     rows.clear()
         if rows:
-            yield _block(rows)
+            yield _block(rows, self._previous)
 
     def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
         # The detector's own resizing, or what equals it: it decides which cuts are found.
         picture = self._colour(frame, analysis_size(frame.width, frame.height))
-        return _Row(time_s, self._luma(frame), self._metrics.push(picture))
+        picture = self._metrics.scaled(picture)
+        return _Row(time_s, self._luma(frame), self._metrics.push(picture), detail(picture))
 
 
 class _Row(NamedTuple):
     pts_s: float
     luma_6464: np.ndarray
     content: tuple[float, float, float]
+    detail: Detail
 
 
 def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
@@ -137,7 +142,7 @@ def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
     return frame.width * frame.height
 
 
-def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
+def _block(rows: list[_Row], previous: Previous) -> dict[str, np.ndarray]:
     luma_N6464 = np.stack([row.luma_6464 for row in rows])
     luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
     return {
@@ -147,6 +152,7 @@ def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
         "quality": quality(luma_N3232),
         "thumbs": shrunk(luma_N6464, THUMB_SIDE),
         "content": np.array([row.content for row in rows]),
+        "cues": cues(luma_N6464, [row.detail for row in rows], previous),
     }
 
 
