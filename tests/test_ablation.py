@@ -241,7 +241,7 @@ def test_the_table_is_written_for_the_report(
     content = read_json(path)
     assert path == layout.ablation / "mine.json"
     assert (content["n_videos"], content["n_gifs"], content["seeds"]) == (2, 2, 1)
-    assert content["random_weights"] is True
+    assert content["random_weights"] is False
     assert {row["name"] for row in content["rows"]} == kept
     assert len(content["noise"]) == 2 * (len(ablation.NOISE_LOSSES) + 1)
     before = path.read_bytes()

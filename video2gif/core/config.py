@@ -102,15 +102,20 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Extract:
-    """C3D fc6 features of 16-frame clips."""
+    """Features of pictures and clips, by one network or several."""
 
+    networks: list[str]
+    """Any of `efficientnet-lite0`, `c3d`, and files as `weights/NAME.onnx@sha256:DIGEST`
+    (video2gif/features/registry.py)."""
+    frames_per_s: float
+    """Pictures a second that networks of single pictures look at."""
     weights: str
-    """`random:SEED`, or the path of a safetensors file made by `video2gif weights import`. Keep
-    it in weights/, as a mean cube: DVC sees changes there."""
+    """C3D's: `random:SEED`, or the path of a safetensors file made by `video2gif weights import`.
+    Keep it in weights/, as a mean cube: DVC sees changes there."""
     mean: str
-    """`channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
+    """C3D's: `channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
     clip_stride: int
-    """Frames from the start of one clip to the next inside a segment (the paper: 8)."""
+    """C3D's frames from the start of one clip to the next inside a segment (the paper: 8)."""
     mirror: bool
     """Average each clip's fc6 with that of its mirror image."""
     mode: Literal["clips", "dense"]
@@ -118,15 +123,18 @@ class Extract:
     backend: Literal[
         "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16", "auto"
     ]
-    """How C3D runs; all but the reference, torch-fp32, give slightly other features. `auto`: the
-    fastest here, so that another machine may give other bits."""
+    """How networks run; all but the reference, torch-fp32, give slightly other features. `auto`:
+    the fastest here, so that another machine may give other bits: the index names the backend."""
     max_failed_fraction: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The RankNet on fc6 (and context)."""
+    """The RankNet on features (and context)."""
 
+    inputs: list[str]
+    """The networks of `extract.networks` to learn from; a file goes by its name without suffix.
+    Of several, a segment shows the mean row of each, side by side."""
     loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
     huber_delta: float
     pairs: Literal["video", "across"]
@@ -280,8 +288,11 @@ def _check_ranges(params: Params, *, where: str) -> None:
         ("label.max_pairs_per_video", positive, "above 0"),
         ("label.duplicate_share", lambda v: 0 < v <= 1, "in (0, 1]"),
         ("label.popularity_views", positive, "above 0"),
+        ("extract.networks", lambda v: 0 < len(v) == len(set(v)), "names, each once"),
+        ("extract.frames_per_s", positive, "above 0"),
         ("extract.clip_stride", positive, "above 0"),
         ("extract.max_failed_fraction", fraction, "in [0, 1]"),
+        ("train.inputs", lambda v: 0 < len(v) == len(set(v)), "names, each once"),
         ("train.dropout", lambda v: 0 <= v < 1, "in [0, 1)"),
         ("train.batch_pairs", positive, "above 0"),
         ("train.epochs", positive, "above 0"),
@@ -305,6 +316,12 @@ def _check_ranges(params: Params, *, where: str) -> None:
         raise UserError(
             f"{where}: extract.clip_stride = {params.extract.clip_stride} must be a multiple of 8"
             " in extract.mode dense: a step of its convolutions is 8 frames"
+        )
+    known = [Path(name.partition("@")[0]).stem for name in params.extract.networks]
+    if unknown := [name for name in params.train.inputs if name not in known]:
+        raise UserError(
+            f"{where}: train.inputs names {', '.join(unknown)}, which extract.networks"
+            f" ({', '.join(known)}) does not run"
         )
     held_out = params.label.validation_fraction + params.label.test_fraction
     if held_out >= 1:

@@ -75,6 +75,22 @@ class Layout:
     def features(self) -> Path:
         return self.root / "data" / "features"
 
+    def features_of(self, network: str) -> Path:
+        """The shards and the index of one network."""
+        return self.features / network
+
+    def feature_folders(self) -> list[Path]:
+        """Those of all networks that were run, by name."""
+        found = sorted(path for path in self.features.glob("*") if path.is_dir())
+        if not found:
+            raise EnvironmentProblem(f"{self.features}: no features; `dvc repro` makes them")
+        return found
+
+    @property
+    def tags(self) -> Path:
+        """What the classes of a network say is in each video."""
+        return self.features / "tags.parquet"
+
     @property
     def model(self) -> Path:
         return self.root / "models" / "ranker.safetensors"

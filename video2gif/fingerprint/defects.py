@@ -11,10 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from video2gif.core.types import Span
 from video2gif.fingerprint.cues import NAMES
-
-Span = tuple[int, int]
-"""Frames [start, end)."""
 
 KINDS = ("black", "blank", "card", "fading")
 

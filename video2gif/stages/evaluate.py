@@ -26,8 +26,9 @@ from video2gif.evaluation.videos import (
     usable_gifs,
     video_metrics,
 )
+from video2gif.features.registry import feature_sources
 from video2gif.ranking import baselines
-from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.training import train
 from video2gif.ranking.videos import Video, load_videos
 
@@ -59,8 +60,9 @@ class Evaluated:
 def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Evaluate the split; an empty one gives nulls and a warning, never an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
-    scorer.check_features(feature_source(params.extract, layout.root))
-    videos = load_videos(layout)
+    inputs = params.train.inputs
+    scorer.check_features(feature_sources(params.extract, inputs, root=layout.root))
+    videos = load_videos(layout, inputs)
     score = scorer.model.score_video
     split = params.evaluate.split
     if params.evaluate.protocol == "leave_one_out":
