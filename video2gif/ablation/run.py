@@ -16,8 +16,7 @@ from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout, write_json
 from video2gif.core.store import file_digest
-from video2gif.features import registry
-from video2gif.ranking.videos import load_videos
+from video2gif.ranking.videos import feature_sources, load_videos
 
 NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
 
@@ -80,7 +79,7 @@ def _about(
 ) -> dict[str, Any]:
     scored = [video for part in parts for video in part.score]
     inputs = params.train.inputs
-    networks = registry.networks(params.extract, inputs, root=layout.root)
+    networks = feature_sources(layout, inputs)
     return {
         "name": choice.name,
         "folds": choice.n_folds,
@@ -89,8 +88,8 @@ def _about(
         "n_videos": len(scored),
         "videos": [video.video_id for video in scored],
         "n_gifs": sum(len(video.gifs) for video in scored),
-        "features": registry.feature_sources(params.extract, inputs, root=layout.root),
-        "random_weights": not all(one.is_pretrained for one in networks),
+        "features": networks,
+        "random_weights": not all(one["is_pretrained"] for one in networks.values()),
         "train": asdict(params.train),
         "data": {
             "pairs": file_digest(layout.pairs),

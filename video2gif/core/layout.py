@@ -79,6 +79,10 @@ class Layout:
         """The shards and the index of one network."""
         return self.features / network
 
+    def network(self, name: str) -> Path:
+        """What made the features of a network: weights, licence, parameters."""
+        return self.features_of(name) / "network.json"
+
     def feature_folders(self) -> list[Path]:
         """Those of all networks that were run, by name."""
         found = sorted(path for path in self.features.glob("*") if path.is_dir())

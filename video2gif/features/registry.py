@@ -93,6 +93,20 @@ def feature_sources(
     return {one.name: _source(one, chosen, root) for one in networks(chosen, names, root=root)}
 
 
+def description(network: Network, chosen: Extract, *, root: Path) -> dict[str, Any]:
+    """What data/features says of a network: of `feature_sources`, and where it comes from."""
+    return {
+        **_source(network, chosen, root),
+        "width": network.width,
+        "clip_frames": network.clip_frames,
+        "input": [network.rows, network.columns],
+        "n_classes": network.n_classes,
+        "is_pretrained": network.is_pretrained,
+        "licence": network.licence,
+        "source": network.source,
+    }
+
+
 def _source(network: Network, chosen: Extract, root: Path) -> dict[str, Any]:
     if network.name != C3D:
         return {"weights": network.weights, "frames_per_s": chosen.frames_per_s}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.core.layout import Layout
+from video2gif.core.layout import Layout, read_json
 from video2gif.core.shards import ShardReader
 from video2gif.core.tables import (
     FEATURES,
@@ -103,6 +103,11 @@ def load_videos(layout: Layout, inputs: Sequence[str] = ()) -> list[Video]:
         )
         for video_id, rows in sorted(segments.items())
     ]
+
+
+def feature_sources(layout: Layout, inputs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the features of these networks were made with, as the extract stage wrote it."""
+    return {name: read_json(layout.network(name)) for name in inputs}
 
 
 def _by_video(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

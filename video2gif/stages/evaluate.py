@@ -26,11 +26,10 @@ from video2gif.evaluation.videos import (
     usable_gifs,
     video_metrics,
 )
-from video2gif.features.registry import feature_sources
 from video2gif.ranking import baselines
 from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video, feature_sources, load_videos
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Evaluate the split; an empty one gives nulls and a warning, never an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
     inputs = params.train.inputs
-    scorer.check_features(feature_sources(params.extract, inputs, root=layout.root))
+    scorer.check_features(feature_sources(layout, inputs))
     videos = load_videos(layout, inputs)
     score = scorer.model.score_video
     split = params.evaluate.split

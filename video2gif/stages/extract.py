@@ -18,13 +18,13 @@ import pandas as pd
 
 from video2gif.core.config import Params
 from video2gif.core.items import Context, Counts, check_failed_fraction
-from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.layout import Layout, clear_folder, write_json
 from video2gif.core.shards import ShardWriter
 from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FEATURES, SEGMENTS, SOURCES, TAGS
 from video2gif.core.work import Outcome
 from video2gif.features import classes
 from video2gif.features.network import Extraction, Features
-from video2gif.features.registry import extractions
+from video2gif.features.registry import description, extractions
 from video2gif.features.together import Film, compute_features
 
 STAGE = "extract"
@@ -47,6 +47,8 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     for extraction, own in zip(chosen, outcomes, strict=True):
         by_video = {film.id: outcome for film, outcome in zip(films, own, strict=True)}
         tags |= _pack(layout, extraction, segments, by_video, context)
+        about = description(extraction.network, params.extract, root=layout.root)
+        write_json(layout.network(extraction.network.name), about)
     TAGS.write(layout.tags, list(tags.values()))
     counts = sum((Counts.of(own) for own in outcomes), Counts())
     check_failed_fraction(

@@ -23,14 +23,12 @@ from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.store import file_digest
 from video2gif.evaluation.figures import figures
 from video2gif.evaluation.videos import usable_gifs, video_metrics
-from video2gif.features import registry
-from video2gif.features.network import Network
 from video2gif.ranking.checkpoint import Checkpoint
 from video2gif.ranking.fusion import FUSED
 from video2gif.ranking.losses import curves
 from video2gif.ranking.member import Epoch
 from video2gif.ranking.training import Trained, can_validate, train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video, feature_sources, load_videos
 
 _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."
@@ -47,7 +45,7 @@ _SAMPLES = 2000  # Of the bootstrap of the card's intervals.
 def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Train all members; raises `UserError` when there is no pair to learn from."""
     videos = load_videos(layout, params.train.inputs)
-    networks = registry.networks(params.extract, params.train.inputs, root=layout.root)
+    networks = feature_sources(layout, params.train.inputs)
     trained = train(
         videos,
         params.train,
@@ -105,7 +103,7 @@ def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
 def _card(
     trained: Trained,
     params: Params,
-    networks: Sequence[Network],
+    networks: dict[str, dict[str, Any]],
     metrics: dict[str, Any],
     videos: Sequence[Video],
     layout: Layout,
@@ -119,11 +117,12 @@ def _card(
         "standardised_inputs": True,
         "context": trained.model.context.to_card(),
         "fusion": fused and dict(zip(FUSED, fused.weights, strict=True)),
-        "features": registry.feature_sources(params.extract, params.train.inputs, root=layout.root),
+        "features": networks,
         "features_origin": {
-            one.name: {"source": one.source, "licence": one.licence} for one in networks
+            name: {"source": one["source"], "licence": one["licence"]}
+            for name, one in networks.items()
         },
-        "random_weights": not all(one.is_pretrained for one in networks),
+        "random_weights": not all(one["is_pretrained"] for one in networks.values()),
         "rendered_sample": _is_rendered_sample(layout, params),
         "params": asdict(params.train),
         "label": asdict(params.label),
