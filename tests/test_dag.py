@@ -79,7 +79,9 @@ def test_every_segment_is_labelled_and_has_a_feature_row(four):
     key = ["video_id", "segment_id"]
     segments = SEGMENTS.read(layout.segments)[key]
     pd.testing.assert_frame_equal(segments, LABELS.read(layout.labels)[key])
-    pd.testing.assert_frame_equal(segments, FEATURES.read(layout.features / "index.parquet")[key])
+    pd.testing.assert_frame_equal(
+        segments, FEATURES.read(layout.features_of("efficientnet-lite0") / "index.parquet")[key]
+    )
 
 
 def test_metrics_have_the_contracts_keys(four):

@@ -15,25 +15,21 @@ from video2gif.core.items import compute as really_compute
 from video2gif.core.layout import Layout
 from video2gif.core.mappers import ProcessMapper
 from video2gif.core.shards import ShardReader
-from video2gif.core.store import ItemStore, write_arrays
+from video2gif.core.store import ItemStore, read_arrays, write_arrays
 from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FEATURES, SEGMENTS, SOURCES
 from video2gif.core.work import Item, Outcome, Work
-from video2gif.features import extract
+from video2gif.features import clips
 from video2gif.features.backends import ClipMode, Forward
-from video2gif.features.extract import (
-    Features,
-    clip_features,
-    extraction,
-    mirrored,
-    read_features,
-    video_pieces,
-)
+from video2gif.features.clips import clip_features, extraction, mirrored, video_pieces
+from video2gif.features.network import Features
 from video2gif.features.preprocess import load_mean
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
 from video2gif.stages.extract import run
 
 CHOSEN = Extract(
+    networks=["c3d"],
+    frames_per_s=4.0,
     weights="random:0",
     mean="channel",
     clip_stride=16,
@@ -70,19 +66,24 @@ def test_clips_hold_the_decoded_frames_at_their_starts(video: Path) -> None:
             cv2.resize(frame.to_ndarray(format="bgr24"), (171, 128))[8:120, 29:141]
             for _, frame in decoder.frames()
         ]
-    found = list(video_pieces(video, [(3, 19), (11, 27), (24, 40)]))
+    with Decoder(video) as decoder:
+        found = list(video_pieces(decoder.frames(), [(3, 19), (11, 27), (24, 40)]))
     assert len(found) == 3
     for start, clip in zip([3, 11, 24], found, strict=True):
         np.testing.assert_array_equal(clip, frames[start : start + 16])
 
 
-def test_without_clips_nothing_is_opened(tmp_path: Path) -> None:
-    assert list(video_pieces(tmp_path / "nowhere.mp4", [])) == []
+def test_without_clips_nothing_is_decoded() -> None:
+    def frames() -> Iterator[object]:
+        raise AssertionError("a frame was asked for")
+        yield
+
+    assert list(video_pieces(frames(), [])) == []  # type: ignore[arg-type]
 
 
 def test_a_video_shorter_than_its_segments_is_an_item_error(video: Path) -> None:
-    with pytest.raises(ItemError, match="40 frames decoded"):
-        list(video_pieces(video, [(0, 16), (30, 46)]))
+    with Decoder(video) as decoder, pytest.raises(ItemError, match="40 frames decoded"):
+        list(video_pieces(decoder.frames(), [(0, 16), (30, 46)]))
 
 
 # --- batches ---
@@ -191,10 +192,10 @@ def test_dense_features_stand_for_the_same_clips(
 ) -> None:
     """Segments longer than a stretch, of one clip, of none: the same rows in both modes."""
     write_video(tmp_path / "film.mp4", film(190, seed=2), fps=10)
-    monkeypatch.setattr(extract, "_network", lambda *args: mean_network(args[-1]))
+    monkeypatch.setattr(clips, "_network", lambda *args: mean_network(args[-1]))
     found = {}
     for mode in ("clips", "dense"):
-        extract.work(
+        clips.work(
             out=tmp_path / mode,
             params={
                 "clip_stride": stride,
@@ -209,12 +210,12 @@ def test_dense_features_stand_for_the_same_clips(
             weights="random:0",
             mean="channel",
         )
-        found[mode] = read_features((tmp_path / mode).read_bytes())
+        found[mode] = read_arrays((tmp_path / mode).read_bytes())[0]
     n_clips = {8: [17, 0, 1, 1], 16: [9, 0, 1, 1]}[stride]
-    assert found["clips"].n_clips.tolist() == found["dense"].n_clips.tolist() == n_clips
-    assert len(found["dense"].fc6) == sum(n_clips)
-    np.testing.assert_allclose(found["dense"].fc6, found["clips"].fc6, rtol=2e-3)
-    assert len(np.unique(found["clips"].fc6[:, 0])) > sum(n_clips) / 2
+    assert found["clips"]["n_clips"].tolist() == found["dense"]["n_clips"].tolist() == n_clips
+    assert len(found["dense"]["features"]) == sum(n_clips)
+    np.testing.assert_allclose(found["dense"]["features"], found["clips"]["features"], rtol=2e-3)
+    assert len(np.unique(found["clips"]["features"][:, 0])) > sum(n_clips) / 2
 
 
 # --- items ---
@@ -223,10 +224,11 @@ def test_dense_features_stand_for_the_same_clips(
 def test_features_are_read_back_by_segment(tmp_path: Path) -> None:
     fc6 = np.arange(3 * 4, dtype=np.float16).reshape(3, 4)
     out = tmp_path / "item"
-    write_arrays(out, {"fc6": fc6, "n_clips": np.array([2, 0, 1], np.int32)}, {})
-    found = read_features(out.read_bytes())
+    write_arrays(out, {"features": fc6, "n_clips": np.array([2, 0, 1], np.int32)}, {})
+    made = extraction(CHOSEN, root=tmp_path)
+    found = made.read(out.read_bytes(), np.zeros((3, 2), int))
     assert [part.tolist() for part in found.by_segment] == [fc6[:2].tolist(), [], fc6[2:].tolist()]
-    assert [len(part) for part in Features.none(2).by_segment] == [0, 0]
+    assert [len(part) for part in Features.none(made.network, 2).by_segment] == [0, 0]
 
 
 def test_an_items_key_follows_bytes_segments_and_params_but_not_paths(tmp_path: Path) -> None:
@@ -290,7 +292,7 @@ def params(**changes: object) -> Params:
 
 
 def written(layout: Layout) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(layout.features.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(layout.features_of("c3d").iterdir())}
 
 
 def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path) -> None:
@@ -298,19 +300,19 @@ def test_every_segment_has_a_row_and_every_video_a_status(tmp_path: Path) -> Non
     context = Context(ItemStore(tmp_path / "store"), ProcessMapper(1))
     assert run(layout, params(), context) == Counts(computed=2, quarantined=1)
 
-    index = FEATURES.read(layout.features / "index.parquet")
+    index = FEATURES.read(layout.features_of("c3d") / "index.parquet")
     assert index["n_clips"].tolist() == [1, 0, 1, 1, 0, 1, 0, 0, 0]
     assert index["segment_id"].tolist() == [0, 1, 2] * 3
-    status = FEATURE_STATUS.read(layout.features / "status.parquet").set_index("video_id")
+    status = FEATURE_STATUS.read(layout.features_of("c3d") / "status.parquet").set_index("video_id")
     assert status["status"].tolist() == ["ok", "ok", "quarantined"]
     assert status.at["wrong0", "reason"].startswith("not_media: ")
     assert status["backend"].tolist() == ["torch-fp32", "torch-fp32", ""]
     assert status["mode"].tolist() == ["clips", "clips", ""]
     assert status["cosine"].tolist()[:2] == [1.0, 1.0]
 
-    shards = ShardReader(layout.features)
+    shards = ShardReader(layout.features_of("c3d"))
     rows = [
-        shards.rows(row.shard, "fc6", row.row, row.n_clips)
+        shards.rows(row.shard, "features", row.row, row.n_clips)
         for row in index.itertuples()
         if row.n_clips
     ]
@@ -336,7 +338,7 @@ def test_videos_with_gifs_come_first(
         asked.extend(item.id for item in items)
         return really_compute(stage, work, items, context)
 
-    monkeypatch.setattr("video2gif.stages.extract.compute", compute)
+    monkeypatch.setattr("video2gif.features.together.compute", compute)
     run(project(tmp_path), params(), context)
     assert asked == ["video:good1", "video:good0", "video:wrong0"]
 
@@ -351,4 +353,4 @@ def test_too_many_failures_stop_the_stage_after_its_tables_are_written(
     )
     with pytest.raises(TooManyFailed, match="1 of 1 items failed"):
         run(layout, params(), context)
-    assert (layout.features / "status.parquet").is_file()
+    assert (layout.features_of("c3d") / "status.parquet").is_file()

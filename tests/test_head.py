@@ -9,8 +9,9 @@ import pytest
 
 from video2gif.core.config import Extract, Params
 from video2gif.core.errors import UserError
+from video2gif.features.registry import feature_sources
 from video2gif.make.released import write_head
-from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.ranking.scorer import Scorer
 
 REPO = Path(__file__).parents[1]
 
@@ -75,10 +76,10 @@ def test_the_head_scores_only_the_features_it_was_imported_for(
     card = write_head(file, tmp_path / "h.safetensors", extract=extract, root=tmp_path)
     assert card["source"]["format"] == "npz"
     scorer = Scorer.load(tmp_path / "h.safetensors", tmp_path / "h.json")
-    scorer.check_features(feature_source(extract, tmp_path))
+    scorer.check_features(feature_sources(extract, ["c3d"], root=tmp_path))
     (tmp_path / "c3d.safetensors").write_bytes(b"others")
     with pytest.raises(UserError, match=r"extract\.weights"):
-        scorer.check_features(feature_source(extract, tmp_path))
+        scorer.check_features(feature_sources(extract, ["c3d"], root=tmp_path))
 
 
 def test_random_c3d_weights_are_refused(
@@ -100,7 +101,7 @@ def test_dense_features_are_refused_with_the_reason(
     write_head(file, tmp_path / "h.safetensors", extract=extract, root=tmp_path)
     scorer = Scorer.load(tmp_path / "h.safetensors", tmp_path / "h.json")
     with pytest.raises(UserError, match="dense convolutions see past the edges"):
-        scorer.check_features(feature_source(dense, tmp_path))
+        scorer.check_features(feature_sources(dense, ["c3d"], root=tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_C9_status_of_a_hundred_thousand_rows_completes(tmp_path: Path, record_p
         (DOWNLOADS, layout.downloads, base),
         (FINGERPRINTS, layout.fingerprints / "index.parquet", base),
         (SPANS, layout.spans, {"gif_id": ids, "video_id": ids, "status": "matched"}),
-        (FEATURE_STATUS, layout.features / "status.parquet", base | {"video_id": ids}),
+        (FEATURE_STATUS, layout.features_of("c3d") / "status.parquet", base | {"video_id": ids}),
     ):
         frame = pd.DataFrame(columns).reindex(columns=table.schema.names)
         for field in table.schema:

@@ -79,10 +79,11 @@ def test_items_in_the_store_are_not_counted(
 ) -> None:
     from video2gif.stages import extract
 
-    work = extract.extraction(params.extract, root=layout.root)
+    (made,) = extract.extractions(params.extract, root=layout.root)
     segments = {"v0": SEGMENTS.read(layout.segments).query("video_id == 'v0'")}
-    (item,) = extract._items(layout, work, segments, ["v0"])
-    with store.writing(work.work.key(item.inputs)) as out:
+    (film,) = extract._films(layout, segments)
+    item = made.item("video:v0", sha256=film.sha256, path=film.path, spans=film.spans)
+    with store.writing(made.work.key(item.inputs)) as out:
         out.write_text("done")
     found = {one.stage: one for one in plan(layout, params, store)}
     assert (found["extract"].todo, found["extract"].total) == (1, 2)

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ranking_project import N_SEGMENTS, small_params, write_project
+from ranking_project import N_SEGMENTS, NETWORK, NETWORK_JSON, small_params, write_project
 
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context, Counts
 from video2gif.core.layout import Layout, read_json, write_json
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
-from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.features.registry import feature_sources
+from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.videos import load_videos
 from video2gif.stages import train
 
@@ -37,8 +38,10 @@ def layout(trained: Path, tmp_path: Path) -> Layout:
 
 def test_the_card_says_what_the_model_was_made_from(layout: Layout) -> None:
     card = read_json(layout.model_card)
-    assert card["random_weights"] is True
-    assert card["features"]["weights"] == "random:0"
+    assert card["random_weights"] is False
+    (network,) = card["features"]
+    assert network == "efficientnet-lite0"
+    assert card["features"][network]["weights"].startswith("sha256:579344")
     assert card["sha256"] == hashlib.sha256(layout.model.read_bytes()).hexdigest()
     assert card["data"]["pairs"] == hashlib.sha256(layout.pairs.read_bytes()).hexdigest()
     assert card["params"]["loss"] == "adaptive_huber"
@@ -53,26 +56,38 @@ def test_the_card_counts_its_data_and_says_how_good_the_model_looked(layout: Lay
         own = [video for video in videos if video.split == split]
         assert (counted["videos"], counted["gifs"]) == (len(own), sum(len(v.gifs) for v in own))
         assert counted["pairs"] == sum(len(v.pairs) for v in own)
-    assert {*card["data"]} >= {"pairs", "labels", "features", "fingerprints"}
+    assert {*card["data"]} >= {"pairs", "labels", "features/efficientnet-lite0", "fingerprints"}
     low, high = card["validation"]["nmsd_ci"]
     assert low <= card["validation"]["nmsd"] <= high
     assert card["validation"]["n_videos"] == 2
     assert "BSD" in card["licence"]
-    assert card["features_origin"]["licence"] == "not stated"
+    assert card["features_origin"]["efficientnet-lite0"]["licence"] == "Apache-2.0"
     assert {*card["fusion"]} == {"network", "linear", "motion", "colour"}
 
 
-def test_the_card_quotes_the_card_of_the_weights(tmp_path: Path, context: Context) -> None:
+def test_the_card_quotes_what_the_features_say_of_their_weights(
+    tmp_path: Path, context: Context
+) -> None:
     layout = write_project(tmp_path, n_videos=4)
-    (tmp_path / "c3d.safetensors").write_bytes(b"weights")
-    origin = {"source": {"url": "https://a"}, "licence": "CC-BY", "doubts": []}
-    write_json(tmp_path / "c3d.json", origin)
-    params = small_params(epochs=1, ensemble=1)
-    extract = dataclasses.replace(params.extract, weights="c3d.safetensors")
-    train.run(layout, dataclasses.replace(params, extract=extract), context)
+    origin = {"source": "https://a", "licence": "CC-BY"}
+    write_json(layout.network(NETWORK), {**NETWORK_JSON, **origin, "is_pretrained": False})
+    train.run(layout, small_params(epochs=1, ensemble=1), context)
     card = read_json(layout.model_card)
-    assert card["features_origin"] == origin
-    assert card["random_weights"] is False
+    assert card["features_origin"] == {NETWORK: origin}
+    assert card["random_weights"] is True
+
+
+def test_the_card_says_whether_its_videos_are_the_rendered_ones(
+    tmp_path: Path, context: Context
+) -> None:
+    layout = write_project(tmp_path, n_videos=4)
+    params = small_params(epochs=1, ensemble=1)
+    manifest = tmp_path / params.download.manifest
+    for url, rendered in (("sample:video/a", True), ("videos/a.mp4", False)):
+        manifest.parent.mkdir(exist_ok=True)
+        manifest.write_text(f"video_id,video_url\nv000,{url}\n")
+        train.run(layout, params, context)
+        assert read_json(layout.model_card)["rendered_sample"] is rendered
 
 
 def test_metrics_and_plots_hold_every_member_and_epoch(layout: Layout) -> None:
@@ -146,13 +161,15 @@ def test_A22_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
     assert np.isnan(scores).all()
 
 
-def test_features_of_other_weights_are_refused(layout: Layout, tmp_path: Path) -> None:
+def test_features_of_other_weights_are_refused(layout: Layout) -> None:
     scorer = Scorer.load(layout.model, layout.model_card)
-    extract = small_params().extract
-    scorer.check_features(feature_source(extract, tmp_path))
-    other = feature_source(dataclasses.replace(extract, weights="random:1"), tmp_path)
-    with pytest.raises(UserError, match=r"random:0.*random:1"):
+    given = {NETWORK: NETWORK_JSON}
+    scorer.check_features(given)
+    other = {name: {**own, "weights": "sha256:0"} for name, own in given.items()}
+    with pytest.raises(UserError, match=r"sha256:579344.*sha256:0"):
         scorer.check_features(other)
+    with pytest.raises(UserError, match=r"efficientnet-lite0, given c3d"):
+        scorer.check_features({"c3d": NETWORK_JSON})
 
 
 def test_weights_are_known_by_content_not_by_path(tmp_path: Path) -> None:
@@ -160,11 +177,12 @@ def test_weights_are_known_by_content_not_by_path(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(b"weights")
     one, two = (
-        feature_source(dataclasses.replace(extract, weights=name), tmp_path) for name in "ab"
+        feature_sources(dataclasses.replace(extract, weights=name), ["c3d"], root=tmp_path)
+        for name in "ab"
     )
     assert one == two
     with pytest.raises(EnvironmentProblem, match="No such file"):
-        feature_source(dataclasses.replace(extract, weights="c"), tmp_path)
+        feature_sources(dataclasses.replace(extract, weights="c"), ["c3d"], root=tmp_path)
 
 
 def test_a_card_without_its_keys_is_refused(layout: Layout) -> None:

@@ -1,8 +1,9 @@
 """Every method of the paper's table, and what goes beyond it, as ways to learn scores from videos.
 
 The neural rows are configurations of the one trainer; the others learn by scikit-learn from the
-same fc6, averaged over a segment's clips and standardised. The rows and the paper's figures are
-those of docs/paper.md, Results table. The figures are from memory; nothing here was fitted to them.
+same features, averaged over a segment's clips and standardised. The rows and the paper's figures
+are those of docs/paper.md, Results table. The figures are from memory; nothing here was fitted to
+them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -156,16 +157,16 @@ def gif_share(video: Video) -> np.ndarray:
 
 
 class _Means:
-    """fc6 averaged over each segment's clips, standardised by the training videos'."""
+    """Features averaged over each segment's clips, standardised by the training videos'."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
-        rows = np.concatenate([segment_fc6(video)[video.n_clips > 0] for video in videos])
+        rows = np.concatenate([segment_features(video)[video.n_clips > 0] for video in videos])
         std = rows.std(axis=0)
         self._mean, self._std = rows.mean(axis=0), np.where(std > 1e-6, std, 1.0)
 
     def __call__(self, video: Video) -> np.ndarray:
-        """(n, 4096); NaN for a segment without clips."""
-        return (segment_fc6(video) - self._mean) / self._std
+        """(n, width); NaN for a segment without clips."""
+        return (segment_features(video) - self._mean) / self._std
 
     def score(self, video: Video, linear: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """`linear` of every segment that has clips, NaN for the others."""
@@ -176,8 +177,8 @@ class _Means:
         return scores
 
 
-def segment_fc6(video: Video) -> np.ndarray:
-    """The mean fc6 of each segment's clips, (n, 4096) float64; NaN without clips."""
+def segment_features(video: Video) -> np.ndarray:
+    """The mean features of each segment's clips, (n, width) float64; NaN without clips."""
     owner = np.repeat(np.arange(len(video.n_clips)), video.n_clips)
     sums = np.zeros((len(video.n_clips), video.clips.shape[1]))
     np.add.at(sums, owner, video.clips.astype(np.float64))
@@ -194,10 +195,10 @@ def category_svm(videos: Sequence[Video], seed: int) -> Score:
     def fit(group: Sequence[Video]) -> Callable[[np.ndarray], np.ndarray]:
         rows, labels = [], []
         for video in group:
-            fc6 = means(video)
+            features = means(video)
             for column, label in ((0, 1), (1, 0)):
                 named = np.unique(_scored_pairs(video)[:, column])
-                rows.append(fc6[named])
+                rows.append(features[named])
                 labels += [label] * len(named)
         machine = LinearSVC(C=_C, class_weight="balanced", random_state=seed)
         return machine.fit(np.concatenate(rows), labels).decision_function
@@ -225,7 +226,7 @@ def rank_svm(videos: Sequence[Video], seed: int) -> Score:
 def joint_embedding(videos: Sequence[Video], seed: int) -> Score:
     """How well a segment fits the video's own title and tags, in a space learned from GIFs.
 
-    Ridge regression from the fc6 of GIF segments to the hashed words of their video; a segment
+    Ridge regression from the features of GIF segments to the hashed words of their video; a segment
     scores the cosine between what it predicts and its video's words. Without words: 0 for all.
     """
     from sklearn.linear_model import Ridge
@@ -239,8 +240,8 @@ def joint_embedding(videos: Sequence[Video], seed: int) -> Score:
         words.append(np.tile(_words(video), (len(named), 1)))
     machine = Ridge(alpha=_RIDGE).fit(np.concatenate(rows), np.concatenate(words))
 
-    def cosine(video: Video, fc6: np.ndarray) -> np.ndarray:
-        predicted = machine.predict(fc6)
+    def cosine(video: Video, features: np.ndarray) -> np.ndarray:
+        predicted = machine.predict(features)
         return predicted @ _words(video) / np.maximum(np.linalg.norm(predicted, axis=1), 1e-9)
 
     return lambda video: means.score(video, partial(cosine, video))

@@ -17,8 +17,7 @@ from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.store import file_digest
-from video2gif.ranking.scorer import feature_source
-from video2gif.ranking.videos import load_videos
+from video2gif.ranking.videos import feature_sources, load_videos
 
 NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
 
@@ -40,7 +39,7 @@ class Ablation:
 
 def run(layout: Layout, params: Params, choice: Ablation, progress: AblationProgress) -> Path:
     """Write the table; returns its path. Raises `UserError` when there is nothing to score."""
-    videos = load_videos(layout)
+    videos = load_videos(layout, params.train.inputs)
     parts = folds(videos, choice.n_folds)
     if not any(part.score for part in parts):
         raise UserError(
@@ -77,7 +76,8 @@ def _about(
     layout: Layout, params: Params, parts: Sequence[Fold], choice: Ablation
 ) -> dict[str, Any]:
     scored = [video for part in parts for video in part.score]
-    source = feature_source(params.extract, layout.root)
+    inputs = params.train.inputs
+    networks = feature_sources(layout, inputs)
     return {
         "name": choice.name,
         "folds": choice.n_folds,
@@ -85,11 +85,14 @@ def _about(
         "reference": REFERENCE_METHOD,
         "n_videos": len(scored),
         "n_gifs": sum(len(video.gifs) for video in scored),
-        "features": source,
-        "random_weights": source["weights"].startswith("random:"),
+        "features": networks,
+        "random_weights": not all(one["is_pretrained"] for one in networks.values()),
         "train": asdict(params.train),
         "data": {
             "pairs": file_digest(layout.pairs),
-            "features": file_digest(layout.features / "index.parquet"),
+            **{
+                f"features/{name}": file_digest(layout.features_of(name) / "index.parquet")
+                for name in inputs
+            },
         },
     }

@@ -9,6 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from video2gif.cli.terminal import (
+    AboutWord,
     Marks,
     Quiet,
     RankerName,
@@ -71,6 +72,7 @@ def gif(
         bool, typer.Option("--diverse", help="No two GIFs that look alike.")
     ] = False,
     ranker: RankerName = None,
+    about: AboutWord = None,
     marks: Marks = None,
     root: Root = Path("."),
     quiet: Quiet = False,
@@ -97,7 +99,7 @@ def gif(
         max_len_s=max_len,
         diverse=diverse,
     )
-    params, chosen = params_and_ranker(root, ranker)
+    params, chosen = params_and_ranker(root, ranker, about)
     with progress(quiet) as context:
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
@@ -147,6 +149,8 @@ def _gif_table(made: "Made") -> Table:
     numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
     table = Table(Column("GIF", overflow="fold"), *numbers)
     table.title = plain(made.analysis.path.name)
+    if any(gif.moment.why for gif in made.gifs):
+        table.add_column("why", overflow="fold")
     for gif in made.gifs:
         recipe = gif.recipe
         table.add_row(
@@ -158,6 +162,7 @@ def _gif_table(made: "Made") -> Table:
             f"{gif.width}×{recipe.height}",
             f"{recipe.rate:g}"[:4],
             f"{gif.bytes / 1000:.0f}",
+            *([", ".join(gif.moment.why)] if len(table.columns) > 8 else []),
         )
     return table
 

@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from video2gif.cli.terminal import (
+    AboutWord,
     Marks,
     Quiet,
     RankerName,
@@ -34,23 +35,24 @@ def rank(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     ranker: RankerName = None,
+    about: AboutWord = None,
     marks: Marks = None,
     root: Root = Path("."),
     quiet: Quiet = False,
 ) -> None:
     """Print the segments of a video with their scores, best first."""
-    from video2gif.make.analysis import analyse
     from video2gif.make.progress import watched
+    from video2gif.make.rankers import analysed
     from video2gif.make.rankers import rank as rank_segments
 
-    params, chosen = params_and_ranker(root, ranker)
+    params, chosen = params_and_ranker(root, ranker, about)
     with (
         progress(quiet or as_json or as_csv) as plain_context,
         watched(video, plain_context) as context,
     ):
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
-        analysis = analyse(video, params, context)
+        analysis = analysed(video, chosen, params, context)
         moments = rank_segments(analysis, chosen, context)
     if as_json:
         rows = [
@@ -59,6 +61,7 @@ def rank(
                 "start_s": m.start_s,
                 "end_s": m.end_s,
                 "score": None if math.isnan(m.score) else m.score,
+                "why": list(m.why),
             }
             for m in moments
         ]
@@ -69,9 +72,10 @@ def rank(
             score = "" if math.isnan(m.score) else f"{m.score:.6g}"
             print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
     else:
-        table = Table("rank", "start", "end", "score", title=str(video))
+        table = Table("rank", "start", "end", "score", "why", title=str(video))
         for m in moments:
-            table.add_row(str(m.rank), f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
+            numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
+            table.add_row(str(m.rank), *numbers, ", ".join(m.why))
         out.print(table)
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from video2gif.core.config import Params, find_params
-from video2gif.core.errors import Exit, ItemError
+from video2gif.core.errors import Exit, ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
 
@@ -26,8 +26,14 @@ Root = Annotated[Path, typer.Option(help="Project whose model and params.yaml ar
 RankerName = Annotated[
     str | None,
     typer.Option(
-        "--ranker", help="`baseline` or a model file. Default: the project's model if there is one."
+        "--ranker",
+        help="`default`, `baseline` or a model file. Without it: the project's model if it has"
+        " learned from real videos with trained features, else `default`.",
     ),
+]
+AboutWord = Annotated[
+    str | None,
+    typer.Option("--about", help="Moments that show this, such as rabbit, dog or vehicle."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Videos = Annotated[list[str], typer.Argument(help="Videos: files, folders, globs, URLs.")]
@@ -39,12 +45,16 @@ Marks = Annotated[
 ]
 
 
-def params_and_ranker(root: Path, name: str | None) -> "tuple[Params, Ranker]":
-    """The project's parameters, and the ranker that --ranker names."""
+def params_and_ranker(
+    root: Path, name: str | None, about: str | None = None
+) -> "tuple[Params, Ranker]":
+    """The project's parameters, and the ranker that --ranker or --about asks for."""
+    if name is not None and about is not None:
+        raise UserError("--about ranks by what is in the picture: give it or --ranker, not both")
     from video2gif.make.rankers import choose_ranker
 
     params = Params.load(find_params(root))
-    return params, choose_ranker(name, params, layout=Layout(root))
+    return params, choose_ranker(name, params, layout=Layout(root), about=about)
 
 
 def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context) -> "Ranker":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from video2gif.core.errors import UserError
 
@@ -22,6 +22,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 Share = Annotated[float, Gt(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 PositiveInt = Annotated[int, Gt(0)]
+Names = Annotated[list[str], MinLen(1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +106,20 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Extract:
-    """C3D fc6 features of 16-frame clips."""
+    """Features of pictures and clips, by one network or several."""
 
+    networks: Names
+    """Any of `efficientnet-lite0`, `c3d`, and files as `weights/NAME.onnx@sha256:DIGEST`
+    (video2gif/features/registry.py)."""
+    frames_per_s: Positive
+    """Pictures a second that networks of single pictures look at."""
     weights: str
-    """`random:SEED`, or the path of a safetensors file made by `video2gif weights import`. Keep
-    it in weights/, as a mean cube: DVC sees changes there."""
+    """C3D's: `random:SEED`, or the path of a safetensors file made by `video2gif weights import`.
+    Keep it in weights/, as a mean cube: DVC sees changes there."""
     mean: str
-    """`channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
+    """C3D's: `channel` (three channel means) or the path of a mean cube .npy (3, 16, 128, 171)."""
     clip_stride: PositiveInt
-    """Frames from the start of one clip to the next inside a segment (the paper: 8)."""
+    """C3D's frames from the start of one clip to the next inside a segment (the paper: 8)."""
     mirror: bool
     """Average each clip's fc6 with that of its mirror image."""
     mode: Literal["clips", "dense"]
@@ -121,15 +127,18 @@ class Extract:
     backend: Literal[
         "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16", "auto"
     ]
-    """How C3D runs; all but the reference, torch-fp32, give slightly other features. `auto`: the
-    fastest here, so that another machine may give other bits."""
+    """How networks run; all but the reference, torch-fp32, give slightly other features. `auto`:
+    the fastest here, so that another machine may give other bits: the index names the backend."""
     max_failed_fraction: Fraction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The RankNet on fc6 (and context)."""
+    """The RankNet on features (and context)."""
 
+    inputs: Names
+    """The networks of `extract.networks` to learn from; a file goes by its name without suffix.
+    Of several, a segment shows the mean row of each, side by side."""
     loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
     huber_delta: Positive
     pairs: Literal["video", "across"]
@@ -257,6 +266,16 @@ def _check_together(params: Params, *, where: str) -> None:
         raise UserError(
             f"{where}: extract.clip_stride = {params.extract.clip_stride} must be a multiple of 8"
             " in extract.mode dense: a step of its convolutions is 8 frames"
+        )
+    twice = {"extract.networks": params.extract.networks, "train.inputs": params.train.inputs}
+    for key, names in twice.items():
+        if len(set(names)) < len(names):
+            raise UserError(f"{where}: {key} = {names!r} must name each once")
+    known = [Path(name.partition("@")[0]).stem for name in params.extract.networks]
+    if unknown := [name for name in params.train.inputs if name not in known]:
+        raise UserError(
+            f"{where}: train.inputs names {', '.join(unknown)}, which extract.networks"
+            f" ({', '.join(known)}) does not run"
         )
     held_out = params.label.validation_fraction + params.label.test_fraction
     if held_out >= 1:

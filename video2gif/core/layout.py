@@ -48,6 +48,8 @@ class Layout:
     labels = _Below("data/labels.parquet")
     pairs = _Below("data/pairs.parquet")
     features = _Below("data/features")
+    tags = _Below("data/features/tags.parquet")
+    """What the classes of a network say is in each video."""
     predictions = _Below("data/predictions.parquet")
     model = _Below("models/ranker.safetensors")
     model_card = _Below("models/ranker.json")
@@ -68,6 +70,21 @@ class Layout:
     def media_file(self, relative: str) -> Path:
         """The file of a DOWNLOADS row, by its `path` column."""
         return self.media / relative
+
+    def features_of(self, network: str) -> Path:
+        """The shards and the index of one network."""
+        return self.features / network
+
+    def network(self, name: str) -> Path:
+        """What made the features of a network: weights, licence, parameters."""
+        return self.features_of(name) / "network.json"
+
+    def feature_folders(self) -> list[Path]:
+        """Those of all networks that were run, by name."""
+        found = sorted(path for path in self.features.glob("*") if path.is_dir())
+        if not found:
+            raise EnvironmentProblem(f"{self.features}: no features; `dvc repro` makes them")
+        return found
 
     def check_outputs(self) -> None:
         """Raise `EnvironmentProblem` if outputs cannot be written, or would land elsewhere.

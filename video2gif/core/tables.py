@@ -210,7 +210,7 @@ PAIRS = Table(
 
 
 FEATURES = Table(
-    "features/index",
+    "features/NETWORK/index",
     _schema(
         video_id=_TEXT,
         segment_id=_INT,
@@ -223,18 +223,28 @@ FEATURES = Table(
 
 
 FEATURE_STATUS = Table(
-    "features/status",
+    "features/NETWORK/status",
     _schema(
         video_id=_TEXT,
         status=_TEXT,
         reason=_TEXT,
         backend=_TEXT,  # "" unless ok, as the next
-        mode=_TEXT,  # clips | dense: all rows the same, or ""
+        mode=_TEXT,  # clips | dense | pictures: all rows the same, or ""
         cosine=_REAL,  # smallest of the backend's to torch-fp32's features, on its warm-up
     ),
     ("video_id",),
 )
 
+
+TAGS = Table(
+    "features/tags",  # what a network sees in a video; the manifest's own tags stand in SOURCES
+    _schema(
+        video_id=_TEXT,
+        tags=_TEXT,  # separated by |, the surest first
+        origin=_TEXT,  # the network whose classes they are
+    ),
+    ("video_id",),
+)
 
 PREDICTIONS = Table(
     "predictions",

@@ -39,7 +39,7 @@ BACKENDS: tuple[Name, ...] = (
 )
 
 REMEDY = {
-    "openvino": "install it with pip install 'video2gif[openvino]'",
+    "openvino": "pip install openvino",
     "cuda": "it needs an NVIDIA GPU and a CUDA build of torch",
 }
 
@@ -127,14 +127,8 @@ def _openvino(
             example_input=example,
             input=openvino.PartialShape([n_clips, 3, frames, 112, 112]),
         )
-    settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        # One process a core: pinned, all of them would sit on the first one.
-        "ENABLE_CPU_PINNING": False,
-    }
-    compiled = openvino.compile_model(model, "CPU", settings)
+    hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+    compiled = openvino.compile_model(model, "CPU", openvino_settings(hint, threads))
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         for x in batches:
@@ -142,6 +136,17 @@ def _openvino(
             yield compiled(np.ascontiguousarray(x))[0].copy()
 
     return run
+
+
+def openvino_settings(precision: str, threads: int) -> dict[str, Any]:
+    """How OpenVINO runs a network here: one stream, so that equal inputs give equal bytes."""
+    return {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # One process a core: pinned, all of them would sit on the first one.
+        "ENABLE_CPU_PINNING": False,
+    }
 
 
 def pipelined(network: "torch.nn.Module", device: "torch.device", mode: ClipMode) -> Forward:

@@ -40,6 +40,14 @@ class ContentMetrics:
         self._size: tuple[int, int] | None = None
         self._previous: np.ndarray | None = None
 
+    def scaled(self, frame_bgr: np.ndarray) -> np.ndarray:
+        """A frame, uint8 (h, w, 3 or 4), at the size of analysis."""
+        height, width = frame_bgr.shape[:2]
+        self._size = self._size or analysis_size(width, height)
+        if (width, height) == self._size:
+            return frame_bgr
+        return cv2.resize(frame_bgr, self._size, interpolation=cv2.INTER_LINEAR)
+
     def push(self, frame_bgr: np.ndarray) -> tuple[float, float, float]:
         """(delta_hue, delta_sat, delta_lum) of a uint8 (h, w, 3) frame; zeros for the first one.
 
@@ -48,11 +56,7 @@ class ContentMetrics:
         Hue counts 0–179, saturation and brightness 0–255 (OpenCV's 8-bit HSV); hue is compared
         as a number, not as an angle, as in PySceneDetect.
         """
-        height, width = frame_bgr.shape[:2]
-        self._size = self._size or analysis_size(width, height)
-        if (width, height) != self._size:
-            frame_bgr = cv2.resize(frame_bgr, self._size, interpolation=cv2.INTER_LINEAR)
-        hsv = cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2HSV)
+        hsv = cv2.cvtColor(self.scaled(frame_bgr), cv2.COLOR_BGR2HSV)
         previous, self._previous = self._previous, hsv
         if previous is None:
             return 0.0, 0.0, 0.0

@@ -1,8 +1,8 @@
 """Decode a file once: hashes for matching, differences for shots, the time of each frame.
 
-Reads a video or GIF; writes an item of six arrays, one row a frame (`Fingerprint`). All later
-stages but C3D work on these rows, so matching and shot detection can be tuned without a second
-decode.
+Reads a video or GIF; writes an item of seven arrays, one row a frame (`Fingerprint`). All later
+stages but the networks work on these rows, so matching, shot detection and the default ranking can
+be tuned without a second decode.
 
 libswscale scales each frame once to 64×64 luma (AREA, the mean of each area); means of 2×2 of these
 give the 32×32 image that is hashed. GIFs and videos are scaled in the same way, so what the scaler
@@ -27,6 +27,7 @@ from video2gif.core.work import Work
 from video2gif.fingerprint.ahead import Ahead
 from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.cues import Detail, Previous, cues, detail
 from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
@@ -109,6 +110,7 @@ class Measuring:
         self._luma = Luma(LUMA_SIDE)
         self._colour = Colour()
         self._metrics = ContentMetrics()
+        self._previous = Previous()
         self.size = (0, 0)
         """Width and height of the first frame as shown."""
 
@@ -121,21 +123,23 @@ class Measuring:
                     self.size = (frame.width, frame.height)
                 rows.append(self._row(time_s, frame))
                 if len(rows) == _BLOCK:
-                    yield _block(rows)
+                    yield _block(rows, self._previous)
                     rows.clear()
         if rows:
-            yield _block(rows)
+            yield _block(rows, self._previous)
 
     def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
         # Scaled exactly as PySceneDetect would: another scaling finds other cuts.
         picture = self._colour(frame, analysis_size(frame.width, frame.height))
-        return _Row(time_s, self._luma(frame), self._metrics.push(picture))
+        picture = self._metrics.scaled(picture)
+        return _Row(time_s, self._luma(frame), self._metrics.push(picture), detail(picture))
 
 
 class _Row(NamedTuple):
     pts_s: float
     luma_6464: np.ndarray
     content: tuple[float, float, float]
+    detail: Detail
 
 
 def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
@@ -143,7 +147,7 @@ def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:
     return frame.width * frame.height
 
 
-def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
+def _block(rows: list[_Row], previous: Previous) -> dict[str, np.ndarray]:
     luma_N6464 = np.stack([row.luma_6464 for row in rows])
     luma_N3232 = shrunk(luma_N6464, HASH_SIDE)
     return {
@@ -153,6 +157,7 @@ def _block(rows: list[_Row]) -> dict[str, np.ndarray]:
         "quality": quality(luma_N3232),
         "thumbs": shrunk(luma_N6464, THUMB_SIDE),
         "content": np.array([row.content for row in rows]),
+        "cues": cues(luma_N6464, [row.detail for row in rows], previous),
     }
 
 

@@ -19,7 +19,7 @@ from video2gif.core.tables import FINGERPRINTS
 from video2gif.core.types import Kind
 from video2gif.fingerprint.track import Track, digest_of
 
-COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content")
+COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content", "cues")
 """The arrays of a fingerprint, in the item and in the shards."""
 
 
@@ -44,6 +44,8 @@ class Fingerprint:
     """uint8 (n, 16, 16): luma thumbnails, for the last step of matching."""
     content: np.ndarray
     """float64 (n, 3): PySceneDetect's differences of hue, saturation, brightness; row 0 zeros."""
+    cues: np.ndarray
+    """float32 (n, 9): `fingerprint.cues.NAMES`; the first frame changes by nothing."""
     width: int
     height: int
     bad_packets: int

@@ -7,6 +7,8 @@ needs no model, `make.rankers.TrainedRanker` is what `dvc repro` trained.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from video2gif.core.items import Context, one
 from video2gif.core.types import Kind
 from video2gif.core.work import Item
 from video2gif.fingerprint.decode import fingerprinting
+from video2gif.fingerprint.defects import Clean, clean_frames, clean_parts
 from video2gif.fingerprint.read import Fingerprint, read_fingerprint
 from video2gif.make.inputs import admit
 from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
@@ -43,6 +46,21 @@ class Analysis:
     def spans_s(self) -> np.ndarray:
         """Segments in seconds, float64 (n, 2)."""
         return self.edges_s[self.spans]
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """Frames [start, end) of each shot."""
+        return list(pairwise([0, *self.cuts, len(self.fingerprint.pts_s)]))
+
+    @cached_property
+    def is_clean(self) -> np.ndarray:
+        """Frames that are not black, blank, fading or a card, bool (n,)."""
+        return clean_frames(self.fingerprint.cues, self.fingerprint.pts_s, self.cuts)
+
+    @cached_property
+    def clean(self) -> list[Clean]:
+        """The good part of each segment."""
+        return clean_parts(self.fingerprint.cues, self.edges_s, self.spans, self.cuts)
 
 
 def fingerprint_file(

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from video2gif.core.errors import ItemError
 from video2gif.core.types import Span
+from video2gif.fingerprint.defects import Clean, main_shot
 from video2gif.gifs.render import Within
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment
@@ -43,8 +43,12 @@ class Chosen:
 
 
 def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> list[Chosen]:
-    """The best `top` moments that fit the wishes, then the worst `bottom`; `moments` ranked."""
-    best = _pick(analysis, moments, choice, choice.top, [])
+    """The best `top` moments that fit the wishes, then the worst `bottom`; `moments` ranked.
+
+    Whoever ranked them, one with a defect (`fingerprint.defects`) comes after all without.
+    """
+    clean_first = sorted(moments, key=lambda one: _clean(analysis, one).is_defective)
+    best = _pick(analysis, clean_first, choice, choice.top, [])
     if not choice.bottom:
         return best
     return best + _pick(analysis, moments[::-1], choice, choice.bottom, best)[::-1]
@@ -99,9 +103,34 @@ def _pick(
 
 
 def _fitting(analysis: Analysis, moment: Moment, choice: Choice) -> Chosen | None:
-    """The moment inside its shot and the window asked for; None if it is too short there."""
+    """The moment inside its shot and the window asked for; None if it is too short there.
+
+    Black, blank and fading frames and cards are left out, unless nothing else is long enough.
+    """
+    shot = main_shot(analysis.shots, (moment.start_frame, moment.end_frame))
+    part = _clean(analysis, moment)
+    if not part.is_defective:
+        found = _inside(analysis, moment, choice, _clean_room(analysis, shot, part.run))
+        if found is not None:
+            return found
+    return _inside(analysis, moment, choice, shot)
+
+
+def _clean(analysis: Analysis, moment: Moment) -> Clean:
+    return analysis.clean[int(np.searchsorted(analysis.spans[:, 0], moment.start_frame))]
+
+
+def _clean_room(analysis: Analysis, shot: Span, run: Span) -> Span:
+    """A run of clean frames, as far as it goes on in its shot."""
+    dirty = np.flatnonzero(~analysis.is_clean)
+    before, after = dirty[dirty < run[0]], dirty[dirty >= run[1]]
+    start = int(before[-1]) + 1 if len(before) else 0
+    end = int(after[0]) if len(after) else len(analysis.is_clean)
+    return max(shot[0], start), min(shot[1], end)
+
+
+def _inside(analysis: Analysis, moment: Moment, choice: Choice, shot: Span) -> Chosen | None:
     edges_s = analysis.edges_s
-    shot = _main_shot(analysis, (moment.start_frame, moment.end_frame))
     window = np.searchsorted(edges_s, [choice.from_s - 1e-6, choice.to_s + 1e-6])
     last = len(edges_s) - 1 if math.isinf(choice.to_s) else int(window[1]) - 1
     room = max(shot[0], int(window[0])), min(shot[1], last)
@@ -136,12 +165,6 @@ def _resized(core: Span, room: Span, shortest: int, longest: int) -> Span:
     return start, start + length
 
 
-def _main_shot(analysis: Analysis, span: Span) -> Span:
-    """The shot that holds most of a span: a segment may be joined from several short ones."""
-    shots = pairwise([0, *analysis.cuts, len(analysis.fingerprint.pts_s)])
-    return max(shots, key=lambda shot: min(shot[1], span[1]) - max(shot[0], span[0]))
-
-
 def _overlap(a: Span, b: Span) -> bool:
     """Whether two spans share more than half of the shorter one."""
     shared = min(a[1], b[1]) - max(a[0], b[0])
@@ -159,7 +182,7 @@ _MUCH, _LITTLE = 1.25, 0.8
 
 def why(analysis: Analysis, moments: Sequence[Moment], moment: Moment) -> list[str]:
     """A few short facts; `moments` are all of the video, ranked."""
-    facts = []
+    facts = [*moment.why]
     if not math.isnan(moment.score):
         facts.append(f"ranked {moment.rank} of {len(moments)}")
         facts += _neighbours(moments, moment)

@@ -103,6 +103,7 @@ def _listing(video: Made, folder: Path) -> dict[str, Any]:
                 "height": gif.recipe.height,
                 "fps": gif.recipe.rate,
                 "segment": [gif.moment.start_s, gif.moment.end_s],
+                "why": list(gif.moment.why),
                 "loop": {
                     "mode": gif.recipe.loop,
                     "score": gif.seam.score,

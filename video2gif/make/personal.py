@@ -10,6 +10,7 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.datasets.marks import Mark, read_marks
+from video2gif.features.network import Extraction
 from video2gif.make.analysis import Analysis, analyse
 from video2gif.make.rankers import Ranker
 from video2gif.make.taste import Marked, Taste, look, standardised
@@ -30,6 +31,13 @@ class Personal:
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
         prior = standardised(self._base.score(analysis, context))
         return self._taste.rerank(_features(analysis), prior)
+
+    def why(self, analysis: Analysis, context: Context) -> Sequence[tuple[str, ...]]:
+        return self._base.why(analysis, context)
+
+    @property
+    def looks_with(self) -> Extraction | None:
+        return self._base.looks_with
 
 
 def personal(

@@ -1,4 +1,4 @@
-"""Who gives the segments of a video their scores: a trained model, or the baseline without one."""
+"""Who gives the segments of a video their scores: the default ranking, or a trained model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,70 +9,20 @@ import numpy as np
 
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
-from video2gif.core.items import Context, compute, payload_of
-from video2gif.core.layout import Layout
+from video2gif.core.items import Context
+from video2gif.core.layout import Layout, read_json
 from video2gif.core.store import file_digest
-from video2gif.core.work import Item
-from video2gif.features.extract import extraction, read_features
-from video2gif.make.analysis import Analysis
+from video2gif.features import classes as named
+from video2gif.features.network import Extraction, Features
+from video2gif.features.registry import LITE0, extraction, feature_sources
+from video2gif.fingerprint.defects import Clean, run_means
+from video2gif.make.analysis import Analysis, analyse
+from video2gif.make.features import film_features, looking_at
+from video2gif.make.words import reasons
+from video2gif.ranking import default
 from video2gif.ranking.baselines import motion_colour, segment_change
-from video2gif.ranking.scorer import Scorer, feature_source
-
-_LONG_FRAMES = 1000
-"""From so many frames on, C3D takes longer than a second start of the network."""
-
-
-class TrainedRanker:
-    """A trained ranker on C3D features."""
-
-    def __init__(self, path: Path, params: Params, *, root: Path) -> None:
-        self._scorer = Scorer.load(path, path.with_suffix(".json"))
-        self._scorer.check_features(feature_source(params.extract, root))
-        self._extraction = extraction(params.extract, root=root)
-        self.name = f"the model {path}"
-        self.digest = file_digest(path)
-        weights = params.extract.weights
-        self.warnings: tuple[str, ...] = ()
-        if self._scorer.card["random_weights"]:
-            self.warnings = (
-                f"The C3D weights are random ({weights}): this model has learned the look of its"
-                " training corpus and knows nothing about videos in general.",
-            )
-
-    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
-        return self._scorer.model.score(
-            self._fc6(analysis, context),
-            category="",
-            tags=(),
-            spans_s=analysis.spans_s,
-            duration_s=analysis.fingerprint.end_s,
-            change=segment_change(analysis.fingerprint.content, analysis.spans),
-        )
-
-    def _fc6(self, analysis: Analysis, context: Context) -> list[np.ndarray]:
-        """fc6 of each segment's clips.
-
-        The pipeline's own item where it is there; else a long video in two halves, side by side:
-        an item runs on one core. The halves are the same on every machine.
-        """
-        whole = self._item(analysis, analysis.spans)
-        items = [whole]
-        n_frames = len(analysis.fingerprint.pts_s)
-        if n_frames >= _LONG_FRAMES and not context.store.has(self._key(whole)):
-            half = int(np.searchsorted(analysis.spans[:, 0], n_frames / 2))
-            parts = (analysis.spans[:half], analysis.spans[half:])
-            items = [self._item(analysis, part) for part in parts if len(part)]
-        outcomes = compute("features", self._extraction.work, items, context)
-        payloads = (payload_of(outcome, context) for outcome in outcomes)
-        return [fc6 for payload in payloads for fc6 in read_features(payload).by_segment]
-
-    def _item(self, analysis: Analysis, spans: np.ndarray) -> Item:
-        return self._extraction.item(
-            f"video:{analysis.path.name}", sha256=analysis.sha256, path=analysis.path, spans=spans
-        )
-
-    def _key(self, item: Item) -> str:
-        return self._extraction.work.key(item.inputs)
+from video2gif.ranking.scorer import Scorer
+from video2gif.ranking.videos import side_by_side
 
 
 @dataclass(frozen=True)
@@ -85,6 +35,8 @@ class Moment:
     score: float
     start_frame: int
     end_frame: int
+    why: tuple[str, ...] = ()
+    """What the ranker says for it, in a few words each."""
 
 
 class Ranker(Protocol):
@@ -103,8 +55,26 @@ class Ranker(Protocol):
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray: ...
 
+    def why(self, analysis: Analysis, context: Context) -> Sequence[tuple[str, ...]]:
+        """For each segment what speaks for it, in words; nothing at all if it cannot say."""
+        ...
 
-class Baseline:
+    @property
+    def looks_with(self) -> Extraction | None:
+        """A network that may look at a video while it is decoded."""
+        ...
+
+
+class _Mute:
+    """A ranker that gives numbers alone."""
+
+    looks_with: Extraction | None = None
+
+    def why(self, analysis: Analysis, context: Context) -> Sequence[tuple[str, ...]]:
+        return [() for _ in analysis.spans]
+
+
+class Baseline(_Mute):
     """Motion and colour: no model, no weights, nothing learned."""
 
     name = "the motion-and-colour baseline (no model)"
@@ -118,20 +88,185 @@ class Baseline:
         return motion_colour(analysis.fingerprint.content, analysis.spans)
 
 
-def choose_ranker(name: str | None, params: Params, *, layout: Layout) -> Ranker:
-    """`baseline`, a model's path, or (None) the project's model if there is one."""
-    if name == "baseline" or (name is None and not layout.model.is_file()):
+class TrainedRanker(_Mute):
+    """A trained ranker on the features that its card names."""
+
+    def __init__(self, path: Path, params: Params, *, root: Path) -> None:
+        self._scorer = Scorer.load(path, path.with_suffix(".json"))
+        names = list(self._scorer.card["features"])
+        self._scorer.check_features(feature_sources(params.extract, names, root=root))
+        self._params, self._names, self._root = params, names, root
+        self.name = f"the model {path}"
+        self.digest = file_digest(path)
+        self.warnings: tuple[str, ...] = ()
+        if self._scorer.card["random_weights"]:
+            self.warnings = (
+                "Some of this model's features come from random weights: it has learned the look"
+                " of its training corpus and knows nothing about videos in general.",
+            )
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        found = self._scorer.model.score(
+            side_by_side([one.by_segment for one in self._features(analysis, context)]),
+            category="",
+            tags=(),
+            spans_s=analysis.spans_s,
+            duration_s=analysis.fingerprint.end_s,
+            change=segment_change(analysis.fingerprint.content, analysis.spans),
+        )
+        return found
+
+    def _features(self, analysis: Analysis, context: Context) -> list[Features]:
+        return [
+            film_features(
+                extraction(name, self._params.extract, root=self._root, context=context),
+                analysis,
+                context,
+            )
+            for name in self._names
+        ]
+
+
+class Default:
+    """Cues and appearance, weighted by hand: no labels, nothing learned from GIFs."""
+
+    name = "the default ranking (motion, what is in the picture, what stands out; no labels)"
+    digest = "default"
+
+    def __init__(self, params: Params, *, root: Path, warnings: Sequence[str] = ()) -> None:
+        self._params, self._root, self.warnings = params, root, tuple(warnings)
+        self._known: tuple[str, default.Terms, list[Clean]] | None = None
+        self._extraction: Extraction | None = None
+
+    @property
+    def looks_with(self) -> Extraction:
+        return self._network(None)
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        return self._terms(analysis, context)[0].score
+
+    def why(self, analysis: Analysis, context: Context) -> Sequence[tuple[str, ...]]:
+        return reasons(*self._terms(analysis, context))
+
+    def _network(self, context: Context | None) -> Extraction:
+        if self._extraction is None:
+            self._extraction = extraction(
+                LITE0, self._params.extract, root=self._root, context=context
+            )
+        return self._extraction
+
+    def _terms(self, analysis: Analysis, context: Context) -> tuple[default.Terms, list[Clean]]:
+        # `score` and `why` of one video come one after the other.
+        if self._known is None or self._known[0] != analysis.sha256:
+            seen = film_features(self._network(context), analysis, context)
+            self._known = (analysis.sha256, *_terms(analysis, seen))
+        return self._known[1:]
+
+
+def _terms(analysis: Analysis, seen: Features) -> tuple[default.Terms, list[Clean]]:
+    """The terms of the default ranking, from the pictures of each segment's good part."""
+    clean = analysis.clean
+    rows = [_pictures(part, seen) for part in clean]
+    probabilities = named.probabilities(seen.classes)
+    terms = default.terms(
+        cues=run_means(analysis.fingerprint.cues, clean),
+        defective=np.array([part.is_defective for part in clean]),
+        features=[seen.rows[chosen] for chosen in rows],
+        classes=[probabilities[chosen] for chosen in rows],
+        groups=_groups(),
+    )
+    return terms, clean
+
+
+def _pictures(part: Clean, seen: Features) -> np.ndarray:
+    """Rows of the pictures of a segment's good part; the nearest one where none was taken."""
+    start, end = part.run
+    found = np.flatnonzero((seen.frames >= start) & (seen.frames < end))
+    if len(found):
+        return found
+    return np.array([int(np.abs(seen.frames - start).argmin())])
+
+
+def _groups() -> default.Groups:
+    pages = named.called(named.PAGES)
+    return default.Groups(
+        people=named.members(named.PEOPLE),
+        animals=named.members(named.ANIMALS),
+        vehicles=named.members(named.VEHICLES),
+        food=named.members(named.FOOD),
+        pages=pages,
+    )
+
+
+class About(Default):
+    """What a person asked for: segments that show it first, defects last."""
+
+    def __init__(self, word: str, params: Params, *, root: Path) -> None:
+        super().__init__(params, root=root)
+        self._word, self._classes = word, named.about(word)
+        self.name = f"how much of {word!r} a network sees in it"
+        self.digest = f"about {word}"
+
+    def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        terms, _ = self._terms(analysis, context)
+        shown = terms.classes[:, self._classes].sum(axis=1)
+        return np.asarray(shown - default.DEFECT * terms.defective)
+
+
+def choose_ranker(
+    name: str | None, params: Params, *, layout: Layout, about: str | None = None
+) -> Ranker:
+    """`default`, `baseline`, a model's path, or (None) what suits a video that nobody labelled.
+
+    That is the project's model if it has learned from real videos with trained features, else the
+    default ranking. With `about`, what a person asked for.
+    """
+    if about is not None:
+        return About(about, params, root=layout.root)
+    if name == "baseline":
         return Baseline()
+    if name == "default":
+        return Default(params, root=layout.root)
+    if name is None:
+        refused = _why_not(layout.model)
+        if refused is not None:
+            return Default(params, root=layout.root, warnings=refused)
     path = layout.model if name is None else Path(name)
     if not path.is_file():
-        raise UserError(f"--ranker {name}: no such file; give `baseline` or a .safetensors model")
-
+        raise UserError(
+            f"--ranker {name}: no such file; give `default`, `baseline` or a .safetensors model"
+        )
     return TrainedRanker(path, params, root=layout.root)
+
+
+def _why_not(model: Path) -> tuple[str, ...] | None:
+    """Why the project's model is not used on a foreign video; None where it is."""
+    if not model.is_file():
+        return ()
+    card = read_json(model.with_suffix(".json"))
+    reasons_ = []
+    if card.get("random_weights", True):
+        reasons_.append("its features come from random weights")
+    if card.get("rendered_sample", True):
+        reasons_.append("it has learned from the rendered sample, which looks like no real video")
+    if not reasons_:
+        return None
+    return (
+        f"The model {model} is not used: {' and '.join(reasons_)}. --ranker {model} uses it all"
+        " the same.",
+    )
+
+
+def analysed(path: Path, ranker: Ranker, params: Params, context: Context) -> Analysis:
+    """Decode a video and cut it; meanwhile the ranker's network looks at it, if it can."""
+    with looking_at(ranker.looks_with, path, context):
+        return analyse(path, params, context)
 
 
 def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
     """All segments, best first; equal scores in order of time, unscored ones last."""
     scores = ranker.score(analysis, context)
+    whys = ranker.why(analysis, context)
     spans_s = analysis.spans_s
     order = np.lexsort((spans_s[:, 0], np.nan_to_num(-scores, nan=np.inf)))
     return [
@@ -142,6 +277,7 @@ def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:
             float(scores[i]),
             int(analysis.spans[i, 0]),
             int(analysis.spans[i, 1]),
+            tuple(whys[i]),
         )
         for position, i in enumerate(order, start=1)
     ]

@@ -15,8 +15,8 @@ from video2gif.core.layout import write_json
 from video2gif.core.store import atomic_path
 from video2gif.features import weights as c3d_weights
 from video2gif.features.importers import HEAD_SHAPES, import_head
+from video2gif.features.registry import feature_sources
 from video2gif.ranking.model import Ensemble, RankNet, Standardise
-from video2gif.ranking.scorer import feature_source
 
 _HIDDEN = (512, 128)
 _LAYERS = {"h1": "layers.0", "h2": "layers.3", "score": "layers.6"}  # Dropout and ReLU between.
@@ -58,8 +58,9 @@ def write_head(
         "n_members": 1,
         "params": {"hidden": list(_HIDDEN)},
         "context": {"parts": [], "categories": [], "tag_buckets": 0},
-        "features": feature_source(extract, root),
+        "features": feature_sources(extract, ["c3d"], root=root),
         "random_weights": False,
+        "rendered_sample": False,
         "source": found.source,
         "licence": licence or "not stated",
     }

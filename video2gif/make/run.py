@@ -10,12 +10,12 @@ from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.store import atomic_path
 from video2gif.gifs.render import GifOptions
-from video2gif.make.analysis import Analysis, analyse, whole_strip
+from video2gif.make.analysis import Analysis, whole_strip
 from video2gif.make.inputs import expand, folder_names, local
 from video2gif.make.moments import Choice, choose
 from video2gif.make.page import Made, write_page
 from video2gif.make.progress import watched
-from video2gif.make.rankers import Ranker, rank
+from video2gif.make.rankers import Ranker, analysed, rank
 from video2gif.make.write import make_gifs
 
 STRIP = "filmstrip.jpg"
@@ -61,7 +61,7 @@ class Run:
 
     def _one(self, path: Path, folder: Path) -> None:
         with watched(path, self.context) as context:
-            analysis = analyse(path, self.params, context)
+            analysis = analysed(path, self.ranker, self.params, context)
             moments = rank(analysis, self.ranker, context)
         chosen = choose(analysis, moments, self.choice)
         if not chosen:

@@ -57,12 +57,14 @@ def left_out(layout: Layout) -> list[LeftOut]:
         *_rows("download", DOWNLOADS.read(layout.downloads)),
         *_rows("fingerprint", FINGERPRINTS.read(layout.fingerprints / "index.parquet")),
         *_rows("label", SPANS.read(layout.spans).assign(kind="gif"), id_column="gif_id"),
-        *_rows(
-            "extract",
-            FEATURE_STATUS.read(layout.features / "status.parquet").assign(kind="video"),
-            id_column="video_id",
-        ),
+        *_rows("extract", _feature_status(layout).assign(kind="video"), id_column="video_id"),
     ]
+
+
+def _feature_status(layout: Layout) -> pd.DataFrame:
+    """A row for each video and each reason: networks of one decode fail for the same one."""
+    tables = [FEATURE_STATUS.read(one / "status.parquet") for one in layout.feature_folders()]
+    return pd.concat(tables).drop_duplicates(["video_id", "reason"])
 
 
 def _rows(stage: str, table: pd.DataFrame, id_column: str = "id") -> list[LeftOut]:

@@ -1,4 +1,4 @@
-"""The ranker: fc6 and context of a clip → one score, and how its members become one model.
+"""The ranker: features and context of a clip → one score, and how its members become one model.
 
 Source: docs/paper.md, Network (4096 → 512 → 128 → 1, ReLU between, linear output).
 """
@@ -58,27 +58,27 @@ class RankNet(nn.Module):
 
 @dataclass(frozen=True)
 class Standardise:
-    """(fc6 − mean) / std, over the clips of the training split.
+    """(features − mean) / std, over the clips of the training split.
 
-    With random C3D weights the scale of fc6 is arbitrary, and weight decay and learning rate
+    With random C3D weights the scale of features is arbitrary, and weight decay and learning rate
     would mean something else for every seed. The head released with the paper was trained on raw
     fc6: for it, `none`.
     """
 
     mean: Tensor
-    """(4096,) float32."""
+    """(width,) float32."""
     std: Tensor
-    """(4096,) float32, positive."""
+    """(width,) float32, positive."""
 
     @classmethod
     def fit(cls, clips: Tensor) -> "Standardise":
-        """From clips (n, 4096). A feature that never changes keeps its scale."""
+        """From clips (n, width). A feature that never changes keeps its scale."""
         mean, std = clips.mean(dim=0), clips.std(dim=0, correction=0)
         return cls(mean, torch.where(std > 1e-6, std, torch.ones_like(std)))
 
     @classmethod
     def none(cls, n_features: int) -> "Standardise":
-        """Leaves fc6 as it is."""
+        """Leaves features as they are."""
         return cls(torch.zeros(n_features), torch.ones(n_features))
 
     def __call__(self, clips: Tensor) -> Tensor:
@@ -95,9 +95,9 @@ def clip_inputs(
 ) -> Tensor:
     """What the network sees of each clip of one video, (clips, width + context) float32.
 
-    `own`: its standardised fc6. `centred`: fc6 less the video's mean (see `centred`), standardised.
-    `neighbours`: its own, and beside it how it differs from the mean of the segments next to its
-    own. `clips` (sum of n_clips, 4096) raw, `context` (n, k), `n_clips` (n,).
+    `own`: its standardised features. `centred`: these less the video's mean (see `centred`),
+    standardised. `neighbours`: its own, and beside it how it differs from the mean of the segments
+    next to its own. `clips` (sum of n_clips, width) raw, `context` (n, k), `n_clips` (n,).
     """
     x = standardise(centred(clips) if features == "centred" else clips)
     if features == "neighbours":
@@ -106,7 +106,7 @@ def clip_inputs(
 
 
 def centred(clips: Tensor) -> Tensor:
-    """fc6 less its mean over the video's clips: what sets a moment apart from its own video."""
+    """Features less their mean over the video's clips: what sets a moment apart from its film."""
     clips = clips.float()
     return clips - clips.mean(dim=0) if len(clips) else clips
 
@@ -135,7 +135,7 @@ class Ensemble:
     def score_segments(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
         """Scores (n,) of segments; NaN for one without clips.
 
-        `clips` (sum of n_clips, 4096) raw fc6, `context` (n, k), `n_clips` (n,).
+        `clips` (sum of n_clips, width) raw features, `context` (n, k), `n_clips` (n,).
         """
         x = self._inputs(clips, context, n_clips)
         scores = torch.stack([member.eval()(x) for member in self.members]).mean(dim=0)

@@ -4,7 +4,6 @@ Used by the evaluate stage and by `video2gif gif` and `rank`: context and averag
 those of training because they are the same code.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,37 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from video2gif.core.config import Extract
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.layout import read_json
 from video2gif.ranking.context import ContextEncoder
 from video2gif.ranking.fusion import FUSED, Fusion
 from video2gif.ranking.model import Ensemble
 from video2gif.ranking.videos import Video
-
-
-def feature_source(extract: Extract, root: Path) -> dict[str, Any]:
-    """What fc6 was made with, as it stands in a model card: files by their sha256, not their path.
-
-    `root` is the project's: relative paths of weights and mean cube start there.
-    """
-    return {
-        "weights": _identity(extract.weights, root),
-        "mean": extract.mean if extract.mean == "channel" else _identity(extract.mean, root),
-        "clip_stride": extract.clip_stride,
-        "mirror": extract.mirror,
-        "mode": extract.mode,
-    }
-
-
-def _identity(name: str, root: Path) -> str:
-    if name.startswith("random:"):
-        return name
-    try:
-        with (root / name).open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise EnvironmentProblem(f"{root / name}: {error.strerror}; named by extract") from None
 
 
 @dataclass(frozen=True)
@@ -57,7 +31,7 @@ class Model:
 
     def score(
         self,
-        fc6: Sequence[np.ndarray],
+        features: Sequence[np.ndarray],
         *,
         category: str,
         tags: Sequence[str],
@@ -67,7 +41,7 @@ class Model:
     ) -> np.ndarray:
         """Score of each segment of a video, float64 (n,); NaN for one without clips.
 
-        `fc6`: (n_clips, 4096) of each segment; `spans_s` (n, 2) seconds; `change` (n, 3) as
+        `features`: (n_clips, width) of each segment; `spans_s` (n, 2) seconds; `change` (n, 3) as
         `baselines.segment_change` gives it. Unknown category: "".
         """
         columns = self.context.encode(
@@ -75,9 +49,9 @@ class Model:
         )
         empty = np.zeros((0, len(self.ensemble.standardise.mean)), np.float32)
         seen = (
-            torch.from_numpy(np.concatenate([empty, *fc6])),
+            torch.from_numpy(np.concatenate([empty, *features])),
             torch.from_numpy(columns),
-            torch.tensor([len(part) for part in fc6], dtype=torch.int64),
+            torch.tensor([len(part) for part in features], dtype=torch.int64),
         )
         network = self.ensemble.score_segments(*seen).numpy().astype(np.float64)
         if self.fusion is None:
@@ -88,7 +62,7 @@ class Model:
     def score_video(self, video: Video) -> np.ndarray:
         """The same for a video of the tables."""
         return self.score(
-            video.fc6,
+            video.features,
             category=video.category,
             tags=video.tags,
             spans_s=video.spans_s,
@@ -133,24 +107,38 @@ class Scorer:
         )
         return cls(Model(ensemble, context, fusion), content, model)
 
-    def check_features(self, source: Mapping[str, Any]) -> None:
-        """Refuse features of other weights than the model was trained on (see `feature_source`).
+    def check_features(self, sources: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse features of other networks or weights than the model was trained on.
 
-        Other weights give other numbers in the same 4096 places: the scores would be noise.
-        Stride and mirroring only change how well a segment is sampled and may differ.
+        `sources`: of `features.registry.feature_sources`. Other weights give other numbers in the
+        same places: the scores would be noise. How densely a segment is sampled, and mirroring,
+        only change how well it is seen and may differ.
         """
         trained = self.card["features"]
-        if trained.get("mode", "clips") != source["mode"]:
+        if list(trained) != list(sources):
             raise UserError(
-                f"{self.path}: trained on features of extract.mode {trained.get('mode', 'clips')},"
-                f" given {source['mode']}: dense convolutions see past the edges of a clip, so the"
+                f"{self.path}: trained on features of {', '.join(trained)}, given"
+                f" {', '.join(sources)}; set train.inputs in params.yaml to the same, or train"
+                " again"
+            )
+        for network, own in trained.items():
+            self._check_network(network, own, sources[network])
+
+    def _check_network(
+        self, network: str, trained: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> None:
+        if trained.get("mode") != given.get("mode"):
+            raise UserError(
+                f"{self.path}: trained on features of extract.mode {trained.get('mode')}, given"
+                f" {given.get('mode')}: dense convolutions see past the edges of a clip, so the"
                 " same clip has other features; use the same mode in params.yaml, or train again"
             )
         for key in ("weights", "mean"):
-            if trained[key] != source[key]:
+            if trained.get(key) != given.get(key):
                 raise UserError(
-                    f"{self.path}: trained on features with extract.{key} = {trained[key]}, given"
-                    f" {source[key]}; use the same in params.yaml, or train again"
+                    f"{self.path}: trained on features of {network} with {key} {trained.get(key)},"
+                    f" given {given.get(key)}; use the same extract.{key} in params.yaml, or train"
+                    " again"
                 )
 
 

@@ -30,7 +30,7 @@ from video2gif.ranking.model import (
 )
 from video2gif.ranking.scorer import Model
 from video2gif.ranking.subspace import Subspace
-from video2gif.ranking.videos import N_FEATURES, Video
+from video2gif.ranking.videos import Video
 
 _FOLDS = 4  # Of the training videos, for what the fusion learns from; a last one is smaller.
 
@@ -215,7 +215,8 @@ def _fit(videos: Sequence[Video], params: Train) -> Standardise:
     clips = [torch.from_numpy(video.clips) for video in videos if len(video.clips)]
     if params.features == "centred":
         clips = [centred(part) for part in clips]
-    return Standardise.fit(torch.cat(clips).float()) if clips else Standardise.none(N_FEATURES)
+    width = videos[0].clips.shape[1] if videos else 0
+    return Standardise.fit(torch.cat(clips).float()) if clips else Standardise.none(width)
 
 
 def _why_no_pairs(training: Sequence[Video]) -> str:

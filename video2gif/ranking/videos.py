@@ -4,21 +4,28 @@ Reads segments, labels, pairs, spans, sources, features and fingerprints; traini
 both start from the `Video`s made here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from video2gif.core.layout import Layout
+from video2gif.core.layout import Layout, read_json
 from video2gif.core.shards import ShardReader
-from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS
+from video2gif.core.tables import (
+    FEATURES,
+    LABELS,
+    PAIRS,
+    SEGMENTS,
+    SOURCES,
+    SPANS,
+    TAGS,
+)
 from video2gif.core.types import Span
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.ranking.baselines import segment_change
-
-N_FEATURES = 4096
-"""Width of fc6."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,8 @@ class Video:
     category: str
     """"" if unknown."""
     tags: tuple[str, ...]
+    tags_are_seen: bool = False
+    """Whether they are classes that a network sees in it, for want of any in the manifest."""
     title: str = ""
     segment_ids: np.ndarray
     """(n,) int64, as in the tables."""
@@ -41,7 +50,7 @@ class Video:
     n_clips: np.ndarray
     """(n,) int64; 0 for a segment without features."""
     clips: np.ndarray
-    """(sum of n_clips, 4096) float16: fc6 of the segments' clips, one after the other."""
+    """(sum of n_clips, width) float16: features of the segments' clips, one after the other."""
     change: np.ndarray
     """(n, 3) float64: how much hue, saturation and value change from frame to frame."""
     gifs: tuple[Span, ...] = ()
@@ -60,22 +69,26 @@ class Video:
         return float(self.spans_s[-1, 1])
 
     @property
-    def fc6(self) -> list[np.ndarray]:
-        """The clips of each segment, (n_clips, 4096) each."""
+    def features(self) -> list[np.ndarray]:
+        """The clips of each segment, (n_clips, width) each."""
         return np.split(self.clips, np.cumsum(self.n_clips)[:-1])
 
 
-def load_videos(layout: Layout) -> list[Video]:
-    """Every video that has segments, sorted by id."""
+def load_videos(layout: Layout, inputs: Sequence[str] = ()) -> list[Video]:
+    """Every video that has segments, sorted by id, with features of the networks of `inputs`.
+
+    Without `inputs`: of all networks that were run, by name.
+    """
     segments = _by_video(SEGMENTS.read(layout.segments))
-    features = _by_video(FEATURES.read(layout.features / "index.parquet"))
+    folders = [layout.features_of(name) for name in inputs] or layout.feature_folders()
+    shown = [_Shown(folder) for folder in folders]
     pairs = _by_video(PAIRS.read(layout.pairs))
     spans = SPANS.read(layout.spans)
     placed = _by_video(spans[spans["status"] == "placed"])
     sources = _by_video(SOURCES.read(layout.sources))
     split = LABELS.read(layout.labels).groupby("video_id")["split"].first().to_dict()
-    shards = ShardReader(layout.features)
     fingerprints = Fingerprints.open(layout)
+    seen = _seen_tags(layout)
     return [
         _video(
             video_id,
@@ -84,11 +97,17 @@ def load_videos(layout: Layout) -> list[Video]:
             source=sources.get(video_id),
             placed=placed.get(video_id),
             pairs=pairs.get(video_id),
-            clips=_clips(features.get(video_id), rows["segment_id"].to_numpy(), shards),
+            clips=_clips(shown, video_id, rows["segment_id"].to_numpy()),
+            seen_tags=seen.get(video_id, ""),
             content=fingerprints.get("video", video_id).content,
         )
         for video_id, rows in sorted(segments.items())
     ]
+
+
+def feature_sources(layout: Layout, inputs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the features of these networks were made with, as the extract stage wrote it."""
+    return {name: read_json(layout.network(name)) for name in inputs}
 
 
 def _by_video(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -105,9 +124,10 @@ def _video(
     pairs: pd.DataFrame | None,
     clips: tuple[np.ndarray, np.ndarray],
     content: np.ndarray,
+    seen_tags: str,
 ) -> Video:
     row_of = {segment: row for row, segment in enumerate(segments["segment_id"])}
-    n_clips, fc6 = clips
+    n_clips, features = clips
     category, tags, title = (
         ("", "", "") if source is None else source.iloc[0][["category", "tags", "title"]]
     )
@@ -117,13 +137,15 @@ def _video(
         video_id=video_id,
         split=split,
         category=category or "",
-        tags=tuple(tag for tag in (tags or "").split("|") if tag),
+        # What somebody wrote says more than what a network sees.
+        tags=tuple(tag for tag in (tags or seen_tags).split("|") if tag),
+        tags_are_seen=not tags and bool(seen_tags),
         title=title or "",
         segment_ids=segments["segment_id"].to_numpy(np.int64),
         spans=spans,
         spans_s=segments[["start_s", "end_s"]].to_numpy(np.float64),
         n_clips=n_clips,
-        clips=fc6,
+        clips=features,
         change=segment_change(content, spans),
         gifs=tuple((int(start), int(end)) for start, end in gifs),
         pairs=_pair_rows(pairs, row_of),
@@ -138,15 +160,60 @@ def _pair_rows(pairs: pd.DataFrame | None, row_of: Mapping[int, int]) -> np.ndar
     return np.stack(columns, axis=1)
 
 
+def _seen_tags(layout: Layout) -> dict[str, str]:
+    """What the classes of a network say is in each video, where one was run that has classes."""
+    if not layout.tags.is_file():
+        return {}
+    table = TAGS.read(layout.tags)
+    return dict(zip(table["video_id"], table["tags"], strict=True))
+
+
+class _Shown:
+    """The features of one network."""
+
+    def __init__(self, folder: Path) -> None:
+        table = FEATURES.read(folder / "index.parquet")
+        self._index = _by_video(table)
+        self._shards = ShardReader(folder)
+        some = table[table["n_clips"] > 0].head(1)
+        # Without a single row there is no width to be had, and nothing to be learned.
+        first = (self._shards.rows(r.shard, "features", r.row, 1) for r in some.itertuples())
+        self._width = next((rows.shape[1] for rows in first), 0)
+
+    def clips(self, video_id: str, segment_ids: np.ndarray) -> list[np.ndarray]:
+        """Of each segment its rows, float16 (n_clips, width)."""
+        found = self._index.get(video_id)
+        rows = {} if found is None else {row.segment_id: row for row in found.itertuples()}
+        none = np.zeros((0, self._width), np.float16)
+        return [self._rows(rows.get(segment_id), none) for segment_id in segment_ids]
+
+    def _rows(self, row: Any, none: np.ndarray) -> np.ndarray:
+        if row is None or not row.n_clips:
+            return none
+        return self._shards.rows(row.shard, "features", row.row, row.n_clips)
+
+
 def _clips(
-    index: pd.DataFrame | None, segment_ids: np.ndarray, shards: ShardReader
+    shown: Sequence[_Shown], video_id: str, segment_ids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clips a segment, and all their fc6 in the order of the segments."""
-    parts, counts = [np.zeros((0, N_FEATURES), np.float16)], np.zeros(len(segment_ids), np.int64)
-    rows = {} if index is None else {row.segment_id: row for row in index.itertuples()}
-    for place, segment_id in enumerate(segment_ids):
-        row = rows.get(segment_id)
-        if row is not None and row.n_clips:
-            counts[place] = row.n_clips
-            parts.append(shards.rows(row.shard, "fc6", row.row, row.n_clips))
-    return counts, np.concatenate(parts)
+    """Clips a segment, and all their features in the order of the segments."""
+    parts = side_by_side([one.clips(video_id, segment_ids) for one in shown])
+    return np.array([len(part) for part in parts], np.int64), np.concatenate(parts)
+
+
+def side_by_side(networks: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """What a segment shows of one network: its rows. Of several: one row, their means in a line.
+
+    Networks look at other moments of a segment, so their rows have no partners. A segment that one
+    of them has nothing of shows nothing. `networks`: for each the rows of every segment.
+    """
+    if len(networks) == 1:
+        return list(networks[0])
+    width = sum(rows[0].shape[1] for rows in networks if rows)
+    found = []
+    for parts in zip(*networks, strict=True):
+        is_whole = all(len(part) for part in parts)
+        means = [part.mean(axis=0, dtype=np.float32) for part in parts] if is_whole else []
+        row = np.concatenate(means).astype(np.float16)[None] if is_whole else None
+        found.append(np.zeros((0, width), np.float16) if row is None else row)
+    return found

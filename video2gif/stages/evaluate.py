@@ -27,9 +27,9 @@ from video2gif.evaluation.videos import (
     video_metrics,
 )
 from video2gif.ranking import baselines
-from video2gif.ranking.scorer import Scorer, feature_source
+from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video, feature_sources, load_videos
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ class Evaluated:
 def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Evaluate the split. One without usable videos gives nulls and a warning, not an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
-    scorer.check_features(feature_source(params.extract, layout.root))
-    videos = load_videos(layout)
+    inputs = params.train.inputs
+    scorer.check_features(feature_sources(layout, inputs))
+    videos = load_videos(layout, inputs)
     score = scorer.model.score_video
     split = params.evaluate.split
     if params.evaluate.protocol == "leave_one_out":

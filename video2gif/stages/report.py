@@ -22,6 +22,7 @@ from video2gif.core.tables import (
     MATCHES,
     PREDICTIONS,
     SOURCES,
+    TAGS,
 )
 from video2gif.core.work import Outcome
 from video2gif.datasets.statistics import corpus
@@ -46,7 +47,7 @@ from video2gif.page.results import (
 )
 
 _RANDOM_WEIGHTS = (
-    "The C3D weights of this run are random (extract.weights = {weights}): the features are random"
+    "The C3D weights of this run are random (extract.weights = {weights}): its features are random"
     " projections of pixels and know nothing about videos. The figures show that the pipeline"
     " learns what was planted in its corpus, not how good the method is. Import the Sports-1M"
     " weights with `video2gif weights import` for a real run."
@@ -62,8 +63,12 @@ class _Data:
         self.fingerprints = FINGERPRINTS.read(layout.fingerprints / "index.parquet")
         self.matches = MATCHES.read(layout.matches)
         self.labels = LABELS.read(layout.labels)
-        self.features = FEATURES.read(layout.features / "index.parquet")
-        self.feature_status = FEATURE_STATUS.read(layout.features / "status.parquet")
+        folders = layout.feature_folders()
+        indices = [FEATURES.read(folder / "index.parquet") for folder in folders]
+        self.features = pd.concat(indices).groupby(["video_id", "segment_id"])["n_clips"].min()
+        status = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
+        self.feature_status = pd.concat(status).drop_duplicates(["video_id", "reason"])
+        self.seen_tags = TAGS.read(layout.tags).set_index("video_id")["tags"]
         self.predictions = PREDICTIONS.read(layout.predictions)
         self.corpus = corpus(layout)
         self.metrics = read_json(layout.eval_metrics)
@@ -194,7 +199,14 @@ def _video_card(
     return VideoCard(
         title=title,
         facts=[
-            fact for fact in (own["split"].iloc[0], source["category"], f"{duration:.1f} s") if fact
+            fact
+            for fact in (
+                own["split"].iloc[0],
+                source["category"],
+                f"{duration:.1f} s",
+                _seen(data, video),
+            )
+            if fact
         ],
         strip=f"gifs/{strip_name}" if strip_name else "",
         curve=charts.score_curve(
@@ -209,6 +221,12 @@ def _video_card(
         ),
         clips=clips,
     )
+
+
+def _seen(data: _Data, video: str) -> str:
+    """What a network sees in it, in words; "" if nothing surely."""
+    tags = str(data.seen_tags.get(video, "")).replace("|", ", ")
+    return f"a network sees: {tags}" if tags else ""
 
 
 def _clip(name: str, rank: int, segment: Any, *, title: str) -> ClipCard:
@@ -231,8 +249,9 @@ def _spans(rows: pd.DataFrame) -> list[tuple[float, float]]:
 
 
 def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage:
-    metrics, weights = data.metrics, params.extract.weights
-    warnings = [_RANDOM_WEIGHTS.format(weights=weights)] if weights.startswith("random:") else []
+    metrics = data.metrics
+    weights = _RANDOM_WEIGHTS.format(weights=params.extract.weights)
+    warnings = [weights] if data.card["random_weights"] else []
     if not metrics["n_videos"]:
         warnings.append(f"No video of the {params.evaluate.split} split could be evaluated.")
     train = data.train_plot
@@ -276,7 +295,7 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
 
 
 def _statistics(data: _Data) -> dict[str, str]:
-    unscored = int((data.features["n_clips"] == 0).sum())
+    unscored = int((data.features == 0).sum())
     return {
         **data.corpus.facts,
         "segments": f"{len(data.labels)}",

@@ -19,7 +19,7 @@ import torch
 from video2gif.core.codeversion import code_version
 from video2gif.core.config import Params
 from video2gif.core.items import Context, Counts
-from video2gif.core.layout import Layout, read_json, write_csv, write_json
+from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.store import file_digest
 from video2gif.evaluation.figures import figures
 from video2gif.evaluation.videos import usable_gifs, video_metrics
@@ -27,9 +27,8 @@ from video2gif.ranking.checkpoint import Checkpoint
 from video2gif.ranking.fusion import FUSED
 from video2gif.ranking.losses import curves
 from video2gif.ranking.member import Epoch
-from video2gif.ranking.scorer import feature_source
 from video2gif.ranking.training import Trained, can_validate, train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video, feature_sources, load_videos
 
 _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."
@@ -46,8 +45,8 @@ _SAMPLES = 2000  # Bootstrap samples for the intervals in the model card.
 
 def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Train all members; raises `UserError` when there is no pair to learn from."""
-    videos = load_videos(layout)
-    source = feature_source(params.extract, layout.root)
+    videos = load_videos(layout, params.train.inputs)
+    networks = feature_sources(layout, params.train.inputs)
     trained = train(
         videos,
         params.train,
@@ -56,7 +55,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     )
     trained.model.ensemble.save(layout.model)
     metrics = train_metrics(trained, videos)
-    write_json(layout.model_card, _card(trained, params, source, metrics, videos, layout))
+    write_json(layout.model_card, _card(trained, params, networks, metrics, videos, layout))
     write_json(layout.train_metrics, metrics)
     _write_curve(layout, trained.history)
     write_csv(layout.loss_plot, curves(params.train.huber_delta))
@@ -77,8 +76,9 @@ def _write_curve(layout: Layout, history: Sequence[Epoch]) -> None:
 
 def _key(layout: Layout, params: Params) -> str:
     """A digest of all that this training depends on; a checkpoint with another one is not used."""
-    folders = (layout.features, layout.fingerprints)
-    files = [*_tables(layout).values(), *(p for one in folders for p in sorted(one.iterdir()))]
+    folders = (*map(layout.features_of, params.train.inputs), layout.fingerprints)
+    tables = _tables(layout, params.train.inputs)
+    files = [*tables.values(), *(p for one in folders for p in sorted(one.iterdir()))]
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
     return hashlib.sha256("\n".join([*parts, *map(file_digest, files)]).encode()).hexdigest()
 
@@ -104,7 +104,7 @@ def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
 def _card(
     trained: Trained,
     params: Params,
-    source: dict[str, Any],
+    networks: dict[str, dict[str, Any]],
     metrics: dict[str, Any],
     videos: Sequence[Video],
     layout: Layout,
@@ -118,12 +118,18 @@ def _card(
         "standardised_inputs": True,
         "context": trained.model.context.to_card(),
         "fusion": fused and dict(zip(FUSED, fused.weights, strict=True)),
-        "features": source,
-        "features_origin": _origin(layout.root / params.extract.weights),
-        "random_weights": source["weights"].startswith("random:"),
+        "features": networks,
+        "features_origin": {
+            name: {"source": one["source"], "licence": one["licence"]}
+            for name, one in networks.items()
+        },
+        "random_weights": not all(one["is_pretrained"] for one in networks.values()),
+        "rendered_sample": _is_rendered_sample(layout, params),
         "params": asdict(params.train),
         "label": asdict(params.label),
-        "data": {name: file_digest(path) for name, path in _tables(layout).items()},
+        "data": {
+            name: file_digest(path) for name, path in _tables(layout, params.train.inputs).items()
+        },
         "counts": _counts(videos),
         "metrics": metrics,
         "validation": _validation(trained, videos, params),
@@ -132,25 +138,22 @@ def _card(
     }
 
 
-def _tables(layout: Layout) -> dict[str, Path]:
+def _tables(layout: Layout, inputs: Sequence[str]) -> dict[str, Path]:
     return {
         "segments": layout.segments,
         "labels": layout.labels,
         "pairs": layout.pairs,
         "spans": layout.spans,
         "sources": layout.sources,
-        "features": layout.features / "index.parquet",
+        **{f"features/{name}": layout.features_of(name) / "index.parquet" for name in inputs},
         "fingerprints": layout.fingerprints / "index.parquet",
     }
 
 
-def _origin(weights: Path) -> dict[str, Any]:
-    """Where the weights of C3D come from and under which licence, as their own card says."""
-    card = weights.with_suffix(".json")
-    if not card.is_file():
-        return {"source": "seeded random numbers, or not stated", "licence": "not stated"}
-    content = read_json(card)
-    return {name: content.get(name, "not stated") for name in ("source", "licence", "doubts")}
+def _is_rendered_sample(layout: Layout, params: Params) -> bool:
+    """Whether its videos are the ones that this project renders, which look like no others."""
+    manifest = layout.root / params.download.manifest
+    return manifest.is_file() and ",sample:" in manifest.read_text(errors="replace")
 
 
 def _counts(videos: Sequence[Video]) -> dict[str, dict[str, int]]:

@@ -21,12 +21,12 @@ from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
 from video2gif.datasets.marks import Mark, read_marks, with_mark, without_mark, write_marks
 from video2gif.gifs.render import GifOptions
-from video2gif.make.analysis import Analysis, analyse, whole_strip, window_strip
+from video2gif.make.analysis import Analysis, whole_strip, window_strip
 from video2gif.make.inputs import is_video
 from video2gif.make.moments import Choice, choose, exactly, why
 from video2gif.make.personal import personal
 from video2gif.make.progress import watched
-from video2gif.make.rankers import Moment, Ranker, rank
+from video2gif.make.rankers import Moment, Ranker, analysed, rank
 from video2gif.make.write import MadeGif, export, make_gifs, remove_stale
 
 FilmState = Literal["new", "waiting", "working", "ready", "failed"]
@@ -230,7 +230,7 @@ class Review:
 
     def _ranked(self, film: Film, is_personal: bool, context: Context) -> None:
         ranker: Ranker = self.ranker
-        analysis = film.analysis or analyse(film.path, self.params, context)
+        analysis = film.analysis or analysed(film.path, ranker, self.params, context)
         if is_personal:
             ranker = personal(
                 self.ranker, self.marks(), folder=self.folder, params=self.params, context=context

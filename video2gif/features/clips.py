@@ -4,29 +4,29 @@ Only the result grows with the video (8 KB a clip): small frames wait for their 
 their batch. One thread in each worker: the result is the same whatever their number.
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from video2gif.core.config import Extract
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
+from video2gif.core.layout import read_json
 from video2gif.core.sandbox import Limits
-from video2gif.core.store import read_arrays, write_arrays
+from video2gif.core.store import write_arrays
 from video2gif.core.types import Span
-from video2gif.core.work import Item, Work
+from video2gif.core.work import Work
 from video2gif.features import backends, warmup
 from video2gif.features import weights as c3d_weights
 from video2gif.features.backends import ClipMode, Forward
+from video2gif.features.network import Extraction, Network
 from video2gif.features.preprocess import (
     CLIP_FRAMES,
     STEP,
@@ -40,41 +40,18 @@ from video2gif.features.preprocess import (
     small_frame,
     stretches,
 )
-from video2gif.features.warmup import ChosenBackend
 from video2gif.media.decode import Decoder
+
+Timed = tuple[float, VideoFrame]
+"""A frame and its time in seconds."""
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.
 _LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 
 
-@dataclass(frozen=True)
-class Extraction:
-    """Features by one choice of weights, mean, clips and backend: the work, and its items."""
-
-    work: Work
-    weights: str
-    mean: str
-    backend: ChosenBackend
-    mode: ClipMode
-
-    def item(self, item_id: str, *, sha256: str, path: Path, spans: np.ndarray) -> Item:
-        """A video with its segments: int (n, 2) frames [start, end), ascending."""
-        segments = np.asarray(spans).tolist()
-        return Item(
-            id=item_id,
-            inputs=(sha256, hashlib.sha256(json.dumps(segments).encode()).hexdigest()),
-            args={
-                "path": str(path.resolve()),
-                "segments": segments,
-                "weights": self.weights,
-                "mean": self.mean,
-            },
-        )
-
-
 def extraction(chosen: Extract, *, root: Path, context: Context | None = None) -> Extraction:
-    """What params.yaml's `extract` asks for; relative paths in it start at `root`.
+    """C3D as params.yaml's `extract` asks for it; relative paths in it start at `root`.
 
     `context`: where another backend than the reference is warmed up. Raises `UserError` for
     weights, a mean cube or a backend that cannot be used.
@@ -101,34 +78,36 @@ def extraction(chosen: Extract, *, root: Path, context: Context | None = None) -
         ),
         limits=warmup.LIMITS if library == "cuda" else _LIMITS,
     )
-    return Extraction(work, weights, mean, backend, chosen.mode)
+    return Extraction(
+        network=network(digest, Path(weights)),
+        work=work,
+        args={"weights": weights, "mean": mean},
+        backend=backend.name,
+        cosine=backend.cosine,
+        mode=chosen.mode,
+        by_segment=True,
+    )
 
 
-@dataclass(frozen=True)
-class Features:
-    """What `work` wrote for one video."""
-
-    fc6: np.ndarray
-    """float16 (n, 4096), the clips of the first segment first."""
-    n_clips: np.ndarray
-    """int64 (segments,); 0 for one shorter than a clip, which stays unscored."""
-
-    @classmethod
-    def none(cls, n_segments: int) -> "Features":
-        """Those of a video that failed."""
-        n_fc6 = c3d_weights.ARCHITECTURE.n_fc6
-        return cls(np.zeros((0, n_fc6), np.float16), np.zeros(n_segments, np.int64))
-
-    @property
-    def by_segment(self) -> list[np.ndarray]:
-        """fc6 of each segment's clips, (n_clips, 4096) each."""
-        return np.split(self.fc6, np.cumsum(self.n_clips)[:-1])
-
-
-def read_features(payload: bytes) -> Features:
-    """The features in an item's payload."""
-    arrays, _ = read_arrays(payload)
-    return Features(arrays["fc6"], arrays["n_clips"].astype(np.int64))
+def network(digest: str, weights: Path) -> Network:
+    """C3D with the weights of this digest; a file's own card says where they come from."""
+    architecture = c3d_weights.ARCHITECTURE
+    frames, rows, columns = architecture.clip
+    is_random = c3d_weights.is_random(digest)
+    card_path = weights.with_suffix(".json")
+    card = read_json(card_path) if not is_random and card_path.is_file() else {}
+    unknown = "seeded random numbers" if is_random else "not stated"
+    return Network(
+        name="c3d",
+        width=architecture.n_fc6,
+        n_classes=0,
+        clip_frames=frames,
+        rows=rows,
+        columns=columns,
+        weights=digest if is_random else f"sha256:{digest}",
+        licence=str(card.get("licence", "not stated")),
+        source=str(card.get("source", unknown)),
+    )
 
 
 def work(
@@ -140,7 +119,23 @@ def work(
     weights: str,
     mean: str,
 ) -> None:
-    """Write `fc6` float16 (n, 4096), clips in order of time, and `n_clips` of each segment.
+    """Write the features of a video's segments (`arrays`). Raises what the decoder raises."""
+    with Decoder(Path(path)) as decoder:
+        found = arrays(
+            decoder.frames(), params=params, segments=segments, weights=weights, mean=mean
+        )
+    write_arrays(out, found)
+
+
+def arrays(
+    frames: Iterable[Timed],
+    *,
+    params: dict[str, Any],
+    segments: list[tuple[int, int]],
+    weights: str,
+    mean: str,
+) -> dict[str, np.ndarray]:
+    """`features` float16 (n, 4096), fc6 of clips in order of time, and `n_clips` of each segment.
 
     `segments` are [start, end) frames, ascending; one under 16 frames gets no clip. `params` has
     clip_stride, mirror, mode, backend, and the digests of what `weights` and `mean` name (they make
@@ -153,7 +148,7 @@ def work(
     mean_THWC = _mean(mean, params["mean"])
     if mode == "dense":
         spans = [[*stretches(*segment)] for segment in segments]
-        pieces = video_pieces(Path(path), list(itertools.chain(*spans)))
+        pieces = video_pieces(frames, list(itertools.chain(*spans)))
         every_8 = dense_features(
             pieces, network=network, mean_THWC=mean_THWC, mirror=params["mirror"]
         )
@@ -161,22 +156,20 @@ def work(
     else:
         starts = list(itertools.chain(*clips))
         fc6 = clip_features(
-            video_pieces(Path(path), [(start, start + CLIP_FRAMES) for start in starts]),
+            video_pieces(frames, [(start, start + CLIP_FRAMES) for start in starts]),
             network=network,
             mean_THWC=mean_THWC,
             mirror=params["mirror"],
             batch=backends.batch_size(params["backend"], mode),
         )
     n_clips = np.array([len(of_segment) for of_segment in clips], np.int32)
-    write_arrays(out, {"fc6": fc6, "n_clips": n_clips})
+    return {"features": fc6, "n_clips": n_clips}
 
 
-def video_pieces(path: Path, spans: Sequence[Span]) -> Iterator[np.ndarray]:
-    """These frames of a video, uint8 (end - start, 112, 112, 3) each, from one decode."""
-    if not spans:
-        return
-    with Decoder(path) as decoder:
-        yield from cut(_small_frames(decoder, spans), spans)
+def video_pieces(frames: Iterable[Timed], spans: Sequence[Span]) -> Iterator[np.ndarray]:
+    """These frames of a video, uint8 (end - start, 112, 112, 3) each; no frame after the last."""
+    if spans:
+        yield from cut(_small_frames(frames, spans), spans)
 
 
 def clip_features(
@@ -245,9 +238,9 @@ def mirrored(x_BCTHW: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(x_BCTHW[..., ::-1], 1, -1)).transpose(0, 4, 1, 2, 3)
 
 
-def _small_frames(decoder: Decoder, spans: Sequence[Span]) -> Iterator[np.ndarray | None]:
+def _small_frames(frames: Iterable[Timed], spans: Sequence[Span]) -> Iterator[np.ndarray | None]:
     reformatter = VideoReformatter()  # Shared: a new one for each frame rebuilds its tables.
-    for is_needed, (_, frame) in zip(needed(spans), decoder.frames(), strict=False):
+    for is_needed, (_, frame) in zip(needed(spans), frames, strict=False):
         if is_needed:
             yield small_frame(reformatter.reformat(frame, format="bgr24").to_ndarray())
         else:

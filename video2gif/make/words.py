@@ -1,0 +1,58 @@
+"""Why a segment stands where it does, in words: what is in it, how it moves, how it stands out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from video2gif.features import classes as named
+from video2gif.fingerprint.defects import Clean
+from video2gif.ranking.default import Terms
+
+_SURE = 0.25  # Mean probability of a class or a group from which it is named.
+_MANY, _FEW = 0.75, 0.25  # Ranks in the film.
+_DEFECTS = {
+    "black": "dark",
+    "blank": "blank",
+    "card": "a card of text",
+    "fading": "fades",
+    "still": "hardly moves",
+}
+_GROUPS = (
+    ("a person", named.PEOPLE),
+    ("an animal", named.ANIMALS),
+    ("a vehicle", named.VEHICLES),
+    ("food", named.FOOD),
+)
+
+
+def reasons(terms: Terms, clean: Sequence[Clean]) -> list[tuple[str, ...]]:
+    """For each segment a few facts, the strongest kinds first."""
+    return [_of_one(terms, clean[place], place) for place in range(len(clean))]
+
+
+def _of_one(terms: Terms, clean: Clean, place: int) -> tuple[str, ...]:
+    if clean.is_defective:
+        return tuple(_DEFECTS[kind] for kind in clean.defects) or ("too little of it is clean",)
+    facts = [_shown(terms.classes[place])]
+    facts.append(_by_rank(terms.motion[place], "moves much", "moves little"))
+    facts.append(_by_rank(terms.unlike[place], "unlike the rest of the film", ""))
+    facts.append(_by_rank(terms.crisp[place], "crisp", "soft"))
+    facts.append("dark" if terms.dark[place] > 0.5 else "")
+    facts.append("text in it" if terms.page[place] > _SURE else "")
+    return tuple(fact for fact in facts if fact) or ("nothing stands out",)
+
+
+def _shown(probability: np.ndarray) -> str:
+    """The group that the picture most likely shows, with the class if that is sure as well."""
+    masks = [named.members(words) & ~named.called(named.PAGES) for _, words in _GROUPS]
+    shares = [float(probability[mask].sum()) for mask in masks]
+    best = int(np.argmax(shares))
+    if shares[best] < _SURE:
+        return ""
+    own = np.where(masks[best], probability, 0)
+    name = named.names()[int(own.argmax())]
+    return f"{_GROUPS[best][0]} ({name})" if own.max() >= _SURE else _GROUPS[best][0]
+
+
+def _by_rank(rank: float, much: str, little: str) -> str:
+    return much if rank >= _MANY else little if rank <= _FEW else ""
