@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from video2gif.core.errors import UserError
-from video2gif.datasets.given import clip_features, read_tvsum, read_youtube
+from video2gif.datasets.given import (
+    UNCHECKED_TRUST,
+    clip_features,
+    liked,
+    manifest_table,
+    read_tvsum,
+    read_youtube,
+)
+from video2gif.labels.overlap import popularity
 
 CLIPS = [[0.0, 100.0], [50.0, 150.0], [100.0, 200.0]]
 
@@ -82,3 +90,19 @@ def test_what_is_no_array_of_clips_is_named(tmp_path, array):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(UserError, match=r"a\.npy"):
         clip_features(tmp_path)("a")
+
+
+def test_the_manifest_declares_runs_of_liked_clips_and_how_far_they_are_trusted(tmp_path):
+    annotation = {"fps": 50.0, "clip": CLIPS, "match": [1, 1, -1]}
+    table = manifest_table(read_youtube(packed(tmp_path, annotation)), saturation_views=99)
+    (row,) = table.to_dict("records")
+    assert (row["video_url"], row["category"], row["split"]) == ("clips/a.npz", "dog", "train")
+    assert (row["start_s"], row["end_s"]) == (0, 2)
+    # Nobody was asked about it: popularity, the trust of its label, comes out as it went in.
+    trust = popularity(row["views"], float("nan"), saturation_views=99)
+    assert trust == pytest.approx(UNCHECKED_TRUST)
+
+
+def test_the_best_of_tvsum_are_the_clips_above_the_share_asked_for(tmp_path):
+    (video,) = read_tvsum(packed(tmp_path, {"anno": [[1, 1], [5, 5], [2, 3]]}))
+    assert liked(video, best_share=0.4).tolist() == [False, True, False]

@@ -125,7 +125,11 @@ class Extract:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The RankNet on fc6 (and context)."""
+    """The RankNet on fc6 (and context), or a linear ranker of the segments' surroundings."""
+
+    ranker: Literal["network", "neighbourhood"]
+    """`network`: the paper's, with all the choices below. `neighbourhood`: solved at once from few
+    videos with good features (video2gif/ranking/neighbourhood.py); of the below only `seed`."""
 
     loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
     huber_delta: float

@@ -13,18 +13,23 @@ their paths.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from video2gif.core.errors import UserError
 
 Part = Literal["train", "test"]
 
 _PARTS: dict[str, Part] = {"train": "train", "val": "test"}
+_Labels = tuple[np.ndarray, np.ndarray, float]  # Times, grades, trust.
+
+UNCHECKED_TRUST = 0.3
+"""Chosen by cross-validation inside the training split (docs/benchmarks/highlights.md)."""
 _TVSUM_CLIP_S = 2.0
 _MOST_SPARE_CLIPS = 2  # Streams of one video end a clip or two apart; more is another video's.
 
@@ -43,6 +48,8 @@ class GivenVideo:
     """(n, width) float16."""
     grades: np.ndarray
     """(n, people) float64, higher is better liked; of YouTube Highlights (n, 1): 1, 0, −1."""
+    trust: float = 1.0
+    """How far its grades are to be trusted in training, in (0, 1]."""
 
     @property
     def truth(self) -> np.ndarray:
@@ -55,13 +62,16 @@ def read_youtube(folder: Path) -> list[GivenVideo]:
 
     `clip` holds [first, last] frames; a clip begins where half of the one before it has passed,
     so each stands here for the time until the next begins. `match`: 1 highlight, 0 borderline, −1
-    not. Ids without labels or features are left out, as the papers do.
+    not. Ids without labels or features are left out, as the papers do. Labels come from matching
+    videos with edits of them; those of videos that people were asked about as well (`mturk`) are
+    trusted fully, the others by `UNCHECKED_TRUST`.
     """
 
-    def labelled(video: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(video: dict[str, Any]) -> _Labels:
         frames = np.array(video["clip"], np.float64)
         times = np.append(frames[:, 0], frames[-1, 1]) / float(video["fps"])
-        return times, np.array(video["match"], np.float64)[:, None]
+        trust = 1.0 if video.get("mturk") else UNCHECKED_TRUST
+        return times, np.array(video["match"], np.float64)[:, None], trust
 
     return list(_videos(folder, labelled))
 
@@ -72,23 +82,71 @@ def read_tvsum(folder: Path) -> list[GivenVideo]:
     `anno`: [clips][20 annotators], grades 1 to 5.
     """
 
-    def labelled(video: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(video: dict[str, Any]) -> _Labels:
         grades = np.array(video["anno"], np.float64)
-        return np.arange(len(grades) + 1) * _TVSUM_CLIP_S, grades
+        return np.arange(len(grades) + 1) * _TVSUM_CLIP_S, grades, 1.0
 
     return list(_videos(folder, labelled))
+
+
+def manifest_table(
+    videos: Sequence[GivenVideo], *, best_share: float = 0.15, saturation_views: float = 100_000
+) -> pd.DataFrame:
+    """A manifest whose videos are files `clips/<id>.npz` beside it, their liked spans declared.
+
+    A span is a run of clips above 0 (YouTube Highlights), or of clips whose mean grade lies in the
+    best `best_share` of the video (the usual length of a TVSum summary). `saturation_views`:
+    `label.popularity_views` of the project; `views` are such that the popularity is the trust.
+    """
+    rows = []
+    for video in videos:
+        fixed = {
+            "video_id": video.video_id,
+            "video_url": f"clips/{video.video_id}.npz",
+            "category": video.domain,
+            "split": video.part,
+        }
+        spans = runs(liked(video, best_share=best_share))
+        for number, (start, end) in enumerate(spans, start=1):
+            rows.append(
+                {
+                    **fixed,
+                    "gif_id": f"{video.video_id}-{number}",
+                    "start_s": video.times_s[start] - video.times_s[0],
+                    "end_s": video.times_s[end] - video.times_s[0],
+                    "views": (1 + saturation_views) ** video.trust - 1,
+                }
+            )
+        if not spans:
+            rows.append({**fixed, "gif_id": ""})
+    table = pd.DataFrame(rows)
+    table.insert(2, "gif_url", "")
+    return table
+
+
+def liked(video: GivenVideo, *, best_share: float) -> np.ndarray:
+    """(n,) bool: the clips that people chose, as `manifest_table` says."""
+    if video.grades.shape[1] == 1:
+        return video.truth
+    mean = video.grades.mean(axis=1)
+    above: np.ndarray = mean > np.quantile(mean, 1 - best_share)
+    return above
+
+
+def runs(chosen: np.ndarray) -> list[tuple[int, int]]:
+    """[start, end) of each run of true clips or frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 READERS: dict[str, Callable[[Path], list[GivenVideo]]] = {
     "youtube-highlights": read_youtube,
     "tvsum": read_tvsum,
 }
-"""By the name that `video2gif given` takes."""
+"""By the name that `video2gif dataset given` takes."""
 
 
-def _videos(
-    folder: Path, labelled: Callable[[dict[str, Any]], tuple[np.ndarray, np.ndarray]]
-) -> Iterator[GivenVideo]:
+def _videos(folder: Path, labelled: Callable[[dict[str, Any]], _Labels]) -> Iterator[GivenVideo]:
     annotations, splits = (_json(folder / f"{name}.json") for name in ("annotations", "splits"))
     features = clip_features(folder)
     placed = {
@@ -102,7 +160,7 @@ def _videos(
         if found is None:
             continue
         try:
-            times_s, grades = labelled(annotations[video_id])
+            times_s, grades, trust = labelled(annotations[video_id])
         except (KeyError, ValueError, IndexError, TypeError) as error:
             raise UserError(f"{folder}/annotations.json: {video_id}: {error!r}") from None
         if len(found) != len(grades):
@@ -118,6 +176,7 @@ def _videos(
             times_s=times_s,
             features=found,
             grades=grades,
+            trust=trust,
         )
 
 
