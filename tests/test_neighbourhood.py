@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.ranking import neighbourhood
 from video2gif.ranking.neighbourhood import Lesson, Neighbourhood, directions, surroundings
 
@@ -97,6 +97,23 @@ def test_the_directions_are_those_of_an_exact_decomposition():
     # Scaled by λ^(-1/4) the variances are √λ, made to sum to 1.
     expected = (exact.sqrt() / exact.sqrt().sum()).float()
     assert torch.allclose(variances, expected, rtol=1e-3)  # float32 products of 300 rows
+
+
+def test_a_wide_stream_does_not_drown_a_narrow_one():
+    lessons = []
+    for seed in range(8):
+        one = lesson(seed)
+        noise = 3 * torch.from_numpy(np.random.default_rng(seed).normal(size=(40, 60))).float()
+        lessons.append(Lesson(torch.cat([one.x, noise], dim=1), one.target, "a"))
+    learned = neighbourhood.fit(lessons, seed=0, streams=[WIDTH, 60])
+    z = torch.cat([one.x for one in lessons]) @ learned.basis
+    first, second = z.var(dim=0, correction=0).split([WIDTH, 60])
+    assert float(first.sum()) == pytest.approx(float(second.sum()), rel=1e-3)  # float32 sums
+
+
+def test_streams_of_another_width_are_refused():
+    with pytest.raises(UserError, match=r"train\.streams: 5, 5 sum to 10, the features are 12"):
+        neighbourhood.fit([lesson(0)], seed=0, streams=[5, 5])
 
 
 def test_equal_seeds_give_equal_bytes():

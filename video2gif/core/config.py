@@ -129,7 +129,11 @@ class Train:
 
     ranker: Literal["network", "neighbourhood"]
     """`network`: the paper's, with all the choices below. `neighbourhood`: solved at once from few
-    videos with good features (video2gif/ranking/neighbourhood.py); of the below only `seed`."""
+    videos with good features (video2gif/ranking/neighbourhood.py); of the below only `streams`
+    and `seed`."""
+    streams: list[int]
+    """Widths of the features that stand side by side (appearance, motion, sound), for
+    `neighbourhood`; none: they are one."""
 
     loss: Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
     huber_delta: float

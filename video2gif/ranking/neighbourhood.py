@@ -15,7 +15,9 @@ split. Four things make it better than a plain ridge:
   Pontil, Regularized multi-task learning, KDD 2004), so that a category of few videos borrows.
 
 Inputs are projected to the leading directions of the training clips, scaled by λ^(−1/4): half way
-between as they are and all directions alike.
+between as they are and all directions alike. Each stream of features (appearance, motion, sound;
+`train.streams`) has directions of its own, and all streams the same variance: a wide one does not
+drown the others.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +26,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.errors import EnvironmentProblem, UserError
 
-N_DIRECTIONS = 256
+N_DIRECTIONS = 128
+"""Of each stream."""
 WIDTHS = (1.0, 6.0)
 """Standard deviations of the averages, in segments."""
 _STRENGTH = 0.2  # Of the regularisation; the inputs' variances sum to 1 for each width.
@@ -82,10 +85,14 @@ class Neighbourhood:
         return cls(basis, weights, tuple(categories))
 
 
-def fit(lessons: Sequence[Lesson], *, seed: int) -> Neighbourhood:
+def fit(lessons: Sequence[Lesson], *, seed: int, streams: Sequence[int] = ()) -> Neighbourhood:
     """Learn from videos with at least two known targets that differ; the others only help to find
-    the directions. `seed`: of the random start of that search."""
-    basis = directions(torch.cat([lesson.x for lesson in lessons]), seed=seed)
+    the directions.
+
+    `streams`: widths of the features that stand side by side in x; none: it is one. `seed`: of the
+    random start of the search for directions. Raises `UserError` if the widths do not sum to D.
+    """
+    basis = _basis(torch.cat([lesson.x for lesson in lessons]), streams, seed=seed)
     means = {
         name: _moments([lesson for lesson in lessons if lesson.category == name], basis)
         for name in sorted({lesson.category for lesson in lessons})
@@ -104,6 +111,18 @@ def surroundings(z: Tensor) -> Tensor:
     apart = place[:, None] - place
     kernels = [torch.exp(-0.5 * (apart / width) ** 2) for width in WIDTHS]
     return torch.cat([kernel / kernel.sum(dim=1, keepdim=True) @ z for kernel in kernels], dim=1)
+
+
+def _basis(x: Tensor, streams: Sequence[int], *, seed: int) -> Tensor:
+    """The directions of every stream, (D, k of all streams): zero outside their own."""
+    widths = list(streams) or [x.shape[1]]
+    if sum(widths) != x.shape[1]:
+        raise UserError(
+            f"train.streams: {', '.join(map(str, widths))} sum to {sum(widths)}, the features are"
+            f" {x.shape[1]} wide"
+        )
+    found = [directions(part, seed=seed) for part in x.split(widths, dim=1)]
+    return torch.block_diag(*found) / len(widths) ** 0.5
 
 
 def directions(x: Tensor, *, seed: int) -> Tensor:

@@ -110,7 +110,7 @@ def _neighbourhood(training: Sequence[Video], params: Train) -> Trained:
         n_pairs = sum(len(_scored_pairs(video)) for video in training)
         if not n_pairs:
             raise UserError(_why_no_pairs(training))
-        learned = neighbourhood.fit(lessons, seed=params.seed)
+        learned = neighbourhood.fit(lessons, seed=params.seed, streams=params.streams)
     context = ContextEncoder.fit(parts=(), categories=(), tag_buckets=params.tag_buckets)
     ensemble = Ensemble(standardise, (), neighbourhood=learned)
     return Trained(Model(ensemble, context), [], [], n_pairs)

@@ -142,11 +142,12 @@ def _clips(
     index: pd.DataFrame | None, segment_ids: np.ndarray, shards: ShardReader
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clips a segment, and all their fc6 in the order of the segments."""
-    parts, counts = [np.zeros((0, N_FEATURES), np.float16)], np.zeros(len(segment_ids), np.int64)
+    parts: list[np.ndarray] = []
+    counts = np.zeros(len(segment_ids), np.int64)
     rows = {} if index is None else {row.segment_id: row for row in index.itertuples()}
     for place, segment_id in enumerate(segment_ids):
         row = rows.get(segment_id)
         if row is not None and row.n_clips:
             counts[place] = row.n_clips
             parts.append(shards.rows(row.shard, "fc6", row.row, row.n_clips))
-    return counts, np.concatenate(parts)
+    return counts, np.concatenate(parts) if parts else np.zeros((0, N_FEATURES), np.float16)
