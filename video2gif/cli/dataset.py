@@ -61,6 +61,34 @@ def check(
         raise typer.Exit(Exit.QUARANTINED)
 
 
+@dataset_app.command()
+def given(
+    layout: Annotated[str, typer.Argument(help="youtube-highlights or tvsum.")],
+    folder: Annotated[Path, typer.Argument(help="annotations.json, splits.json, features.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A folder to write.")],
+    root: ProjectRoot = Path("."),
+) -> None:
+    """Turn a data set of features and labels into a manifest that `dvc repro` takes as it is."""
+    from video2gif.core.config import Params
+    from video2gif.datasets.given import READERS, manifest_table
+    from video2gif.media.given import GivenClips
+
+    if layout not in READERS:
+        raise UserError(f"{layout}: unknown data set; choose {', '.join(sorted(READERS))}")
+    views = Params.load(Layout(root.resolve()).params).label.popularity_views
+    videos = READERS[layout](folder)
+    (output / "clips").mkdir(parents=True, exist_ok=True)
+    for video in videos:
+        clips = GivenClips(video.times_s - video.times_s[0], video.features)
+        clips.write(output / "clips" / f"{video.video_id}.npz")
+    table = manifest_table(videos, saturation_views=views)
+    table.to_csv(output / "manifest.csv", index=False, lineterminator="\n")
+    print(
+        f"{len(videos)} videos, {(table['gif_id'] != '').sum()} spans: {output / 'manifest.csv'};"
+        f" dvc exp run -S download.manifest={output / 'manifest.csv'} -S train.ranker=neighbourhood"
+    )
+
+
 @dataset_app.command("export-hashes")
 def export_hashes(
     output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],

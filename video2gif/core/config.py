@@ -134,7 +134,15 @@ class Extract:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The RankNet on features (and context)."""
+    """The RankNet on features (and context), or a linear ranker of the segments' surroundings."""
+
+    ranker: Literal["network", "neighbourhood"]
+    """`network`: the paper's, with all the choices below. `neighbourhood`: solved at once from few
+    videos with good features (video2gif/ranking/neighbourhood.py); of the below only `inputs`,
+    `streams` and `seed`."""
+    streams: list[PositiveInt]
+    """Widths of the features that stand side by side (appearance, motion, sound), for
+    `neighbourhood`; none: they are one."""
 
     inputs: Names
     """The networks of `extract.networks` to learn from; a file goes by its name without suffix.

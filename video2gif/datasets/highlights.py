@@ -16,6 +16,7 @@ import pandas as pd
 
 from video2gif.core.errors import UserError
 from video2gif.datasets import read_manifest
+from video2gif.datasets.given import runs
 
 READERS = ("phd2", "tvsum", "youtube-highlights")
 _URL = "https://www.youtube.com/watch?v={}"
@@ -86,7 +87,7 @@ def tvsum(path: Path, *, best_share: float) -> Iterator[Highlight]:
         # Many frames may share the grade at the limit; taking all could double the share. Only if
         # no frame lies above it (all grades equal, say) are they taken.
         best = mean > edge if (mean > edge).any() else mean >= edge
-        for start, end in _runs(best):
+        for start, end in runs(best):
             yield Highlight(video_id, start, end, category[video_id], len(mean))
 
 
@@ -111,14 +112,8 @@ def youtube_highlights(folder: Path) -> Iterator[Highlight]:
         mask = np.zeros(n_frames, bool)
         for start, end in chosen:
             mask[start:end] = True
-        for start, end in _runs(mask):
+        for start, end in runs(mask):
             yield Highlight(file.parent.name, start, end, file.parent.parent.name, n_frames)
-
-
-def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """[start, end) of each run of true frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
 def labels_table(unit: str, found: list[Highlight]) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """The networks there are, by the names that `extract.networks` uses.
 
 `efficientnet-lite0` sees single pictures and knows what is in them; `c3d` sees 16 frames and is
-the paper's. Any other is a file in ONNX or TFLite format, run by OpenVINO and written as
-`weights/NAME.onnx@sha256:DIGEST`. A network with code of its own takes one module with `work` and
-`arrays` as features/sampled.py has them, one function here, and one test.
+the paper's. `given` takes features that came with the data. Any other is a file in ONNX or TFLite
+format, run by OpenVINO and written as `weights/NAME.onnx@sha256:DIGEST`. A network with code of
+its own takes one module with `work` and `arrays` as features/sampled.py has them, one function
+here, and one test.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.core.store import file_digest
 from video2gif.core.work import Work
-from video2gif.features import clips, sampled, warmup
+from video2gif.features import clips, given, sampled, warmup
 from video2gif.features import weights as c3d_weights
 from video2gif.features.network import Extraction, Network
 from video2gif.features.preprocess import CHANNEL
@@ -42,18 +43,20 @@ def extraction(
         return clips.extraction(chosen, root=root, context=context)
     if name == LITE0:
         return _lite0(chosen, context)
+    if name == given.NAME:
+        return given.extraction()
     return _file(name, chosen, root)
 
 
 def folder_name(name: str) -> str:
     """What a network of `extract.networks` is called below data/features and in `train.inputs`."""
-    if name in (C3D, LITE0):
+    if name in (C3D, LITE0, given.NAME):
         return name
     path, at, _ = name.partition(_AT)
     if not at or Path(path).suffix not in (".onnx", ".tflite"):
         raise UserError(
-            f"extract.networks: {name!r} is unknown; choose {LITE0}, {C3D} or a file as"
-            " weights/NAME.onnx@sha256:DIGEST (.onnx, .tflite)"
+            f"extract.networks: {name!r} is unknown; choose {LITE0}, {C3D}, {given.NAME} or a"
+            " file as weights/NAME.onnx@sha256:DIGEST (.onnx, .tflite)"
         )
     return Path(path).stem
 

@@ -22,16 +22,27 @@ from av.video.frame import VideoFrame
 from video2gif.core import config
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
+from video2gif.core.store import write_arrays
 from video2gif.core.types import Kind
 from video2gif.core.work import Work
 from video2gif.fingerprint.ahead import Ahead
 from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
+from video2gif.fingerprint.cues import NAMES as CUES
 from video2gif.fingerprint.cues import Detail, Previous, cues, detail
-from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
+from video2gif.fingerprint.phash import (
+    HASH_SIDE,
+    LUMA_SIDE,
+    WINDOWS,
+    phash,
+    quality,
+    window_hashes,
+)
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
+from video2gif.media import given
 from video2gif.media.decode import Decoder
+from video2gif.media.sniff import sniff
 
 _BLOCK = 64  # Frames hashed at once: 1 MB as floats, which fits into the processor's cache.
 _WAITING_PIXELS = 48 << 20  # Of decoded frames that wait to be measured; 75 MB in 4:2:0.
@@ -57,6 +68,9 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
 
     Raises `ItemError`: what the decoder raises; decode for too many damaged packets; truncated.
     """
+    if sniff(Path(path)).kind == given.KIND:
+        write_given(out, given.GivenClips.read(Path(path)).times_s)
+        return
     cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
     with ExitStack() as files:
         found = _decoded(Path(path), Columns(out.parent, files), threads=_DECODING_THREADS)
@@ -73,6 +87,25 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
             "bad_packets": decoder.bad_packets,
         }
         found.columns.write(out, notes)
+
+
+def write_given(out: Path, times_s: np.ndarray) -> None:
+    """The fingerprint of clips (`media.given`): their times, and pictures that show nothing.
+
+    Quality 0 keeps their hashes out of every match; width 0 says that there is no picture.
+    """
+    n = len(times_s) - 1
+    arrays = {
+        "pts_s": times_s[:-1],
+        "phash": np.zeros(n, np.uint64),
+        "windows": np.zeros((n, len(WINDOWS)), np.uint64),
+        "quality": np.zeros(n, np.float32),
+        "thumbs": np.zeros((n, THUMB_SIDE, THUMB_SIDE), np.uint8),
+        "content": np.zeros((n, 3)),
+        "cues": np.zeros((n, len(CUES)), np.float32),
+    }
+    notes = {"end_s": float(times_s[-1]), "width": 0, "height": 0, "bad_packets": 0}
+    write_arrays(out, arrays, notes)
 
 
 class _Decoded(NamedTuple):

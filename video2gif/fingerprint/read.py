@@ -51,6 +51,11 @@ class Fingerprint:
     bad_packets: int
 
     @property
+    def has_pictures(self) -> bool:
+        """False for clips of which only features are given (`media.given`)."""
+        return self.width > 0
+
+    @property
     def track(self) -> Track:
         """What matching needs of it."""
         hashes = np.column_stack([self.phash, self.windows])

@@ -6,6 +6,7 @@ is compared with what the container declares.
 """
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from video2gif.core.errors import ItemError
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.types import Kind
 from video2gif.core.work import Item, Work
+from video2gif.media import given
 from video2gif.media.decode import Decoder, StreamInfo
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, open_container, video_stream
 from video2gif.media.sniff import cut_short, sniff
@@ -74,6 +76,9 @@ def work(*, out: Path, params: dict[str, Any], path: str, kind: Kind) -> None:
     Raises `ItemError`: missing, empty, not_media, truncated, no_video, no_frames, codec, too_large.
     """
     content = sniff(Path(path))
+    if content.kind == given.KIND:
+        write_arrays(out, {}, asdict(_given(given.GivenClips.read(Path(path)))))
+        return
     info, frame = _first_frame(Path(path))
     with open_container(Path(path)) as container:
         counts = _count(container)
@@ -95,6 +100,23 @@ def work(*, out: Path, params: dict[str, Any], path: str, kind: Kind) -> None:
         as_named=(kind == "gif") == (content.kind == "gif"),
     )
     write_arrays(out, {}, asdict(found))
+
+
+def _given(clips: given.GivenClips) -> Probed:
+    """Clips count as frames, at their mean rate; there is no picture."""
+    n_clips, duration_s = len(clips.features), float(clips.times_s[-1])
+    rate = Fraction(n_clips / duration_s).limit_denominator(100_000)
+    return Probed(
+        n_frames=n_clips,
+        duration_s=duration_s,
+        fps_num=rate.numerator,
+        fps_den=rate.denominator,
+        width=0,
+        height=0,
+        codec=given.KIND,
+        extension=given.KIND,
+        as_named=True,
+    )
 
 
 _EXTENSIONS = {"mpegts": "ts", "mpeg": "mpg", "mpegvideo": "mpg", "avi": "avi", "flv": "flv"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from video2gif.core.errors import ItemError
 
 _HEAD_BYTES = 4096
+_NAME_BYTES = 256  # Where a zip file names its first member.
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ def sniff(path: Path) -> Content:
         raise ItemError("empty", "the file has 0 bytes")
     if head[:6] in (b"GIF87a", b"GIF89a"):
         return _gif(head)
+    if head.startswith(b"PK\x03\x04") and b".npy" in head[:_NAME_BYTES]:
+        return Content("npz")  # Features in place of pixels: media/given.py.
     kind = _container(head)
     return Content(kind, True) if kind else Content(_image(head) or _text(head))
 

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from video2gif.core.errors import EnvironmentProblem
+from video2gif.ranking.neighbourhood import Neighbourhood
 
 FeaturesName = Literal["own", "centred", "neighbours"]
 
@@ -130,6 +131,8 @@ class Ensemble:
     features: FeaturesName = "own"
     linear: Tensor | None = None
     """(inputs,): the weights of `ranking/linear.py`, for the fusion."""
+    neighbourhood: Neighbourhood | None = None
+    """In place of members, with `train.ranker: neighbourhood`."""
 
     @torch.no_grad()
     def score_segments(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
@@ -147,6 +150,15 @@ class Ensemble:
         assert self.linear is not None
         return segment_means(self._inputs(clips, context, n_clips) @ self.linear, n_clips)
 
+    @torch.no_grad()
+    def score_neighbourhood(self, clips: Tensor, n_clips: Tensor, category: str) -> Tensor:
+        """The same by `neighbourhood`, which must be there."""
+        assert self.neighbourhood is not None
+        scores = torch.full((len(n_clips),), torch.nan)
+        means = segment_means(self.standardise(clips), n_clips)[n_clips > 0]
+        scores[n_clips > 0] = self.neighbourhood.score(means, category)
+        return scores
+
     def _inputs(self, clips: Tensor, context: Tensor, n_clips: Tensor) -> Tensor:
         return clip_inputs(
             clips, context, n_clips, standardise=self.standardise, features=self.features
@@ -160,6 +172,8 @@ class Ensemble:
                 tensors[f"member.{number}.{name}"] = tensor.contiguous()
         if self.linear is not None:
             tensors["linear.weight"] = self.linear.contiguous()
+        if self.neighbourhood is not None:
+            tensors |= self.neighbourhood.tensors()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(save(tensors))
 
@@ -173,8 +187,11 @@ class Ensemble:
         hidden: Sequence[int],
         features: FeaturesName = "own",
         has_linear: bool = False,
+        categories: Sequence[str] | None = None,
     ) -> "Ensemble":
         """Read and check a model: every tensor there, of the right shape, finite.
+
+        `categories`: those of its neighbourhood, None without one.
 
         Raises `EnvironmentProblem` naming the file and what is wrong.
         """
@@ -193,7 +210,12 @@ class Ensemble:
         std = _take(tensors, "input.std", path, shape=mean.shape)
         shape = torch.Size([width + context_size])
         linear = _take(tensors, "linear.weight", path, shape=shape) if has_linear else None
-        return cls(Standardise(mean, std), tuple(rankers), features, linear)
+        surroundings = None
+        if categories is not None:
+            surroundings = Neighbourhood.of(
+                lambda name: _take(tensors, name, path), categories, n_inputs=len(mean)
+            )
+        return cls(Standardise(mean, std), tuple(rankers), features, linear, surroundings)
 
 
 def segment_means(clips: Tensor, n_clips: Tensor) -> Tensor:

@@ -53,6 +53,9 @@ class Model:
             torch.from_numpy(columns),
             torch.tensor([len(part) for part in features], dtype=torch.int64),
         )
+        if self.ensemble.neighbourhood is not None:
+            found = self.ensemble.score_neighbourhood(seen[0], seen[2], category)
+            return found.numpy().astype(np.float64)
         network = self.ensemble.score_segments(*seen).numpy().astype(np.float64)
         if self.fusion is None:
             return network
@@ -93,6 +96,7 @@ class Scorer:
             n_members, hidden = int(content["n_members"]), list(content["params"]["hidden"])
             features = content["params"].get("features", "own")  # The released head has its own.
             fusion = _fusion(content.get("fusion"))
+            categories = content.get("neighbourhood")  # None: the card of a network.
         except (KeyError, TypeError, ValueError) as error:
             raise EnvironmentProblem(
                 f"{card}: not a model card of this version ({error!r}); run `dvc repro train`"
@@ -104,6 +108,7 @@ class Scorer:
             hidden=hidden,
             features=features,
             has_linear=fusion is not None,
+            categories=categories,
         )
         return cls(Model(ensemble, context, fusion), content, model)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from video2gif.core.config import Train
 from video2gif.core.errors import UserError
 from video2gif.evaluation.videos import usable_gifs
-from video2gif.ranking import fusion, linear
+from video2gif.ranking import fusion, linear, neighbourhood
 from video2gif.ranking.batches import Block, block_of, paired
 from video2gif.ranking.checkpoint import Checkpoint, TrainingState
 from video2gif.ranking.context import ContextEncoder
@@ -28,6 +28,7 @@ from video2gif.ranking.model import (
     clip_inputs,
     segment_means,
 )
+from video2gif.ranking.neighbourhood import Lesson
 from video2gif.ranking.scorer import Model
 from video2gif.ranking.subspace import Subspace
 from video2gif.ranking.videos import Video
@@ -66,6 +67,8 @@ def train(
     segments with features.
     """
     training = [video for video in videos if video.split == "train"]
+    if params.ranker == "neighbourhood":
+        return _neighbourhood(training, params)
     context = ContextEncoder.fit(
         parts=params.context,
         categories=[video.category for video in training],
@@ -97,6 +100,36 @@ def train(
     if checkpoint:
         checkpoint.remove()
     return Trained(Model(ensemble, context, fused), run.history, best, n_pairs)
+
+
+def _neighbourhood(training: Sequence[Video], params: Train) -> Trained:
+    """The ranker of ranking/neighbourhood.py: a positive's target is 1, a negative's 0."""
+    with _threads(1):
+        standardise = _fit(training, replace(params, features="own"))
+        lessons = [_lesson(video, standardise) for video in training if video.n_clips.any()]
+        n_pairs = sum(len(_scored_pairs(video)) for video in training)
+        if not n_pairs:
+            raise UserError(_why_no_pairs(training))
+        learned = neighbourhood.fit(lessons, seed=params.seed, streams=params.streams)
+    context = ContextEncoder.fit(parts=(), categories=(), tag_buckets=params.tag_buckets)
+    ensemble = Ensemble(standardise, (), neighbourhood=learned)
+    return Trained(Model(ensemble, context), [], [], n_pairs)
+
+
+def _lesson(video: Video, standardise: Standardise) -> Lesson:
+    """Its segments with features; those that no pair names only lend their surroundings."""
+    n_clips = torch.from_numpy(video.n_clips)
+    positive, negative = _scored_pairs(video).T
+    target = torch.full((len(n_clips),), torch.nan)
+    target[negative], target[positive] = 0.0, 1.0
+    means = segment_means(standardise(torch.from_numpy(video.clips)), n_clips)
+    trust = float(video.popularity.mean()) if len(video.popularity) else 0.0
+    return Lesson(means[n_clips > 0], target[n_clips > 0], video.category, trust)
+
+
+def _scored_pairs(video: Video) -> np.ndarray:
+    """Pairs of two segments with features, (P, 2)."""
+    return video.pairs[(video.n_clips[video.pairs] > 0).all(axis=1)]
 
 
 def can_validate(video: Video) -> bool:

@@ -42,7 +42,8 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     fingerprints = Fingerprints.open(layout)
     index = fingerprints.index
     video_ids = sorted(index.loc[(index.kind == "video") & (index.status == "ok"), "id"])
-    outcomes = _network_runs(video_ids, layout, params.segment, context)
+    shown = sorted(index.loc[(index.kind == "video") & (index.width > 0), "id"])
+    outcomes = _network_runs(shown, layout, params.segment, context)
     rows: list[dict[str, Any]] = []
     failed = 0
     for done, video_id in enumerate(video_ids, start=1):
@@ -51,13 +52,20 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         if outcome is not None and not outcome.ok:
             failed += 1
             continue
-        spans = segment_video(
-            fingerprint, params.segment, transitions=_transitions(outcome, context)
-        )
+        spans = _spans(fingerprint, params.segment, _transitions(outcome, context))
         rows.extend(rows_of(video_id, fingerprint, spans))
         context.progress("segment", done, len(video_ids))
     SEGMENTS.write(layout.segments, rows)
     return Counts(computed=len(video_ids) - failed, quarantined=failed)
+
+
+def _spans(
+    fingerprint: Fingerprint, params: Segment, transitions: np.ndarray | None
+) -> list[tuple[int, int]]:
+    """Given clips are segments already: there is nothing to cut."""
+    if not fingerprint.has_pictures:
+        return [(place, place + 1) for place in range(len(fingerprint.pts_s))]
+    return segment_video(fingerprint, params, transitions=transitions)
 
 
 def _network_runs(

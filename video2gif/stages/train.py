@@ -7,7 +7,7 @@ plots/losses.csv.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     write_json(layout.train_metrics, metrics)
     _write_curve(layout, trained.history)
     write_csv(layout.loss_plot, curves(params.train.huber_delta))
-    return Counts(computed=params.train.ensemble)
+    return Counts(computed=max(1, len(trained.best)))
 
 
 def _report(
@@ -71,7 +71,10 @@ def _report(
 
 
 def _write_curve(layout: Layout, history: Sequence[Epoch]) -> None:
-    write_csv(layout.train_plot, pd.DataFrame([asdict(epoch) for epoch in history]))
+    columns = [field.name for field in fields(Epoch)]  # Also without any row.
+    write_csv(
+        layout.train_plot, pd.DataFrame([asdict(epoch) for epoch in history], columns=columns)
+    )
 
 
 def _key(layout: Layout, params: Params) -> str:
@@ -95,10 +98,15 @@ def train_metrics(trained: Trained, videos: Sequence[Video]) -> dict[str, Any]:
         "n_validation_videos": len(held_out),
         "stopped_by": "validation nMSD" if held_out else "training loss (no validation videos)",
         "epochs": len(trained.history),
-        "loss": float(np.mean([epoch.loss for epoch in trained.best])),
-        "validation_nmsd": float(np.mean([epoch.validation_nmsd for epoch in trained.best])),
+        "loss": _mean([epoch.loss for epoch in trained.best]),
+        "validation_nmsd": _mean([epoch.validation_nmsd for epoch in trained.best]),
         "members": [asdict(epoch) for epoch in trained.best],
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    """NaN without any: a ranker that is solved at once has no epochs."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _card(
@@ -111,6 +119,7 @@ def _card(
 ) -> dict[str, Any]:
     """The model card: everything one needs to use the model and to judge it."""
     fused = trained.model.fusion
+    surroundings = trained.model.ensemble.neighbourhood
     return {
         "model": "video2gif ranker",
         "sha256": file_digest(layout.model),
@@ -118,6 +127,7 @@ def _card(
         "standardised_inputs": True,
         "context": trained.model.context.to_card(),
         "fusion": fused and dict(zip(FUSED, fused.weights, strict=True)),
+        "neighbourhood": surroundings and list(surroundings.categories),
         "features": networks,
         "features_origin": {
             name: {"source": one["source"], "licence": one["licence"]}
