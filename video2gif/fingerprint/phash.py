@@ -8,7 +8,7 @@ GIF makers crop, letterbox and write captions, so every frame also has the hashe
 a whole GIF that was cropped by 10 % looks like the central 90 % of its video, a captioned one
 agrees with it in the window that leaves the caption out. A window's hash is the same hash of the
 window resampled to 32×32; resampling and DCT are one linear map, so it costs two small matrix
-products (`window_hashes`).
+products (`window_hashes`). They are products of whole numbers, exact on every processor.
 """
 
 from functools import cache
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from video2gif.core.exact import grid
+
 HASH_SIDE = 32
 """Side of the luma image that a hash is made of, pixels."""
 LUMA_SIDE = 64
@@ -24,9 +26,10 @@ LUMA_SIDE = 64
 
 _BITS_SIDE = 8
 _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
-# Coefficients of a flat window are zero but for float32's rounding (0.25 was the most of all
+# Coefficients of a flat window are zero but for the transforms' grid (0.75 was the most of all
 # levels and windows); the largest coefficient is 4 · 255 · 32² = 1,044,480.
 _SMALLEST_COEFFICIENT = 1.0
+_TRANSFORM_BITS = 16  # After the point: a coefficient then has 20 + 2 · 16 bits of float64's 53.
 
 
 class Window(NamedTuple):
@@ -98,8 +101,8 @@ def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
     across, downs, order = _window_transforms()
     # Stacks of small products stay in the cache and in this thread: one large product would wake
     # the threads of BLAS, which spin when they have nothing to do.
-    rows_NHC = np.matmul(luma_N6464.astype(np.float32), across)
-    low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE), dtype=np.float32)
+    rows_NHC = np.matmul(luma_N6464.astype(np.float64), across)
+    low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE))
     done = 0
     for number, down in enumerate(downs):
         column = rows_NHC[:, :, number * _BITS_SIDE : (number + 1) * _BITS_SIDE]
@@ -145,14 +148,15 @@ def _transform(start: float, stop: float) -> np.ndarray:
     pixels = np.arange(LUMA_SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     bins = np.clip(overlap, 0.0, None) / (edges[1] - edges[0])
-    return scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE] @ bins
+    transform = np.einsum("fb,bp->fp", scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE], bins)
+    return grid(transform, _TRANSFORM_BITS)
 
 
 @cache
 def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
     """Transforms of rows, of columns, and the number of the window each result belongs to.
 
-    Windows between the same columns share the transform of their rows: `across` float32
+    Windows between the same columns share the transform of their rows: `across` float64
     (64, 8 · C) has one for each of C pairs of columns, `downs` C times (8 · windows, 64).
     """
     columns = sorted({(window.x0, window.x1) for window in WINDOWS})
@@ -163,7 +167,7 @@ def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
         for group in numbers
     ]
     return (
-        np.ascontiguousarray(across, dtype=np.float32),
-        [down.astype(np.float32) for down in downs],
+        np.ascontiguousarray(across),
+        downs,
         [i for group in numbers for i in group],
     )
