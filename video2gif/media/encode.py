@@ -42,8 +42,9 @@ def write_video(
         stream.options = {
             "crf": str(crf),
             "preset": "veryfast",
-            # x264's AVX-512 macroblock tree gives other bytes from one run to the next.
-            "x264-params": "no-mbtree=1",
+            # x264's AVX-512 macroblock tree gives other bytes from one run to the next, and its
+            # choices are each processor's own unless it is told not to.
+            "x264-params": "no-mbtree=1:cpu-independent=1",
         }
         for number, array in enumerate(frames):
             container.mux(
