@@ -7,7 +7,6 @@ fast pans change as many pixels or more, which is what fools a ranking by motion
 
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from video2gif.sample.actors import disc, middle, stroke
@@ -133,7 +132,8 @@ class Rain:
         grain = 9 * enlarged(
             self._chance.normal(size=(height // 2, width // 2)), self._size, cubic=False
         )
-        noisy = cv2.addWeighted(frame, 0.45, streaks, 0.55, 0).astype(np.float32)
+        # Whole numbers: `cv2.addWeighted` rounds as the processor likes.
+        noisy = (9 * frame.astype(np.int32) + 11 * streaks.astype(np.int32) + 10) // 20
         return np.clip(noisy + grain[:, :, None], 0, 255).astype(np.uint8)
 
 
