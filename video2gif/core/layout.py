@@ -32,6 +32,11 @@ class Layout:
         return self.root / "params.yaml"
 
     @property
+    def machine(self) -> Path:
+        """Which processor made the dvc.lock beside it."""
+        return self.root / "machine.json"
+
+    @property
     def media(self) -> Path:
         return self.root / "data" / "media"
 
