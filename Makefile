@@ -39,4 +39,7 @@ clean:
 $(STAMP): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	# `.venv/bin/dvc` starts programs by name: its own environment comes first, activated or not.
+	echo 'import os, sys; b = os.path.join(sys.prefix, "bin") + os.pathsep; p = os.environ.get("PATH", ""); os.environ["PATH"] = p if p.startswith(b) else b + p' \
+	  > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/own_programs_first.pth
 	touch $@

@@ -1,9 +1,11 @@
-"""`make certificate`: is every executor's result the same, to the last byte?
+"""`make certificate`: is the result the same, to the last byte, wherever it is made?
 
 Runs one small corpus on plain calls, `dvc repro`, a Prefect deployment, Dask and Ray, with 1 and
-4 workers, and with a worker (or the whole run) killed half-way; each in a project and an item store
-of its own. Prints the md5 of every output side by side, writes the table to
-.video2gif/certificate.md, and ends with 1 if any two differ.
+4 workers, and with a worker (or the whole run) killed half-way; then on one and two cores and on
+every emulated processor of `processors`; each in a project and an item store of its own. Prints
+the md5 of every output side by side, writes the table to .video2gif/certificate.md, and ends with
+1 if any two differ; of processors only what is exact must agree, of the rest the largest
+difference and whether the rankings are equal is printed. `--real` takes the real films.
 """
 
 import argparse
@@ -17,12 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processors import PROCESSORS, Floats, prepare
 from ruamel.yaml import YAML
 
 from flows.guard import children
@@ -66,6 +69,8 @@ class Way:
 
     name: str
     run: Callable[["Project"], None]
+    processor: Mapping[str, str] | None = None
+    """What the libraries are told; None where the bytes must be equal throughout."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Project:
     root: Path
     kill_at: int
     """How many items the store holds when a killed run is killed."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Environment of all its processes."""
 
     @property
     def store(self) -> Path:
@@ -86,10 +93,12 @@ class Project:
             "VIDEO2GIF_CACHE": str(self.store),
             "VIDEO2GIF_EXECUTOR": executor,
             "VIDEO2GIF_WORKERS": str(workers),
-            "PYTHONPATH": str(self.root),
+            "PYTHONPATH": f"{self.root}{os.pathsep}{prepare(self.root.parent / 'site')}",
+            "NUMBA_CACHE_DIR": str(self.root.parent / "numba"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "DO_NOT_TRACK": "1",
             "DVC_NO_ANALYTICS": "1",
+            **self.told,
         }
         log = (self.root.parent / "log").open("a")
         return subprocess.Popen(
@@ -116,7 +125,9 @@ class Project:
             time.sleep(0.02)
 
 
-def new_project(folder: Path, *, videos: int, kill_at: int) -> Project:
+def new_project(
+    folder: Path, *, videos: int, kill_at: int, real: bool = False, told: Mapping[str, str] = {}
+) -> Project:
     """The code of this checkout, a small manifest, and parameters cut down to seconds."""
     root = folder / "project"
     root.mkdir(parents=True)
@@ -129,14 +140,25 @@ def new_project(folder: Path, *, videos: int, kill_at: int) -> Project:
     params = yaml.load(root / "params.yaml")
     for section, values in CUT_DOWN.items():
         params[section].update(values)
+    if real:
+        params["download"]["manifest"] = str(realdata() / "manifest.csv")
     yaml.dump(params, root / "params.yaml")
     dvc = [sys.executable, "-m", "dvc", "init", "--quiet", "--no-scm"]
     subprocess.run(dvc, cwd=root, check=True, env=os.environ | {"DVC_NO_ANALYTICS": "1"})
-    return Project(root, kill_at)
+    return Project(root, kill_at, told)
 
 
-def plain(workers: int) -> Callable[[Project], None]:
-    return lambda project: project.run("-c", PLAIN, workers=workers)
+def realdata() -> Path:
+    return Path(os.environ.get("VIDEO2GIF_REALDATA", REPO / "../shared/realdata")).resolve()
+
+
+def plain(workers: int, *, cores: int = 0) -> Callable[[Project], None]:
+    """`cores`: how many the run may use; 0 for all."""
+    words = ("-c", PLAIN)
+    if cores:
+        code = "import os, sys; os.sched_setaffinity(0, range(int(sys.argv[1])))\n" + PLAIN
+        words = ("-c", code, str(cores))
+    return lambda project: project.run(*words, workers=workers)
 
 
 def repro(workers: int) -> Callable[[Project], None]:
@@ -257,7 +279,13 @@ WAYS = (
     Way("ray 1", ray(1)),
     Way("ray 4", ray(4)),
     Way("ray 4, killed", ray(4, kill=True)),
+    Way("1 core", plain(2, cores=1)),
+    Way("2 cores", plain(2, cores=2)),
+    *(Way(name, plain(1), told) for name, told in PROCESSORS.items()),
 )
+
+# Sums of floats in the libraries' own order: everything else must be equal on every processor.
+FLOATING = ("data/features", "data/predictions.parquet", "metrics/", "models/", "plots/", "report")
 
 
 def outs_of(stage: dict[str, Any]) -> list[str]:
@@ -273,6 +301,11 @@ def digests(root: Path) -> dict[str, str]:
     return {out: digest(root / out) for out in outs}
 
 
+def exact(md5s: Mapping[str, str]) -> dict[str, str]:
+    """The outputs that no processor may change."""
+    return {out: md5 for out, md5 in md5s.items() if not out.startswith(FLOATING)}
+
+
 def digest(path: Path) -> str:
     found = hashlib.md5()
     if not path.exists():
@@ -281,6 +314,17 @@ def digest(path: Path) -> str:
     for file in files:
         found.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
     return found.hexdigest()
+
+
+DIFFERS = "DIFFERS"
+
+
+def verdict(md5s: Mapping[str, str], expected: Mapping[str, str], way: Way) -> str:
+    """Whether a way's outputs are what they must be."""
+    if md5s == expected:
+        return "equal"
+    is_exact = way.processor is not None and exact(md5s) == exact(expected)
+    return "equal tables" if is_exact else DIFFERS
 
 
 def table(found: dict[str, dict[str, str]]) -> str:
@@ -302,7 +346,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=4)
     parser.add_argument("--only", nargs="*", metavar="WAY", help="these beside the first")
+    parser.add_argument("--real", action="store_true", help="the real films, not the sample")
     args = parser.parse_args()
+    first: Floats | None = None
     found: dict[str, dict[str, str]] = {}
     kill_at = 1
     with tempfile.TemporaryDirectory(prefix="video2gif-certificate-") as folder:
@@ -311,21 +357,32 @@ def main() -> int:
                 continue
             started = time.monotonic()
             place = Path(folder) / way.name.replace(" ", "-").replace(",", "")
-            project = new_project(place, videos=args.videos, kill_at=kill_at)
+            project = new_project(
+                place,
+                videos=args.videos,
+                kill_at=kill_at,
+                real=args.real,
+                told=way.processor or {},
+            )
             way.run(project)
             kill_at = max(kill_at, project.items() // 2)
             found[way.name] = digests(project.root)
-            equal = found[way.name] == next(iter(found.values()))
+            said = verdict(found[way.name], next(iter(found.values())), way)
+            first = first or Floats.of(project.root)
+            if way.processor:
+                said += f"; {first.beside(Floats.of(project.root))}"
             took = time.monotonic() - started
-            print(f"{way.name:16}{took:6.0f} s  {'equal' if equal else 'DIFFERS'}", flush=True)
+            print(f"{way.name:20}{took:6.0f} s  {said}", flush=True)
             shutil.rmtree(place)
-    same = all(md5s == next(iter(found.values())) for md5s in found.values())
-    same = same and "missing" not in next(iter(found.values())).values()
-    verdict = "All outputs are equal." if same else "THE OUTPUTS DIFFER."
+    expected = next(iter(found.values()))
+    ways = {way.name: way for way in WAYS}
+    same = all(verdict(md5s, expected, ways[name]) != DIFFERS for name, md5s in found.items())
+    same = same and "missing" not in expected.values()
+    told = "All outputs that must be are equal." if same else "THE OUTPUTS DIFFER."
     out = REPO / ".video2gif" / "certificate.md"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(f"# Executor-equality certificate\n\n{table(found)}\n\n{verdict}\n")
-    print(f"{table(found)}\n\n{verdict} ({out})")
+    out.write_text(f"# Executor-equality certificate\n\n{table(found)}\n\n{told}\n")
+    print(f"{table(found)}\n\n{told} ({out})")
     return 0 if same else 1
 
 

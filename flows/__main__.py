@@ -1,6 +1,7 @@
 """`python -m flows STAGE | pipeline | serve`: one stage, the whole DAG, a scheduled deployment."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -38,9 +39,12 @@ def _dispatch(args: argparse.Namespace, root: Path) -> int:
     if args.command == "pipeline":
         from flows.pipeline import run_pipeline
 
-        return run_pipeline(root, targets=args.targets, quiet=args.quiet)
+        return run_pipeline(root, targets=args.targets, quiet=args.quiet, strict=args.strict)
     from flows.stages import run_stage
 
+    # Children import the code that runs here: an experiment has a copy of its own.
+    here = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     run_stage(args.command, root, quiet=args.quiet)
     return Exit.CLEAN
 
@@ -52,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         _command(commands, stage, f"run the {stage} stage (what dvc.yaml calls)")
     pipeline = _command(commands, "pipeline", "dvc repro, then the metrics and the report's path")
     pipeline.add_argument("targets", nargs="*", help="stages to bring up to date (default: all)")
+    pipeline.add_argument(
+        "--strict", action="store_true", help="fail where bytes differ from the committed lock's"
+    )
     serve = _command(commands, "serve", "run the pipeline on a schedule until stopped")
     serve.add_argument("--cron", default="0 3 * * *", help="when to run (default: %(default)s)")
     serve.add_argument("--interval", type=float, help="seconds between runs, instead of --cron")

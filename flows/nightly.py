@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,17 +21,23 @@ from flows import server
 server.quiet()
 
 from prefect import flow, get_run_logger  # noqa: E402  (after the settings it reads)
+from prefect.blocks.core import Block  # noqa: E402
 from prefect.concurrency.sync import concurrency  # noqa: E402
+from prefect.exceptions import FlowPauseTimeout  # noqa: E402
+from prefect.flow_runs import pause_flow_run  # noqa: E402
+from prefect.input import RunInput  # noqa: E402
+from prefect.runtime import flow_run  # noqa: E402
 
 from flows import runs  # noqa: E402
 from video2gif.core.config import Params  # noqa: E402
 from video2gif.core.errors import EnvironmentProblem, Exit, Video2GifError  # noqa: E402
 from video2gif.core.layout import Layout  # noqa: E402
+from video2gif.project import committed  # noqa: E402
 from video2gif.project.summary import Quality, quality, worse  # noqa: E402
 
 DVC_LIMIT = "video2gif-dvc"
 """The global concurrency limit around DVC; `flows.deploy` creates it, runs refuse to do without."""
-_SHARED = ("dvc.lock", "metrics/train.json", "metrics/eval.json")
+_ASK_AGAIN_S = 2  # Between two looks whether a person has answered.
 
 
 class PipelineFailed(Video2GifError):
@@ -48,13 +54,43 @@ def pipeline(
     inbox: str = "",
     targets: list[str] | None = None,
     timeout_s: float = 6 * 3600,
+    ask_s: float = 0.0,
+    notify: str = "",
 ) -> None:
     """One night's work on the clone at `root`.
 
     `pull`, `push`: git's and DVC's remotes; `branch`: where dvc.lock is committed; `inbox`: a
-    folder of csv files whose new rows join the manifest; `timeout_s`: for `dvc repro` alone.
+    folder of csv files whose new rows join the manifest; `timeout_s`: for `dvc repro` alone;
+    `ask_s`: how long a model that would be refused waits for a person's word; `notify`: a
+    notification block ("slack-webhook/team") that is told of a failure and of a question.
     """
     project = Path(root).resolve()
+    with told(notify, project):
+        _night(
+            project,
+            pull=pull,
+            push=push,
+            branch=branch,
+            inbox=inbox,
+            targets=targets or [],
+            timeout_s=timeout_s,
+            ask_s=ask_s,
+            notify=notify,
+        )
+
+
+def _night(
+    project: Path,
+    *,
+    pull: bool,
+    push: bool,
+    branch: str,
+    inbox: str,
+    targets: list[str],
+    timeout_s: float,
+    ask_s: float,
+    notify: str,
+) -> None:
     started = time.time()
     with concurrency(DVC_LIMIT, strict=True):
         before = _quality(project)
@@ -64,13 +100,13 @@ def pipeline(
             command(project, *DVC, "pull", "--allow-missing", "--run-cache")
         manifests = merge_inbox(project, Path(inbox)) if inbox else []
         with last_good(project):
-            reproduce(project, targets or [], timeout_s)
+            reproduce(project, targets, timeout_s)
             runs.show_items(project, since=started)
-            verdict = check(project, before)
+            verdict = check(project, before, lambda: ask(project, ask_s, notify))
         if push:
             command(project, *DVC, "push", "--run-cache")
         if branch:
-            commit(project, branch, [*_SHARED, *manifests], push=push)
+            commit(project, branch, [*committed.in_git(project), *manifests], push=push)
         get_run_logger().info("%s; dvc.lock %s", verdict, runs.lock_digest(project))
 
 
@@ -102,8 +138,10 @@ def reproduce(root: Path, targets: list[str], timeout_s: float) -> None:
         raise PipelineFailed(f"{root}: the pipeline ended with exit code {code}")
 
 
-def check(root: Path, before: Quality | None) -> str:
-    """The metrics gate. Raises `PipelineFailed` for a model worse than the last by its interval."""
+def check(root: Path, before: Quality | None, wanted: Callable[[], bool] = lambda: False) -> str:
+    """The metrics gate. Raises `PipelineFailed` for a model worse than the last by its interval,
+    unless a person wants it all the same.
+    """
     after = _quality(root)
     if after is None:
         return "nothing evaluated"
@@ -111,9 +149,57 @@ def check(root: Path, before: Quality | None) -> str:
     verdict = "not promoted: worse than the last by more than its interval"
     verdict = verdict if refused else "promoted"
     runs.show_quality(root, before, after, verdict=verdict)
-    if refused:
-        raise PipelineFailed(f"{root}: {verdict}")
-    return verdict
+    if not refused:
+        return verdict
+    if wanted():
+        return "promoted by hand, though worse than the last by more than its interval"
+    raise PipelineFailed(f"{root}: {verdict}")
+
+
+class Decision(RunInput):
+    """What a person answers to a run that waits: in Prefect's page, or `resume_flow_run`."""
+
+    promote: bool = False
+    """Whether the model takes the last one's place all the same."""
+
+
+def ask(root: Path, ask_s: float, notify: str) -> bool:
+    """Pause the run until a person decides; no after `ask_s` seconds, at once if that is 0."""
+    if ask_s <= 0:
+        return False
+    tell(notify, f"{root.name}: a worse model waits for your word", _where())
+    try:
+        answer = pause_flow_run(
+            wait_for_input=Decision, timeout=int(ask_s), poll_interval=_ASK_AGAIN_S
+        )
+    except FlowPauseTimeout:
+        get_run_logger().info("nobody answered within %g s", ask_s)
+        return False
+    return answer.promote
+
+
+@contextmanager
+def told(notify: str, root: Path) -> Iterator[None]:
+    """Tell a notification block of the failure that ends the block, if one does."""
+    try:
+        yield
+    except Exception as error:
+        tell(notify, f"{root.name}: the night failed", f"{error}\n{_where()}")
+        raise
+
+
+def tell(notify: str, subject: str, body: str) -> None:
+    """Send a message through the block of this name ("" for none); what hinders it is logged."""
+    if not notify:
+        return
+    try:
+        Block.load(notify).notify(body, subject=subject)  # type: ignore[union-attr]
+    except Exception as error:  # A message that got lost must not hide what it was about.
+        get_run_logger().warning("%s could not be told: %s", notify, error)
+
+
+def _where() -> str:
+    return f"flow run {flow_run.name} {flow_run.ui_url or ''}".strip()
 
 
 def _quality(root: Path) -> Quality | None:
@@ -126,7 +212,8 @@ def _quality(root: Path) -> Quality | None:
 @contextmanager
 def last_good(root: Path) -> Iterator[None]:
     """Put dvc.lock, metrics and all outputs back as they were when the block fails."""
-    kept = {path: path.read_bytes() for name in _SHARED if (path := root / name).is_file()}
+    names = committed.in_git(root)
+    kept = {path: path.read_bytes() for name in names if (path := root / name).is_file()}
     try:
         yield
     except Exception:

@@ -12,14 +12,19 @@ from rich.table import Table
 from flows import guard, server
 from video2gif.core.errors import EnvironmentProblem, Exit
 from video2gif.core.layout import Layout
-from video2gif.project import fsck
+from video2gif.project import committed, fsck
 from video2gif.project.summary import SHOWN, LeftOut, Quality, left_out, quality
 
 _SHOWN = 20
 
 
-def run_pipeline(root: Path, *, targets: Sequence[str] = (), quiet: bool = False) -> Exit:
-    """Bring the project up to date and print metrics, what was left out and the report's path."""
+def run_pipeline(
+    root: Path, *, targets: Sequence[str] = (), quiet: bool = False, strict: bool = False
+) -> Exit:
+    """Bring the project up to date; print metrics, what was left out, what the lock says of it.
+
+    With `strict`, fail where bytes differ from the committed lock's and no processor explains it.
+    """
     if not (root / "dvc.yaml").is_file():
         raise EnvironmentProblem(f"{root}: no dvc.yaml; run inside a project, or give --root")
     fsck.require_locks(Layout(root))
@@ -28,7 +33,8 @@ def run_pipeline(root: Path, *, targets: Sequence[str] = (), quiet: bool = False
         code = reproduce(root, targets, quiet)
     if code != Exit.CLEAN or targets:
         return code
-    return tell(Layout(root))
+    code = tell(Layout(root))
+    return code if beside_committed(root) or not strict else Exit.ENVIRONMENT
 
 
 def reproduce(root: Path, targets: Sequence[str] = (), quiet: bool = False) -> Exit:
@@ -56,6 +62,15 @@ def tell(layout: Layout) -> Exit:
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"report: {layout.report / 'index.html'}", markup=False, soft_wrap=True)
     return Exit.QUARANTINED if missing else Exit.CLEAN
+
+
+def beside_committed(root: Path) -> bool:
+    """Print how many stages gave the committed lock's bytes; whether that is as it must be."""
+    found = committed.compared(root)
+    if found is None or found.other or not committed.is_noted(root):
+        committed.note_machine(root)
+    print(found or "no dvc.lock is committed: commit it with machine.json, metrics/ and plots/")
+    return found is None or found.is_explained
 
 
 def _table(result: Quality) -> Table:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,7 +31,6 @@ _FLAGS = (
     "--force-prefers-reduced-motion",
     "--remote-debugging-port=0",
 )
-_PATIENCE_S = 60.0
 
 
 def program() -> str | None:
@@ -62,7 +62,7 @@ def browser(profile: Path, downloads: Path) -> Iterator["Page"]:
 
 
 def _port(path: Path, child: subprocess.Popen[bytes]) -> tuple[str, str]:
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         assert child.poll() is None, "the browser did not start"
         if path.is_file() and len(lines := path.read_text().split("\n")) >= 2:
@@ -95,7 +95,7 @@ class Page:
             message["sessionId"] = self._session
         self._socket.send(json.dumps(message))
         while True:
-            answer = json.loads(self._socket.recv(timeout=_PATIENCE_S))
+            answer = json.loads(self._socket.recv(timeout=PATIENCE_S))
             self._listen(answer)
             if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
@@ -122,7 +122,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait(self, expression: str, *, patience_s: float = _PATIENCE_S) -> None:
+    def wait(self, expression: str, *, patience_s: float = PATIENCE_S) -> None:
         """Wait until an expression is true."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:

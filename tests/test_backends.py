@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from patience import until
 
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
@@ -142,10 +143,7 @@ def test_a_consumer_that_stops_early_ends_the_thread() -> None:
     items = ahead(itertools.count())
     next(items)
     items.close()  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert threading.active_count() == before
+    until(lambda: threading.active_count() == before)
 
 
 # --- the choice ---

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import av
 import pytest
 from browser import Page, browser, program
 from films import film_of_shots
+from patience import PATIENCE_S, until
 
 from video2gif.datasets.marks import read_marks
 
@@ -53,7 +53,7 @@ def url(base: Path) -> Iterator[str]:
         yield re.search(r"http://\S+", child.stdout.readline())[0]  # type: ignore[index]
     finally:
         child.terminate()
-        child.wait(timeout=20)
+        child.wait(timeout=PATIENCE_S)
 
 
 def text(page: Page, selector: str) -> str:
@@ -104,9 +104,7 @@ def test_a_dragged_boundary_is_exported_and_downloaded(reviewed: Page, base: Pat
     reviewed.click("#exports a")
     name = text(reviewed, "#exports a").removeprefix("Download ")
     found = base / "downloads" / name
-    until = time.monotonic() + 20
-    while not found.is_file() and time.monotonic() < until:
-        time.sleep(0.05)
+    until(found.is_file)
     with av.open(str(found)) as container:
         shown = sum(1 for _ in container.decode(video=0))
     assert found.read_bytes()[:4] == b"GIF8"

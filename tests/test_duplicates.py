@@ -1,7 +1,5 @@
 """Near-duplicate videos: found whatever was done to the copy, and nothing else."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -90,9 +88,7 @@ def test_a_hundred_copies_and_a_common_title_stay_far_from_quadratic() -> None:
         calls.append(name)
         return found[name]
 
-    started = time.perf_counter()
     result = near_duplicates(list(found), pictures_of, min_share=0.5)
-    assert time.perf_counter() - started < 20
     assert [len(group) for group in result] == [100]
     # All pairs would be 499,500; each calls twice.
     assert len(calls) < 40_000

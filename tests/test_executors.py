@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, until
 
 from flows import executors
 from video2gif.core import items, mappers
@@ -172,7 +172,7 @@ def test_dask_gives_the_same_bytes_with_a_worker_killed_on_the_way(
     with dask_cluster(2) as (address, workers):
         elsewhere.setenv("VIDEO2GIF_EXECUTOR", f"dask://{address}")
         with executors.engine(SerialMapper()) as engine:
-            wait_until(lambda: len(engine.client.nthreads()) == 2)  # type: ignore[attr-defined]
+            until(lambda: len(engine.client.nthreads()) == 2)  # type: ignore[attr-defined]
             killed = kill_after_first_item(there, workers[0])
             outcomes = compute("download", RENDER, renders(12), Context(there, Straight(engine)))
             assert killed() == -signal.SIGKILL
@@ -259,15 +259,8 @@ def kill_after_first_item(store: ItemStore, process: "subprocess.Popen[bytes]"):
     import threading
 
     def kill() -> None:
-        wait_until(lambda: any(store.root.glob("??/[0-9a-f]*")))
+        until(lambda: any(store.root.glob("??/[0-9a-f]*")))
         process.kill()
 
     threading.Thread(target=kill, daemon=True).start()
-    return lambda: process.wait(timeout=30)
-
-
-def wait_until(true, *, within_s: float = 60.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    return lambda: process.wait(timeout=PATIENCE_S)

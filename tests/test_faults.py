@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from patience import PATIENCE_S
 from ranking_project import write_project
 
 from flows.__main__ import main
@@ -114,7 +115,7 @@ def test_B4_ctrl_c_twice_ends_with_130_and_can_be_resumed(
         stage.stdout.readline()
     os.killpg(stage.pid, signal.SIGINT)
     os.killpg(stage.pid, signal.SIGINT)
-    assert stage.wait(timeout=10) == 130
+    assert stage.wait(timeout=PATIENCE_S) == 130
     done = len(stored(store))
     assert done >= 9
     told = start(store).communicate()[0].splitlines()[-1]

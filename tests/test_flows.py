@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, until
 
 from flows import guard, server
 from flows.__main__ import main
@@ -31,7 +31,7 @@ def prefect_server() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
     server.quiet()
-    with prefect_test_harness(server_startup_timeout=120):
+    with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
         from prefect.settings import PREFECT_API_URL
 
         with pytest.MonkeyPatch.context() as patch:
@@ -118,7 +118,7 @@ def test_B16_a_second_run_names_the_first(tmp_path: Path):
             "-c",
             "import sys, time; from pathlib import Path; from flows import guard\n"
             "with guard.locked(Path(sys.argv[1]), wait_s=0):\n"
-            "    print('held', flush=True); time.sleep(60)",
+            "    print('held', flush=True); time.sleep(900)",
             str(lock),
         ],
         env=ENV,
@@ -143,7 +143,7 @@ from flows import guard
 def body():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(900)
 guard.guarded(body)
 """
 
@@ -156,8 +156,8 @@ def test_B3_a_signal_ends_the_stage_and_its_children_at_once(number: signal.Sign
     assert stage.stdout is not None
     child = int(stage.stdout.readline())
     stage.send_signal(number)
-    assert stage.wait(timeout=5) == code
-    assert _ends(child)
+    assert stage.wait(timeout=PATIENCE_S) == code
+    until(lambda: _is_gone(child))
 
 
 def test_B2_a_stage_dies_with_a_killed_parent():
@@ -168,20 +168,15 @@ def test_B2_a_stage_dies_with_a_killed_parent():
     (stage,) = [pid for pid in guard.children(dvc.pid) if pid != child]
     dvc.kill()
     dvc.wait()
-    assert _ends(stage)
-    assert _ends(child)
+    until(lambda: _is_gone(stage))
+    until(lambda: _is_gone(child))
 
 
-def _ends(pid: int, *, within_s: float = 2.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_a_failure_without_a_note_is_the_environments(tmp_path: Path):
@@ -205,16 +200,7 @@ def test_a_scheduled_deployment_really_runs(project: Path):
     )
     try:
         # The pipeline's lock is taken by a run and by nothing else.
-        assert _appears(Layout(project).lock("pipeline"), within_s=120)
+        until(Layout(project).lock("pipeline").exists, every_s=0.5)
     finally:
         served.terminate()
-        served.wait(timeout=30)
-
-
-def _appears(path: Path, *, within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if path.exists():
-            return True
-        time.sleep(0.5)
-    return False
+        served.wait(timeout=PATIENCE_S)

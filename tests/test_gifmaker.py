@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE_S, until
 from PIL import Image
 
 from video2gif.core.config import Params
@@ -616,11 +616,9 @@ def test_ctrl_c_leaves_only_whole_files(films: Path, tmp_path: Path):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("out/*/*.gif")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("out/*/*.gif")) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode in (0, 130)  # 0: it was done before the signal came
     assert not list(tmp_path.glob("out/**/*.tmp"))
     for path in tmp_path.glob("out/**/*.gif"):

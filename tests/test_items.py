@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from patience import PATIENCE_S
 
 from video2gif.core.errors import EnvironmentProblem, ItemError, TooManyFailed
 from video2gif.core.items import Context, Counts, check_failed_fraction, compute
@@ -208,7 +209,7 @@ def test_B10_what_a_killed_writer_left_is_swept(store: ItemStore):
 
 
 def test_two_threads_may_write_the_same_file(tmp_path: Path):
-    barrier = threading.Barrier(2, timeout=5)
+    barrier = threading.Barrier(2, timeout=PATIENCE_S)
     failures: list[BaseException] = []
 
     def write(text: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from video2gif.core.store import ItemStore
 
@@ -72,8 +73,8 @@ def running(project: Path, *, seconds: float) -> Iterator["subprocess.Popen[str]
         stage.wait()
 
 
-def completed(project: Path, stage: "subprocess.Popen[str]", *, within_s: float) -> None:
-    told, _ = stage.communicate(timeout=within_s)
+def completed(project: Path, stage: "subprocess.Popen[str]") -> None:
+    told, _ = stage.communicate(timeout=PATIENCE_S)
     assert stage.returncode == 0, told[-2000:]
     assert "16 computed, 0 reused, 0 quarantined" in told
     store = ItemStore(project / "store")
@@ -87,7 +88,7 @@ def test_B18_a_stage_completes_although_its_server_is_killed(project: Path):
     with running(project, seconds=0.5) as stage:
         server = json.loads((project / ".video2gif/prefect/server.json").read_text())
         os.kill(server["pid"], signal.SIGKILL)
-        completed(project, stage, within_s=240)
+        completed(project, stage)
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_B21_a_stage_completes_although_prefects_database_is_locked(
             other.execute("begin exclusive")
             time.sleep(locked_s)
             other.execute("rollback")
-        completed(project, stage, within_s=300)
+        completed(project, stage)
     with closing(sqlite3.connect(database)) as known:
         states = known.execute("select state_type, count(*) from flow_run group by 1").fetchall()
     record_property("figure", f"{time.monotonic() - started:.0f} s, runs {dict(states)}")

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import postgres
 import pytest
+from patience import PATIENCE_S, until
 
 from flows import counts, guard
 from video2gif.core.items import Counts
@@ -115,11 +116,11 @@ def environment(home: Path) -> Iterator[dict[str, str]]:
             stderr=log,
         )
         try:
-            _until(lambda: _healthy(url), within_s=120)
+            until(lambda: _healthy(url), every_s=0.5)
             yield everything
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE_S)
 
 
 def _healthy(url: str) -> bool:
@@ -128,13 +129,6 @@ def _healthy(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def _until(true: Callable[[], object], *, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +213,10 @@ def test_B20_a_run_whose_worker_died_before_it_began_is_marked_and_frees_its_slo
     assert answer == "ACCEPT"
     late, answer = taken_by_a_worker()
     assert answer != "ACCEPT", "the slot is taken"
-    _until(lambda: deployed.runs("by-hand", "CRASHED"), within_s=120)
+    until(lambda: deployed.runs("by-hand", "CRASHED"), every_s=0.5)
     (crashed,) = deployed.runs("by-hand", "CRASHED")
     assert crashed["id"] == lost
-    _until(lambda: take(late) == "ACCEPT", within_s=30)
+    until(lambda: take(late) == "ACCEPT", every_s=0.5)
     deployed.ask(f"/flow_runs/{late}/set_state", {"state": {"type": "CANCELLED"}})
 
 
@@ -253,18 +247,18 @@ def test_B19_a_schedule_processes_each_video_once_and_outlives_a_killed_worker(
         # A longer job, and everything that works on it loses its power.
         for seed in range(100, 104):
             video(home / "inbox" / f"video{seed}.mp4", seed=seed)
-        _until(lambda: len(finished(home)) > dropped, within_s=600)
+        until(lambda: len(finished(home)) > dropped, every_s=0.5)
         for process in workers:
             kill(process)
         running = deployed.runs("inbox", "RUNNING")
         workers = [worker(environment, home, "three")]
-        _until(lambda: len(finished(home)) == dropped + 4, within_s=600)
-        _until(
+        until(lambda: len(finished(home)) == dropped + 4, every_s=0.5)
+        until(
             lambda: (
                 {run["id"] for run in running}
                 <= {run["id"] for run in deployed.runs("inbox", "CRASHED", "COMPLETED")}
             ),
-            within_s=600,
+            every_s=0.5,
         )
         assert deployed.runs("inbox", "CRASHED")
     finally:

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kills import Clone, killed
+from patience import until
 from typer.testing import CliRunner
 
 from video2gif.cli.__main__ import app
@@ -123,10 +123,7 @@ def test_B7_fsck_finds_every_flipped_object_of_a_real_cache(
 def test_B16_a_second_run_names_the_first(copy: Clone):
     first = copy.start()
     lock = Layout(copy.root).lock("pipeline")
-    deadline = time.monotonic() + 60
-    while not lock.exists() or lock.read_text() != str(first.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: lock.exists() and lock.read_text() == str(first.pid))
     second = copy.start("pipeline")
     assert second.wait() == 5
     assert f"already running as process {first.pid}" in told(copy)

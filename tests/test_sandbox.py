@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import until
 
 from video2gif.core import sandbox
 from video2gif.core.errors import EnvironmentProblem, ItemError
@@ -75,11 +75,9 @@ def test_B13_B15_a_bad_job_is_named_and_the_next_one_runs(
 
 def test_B14_an_endless_job_is_killed_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    started = time.monotonic()
     with Worker(Limits(wall_s=1)) as worker, pytest.raises(ItemError, match="limit of 1 s") as e:
         worker.run("work:loop", {"params": {}}, tmp_path / "out")
     assert e.value.cause == "timeout"
-    assert time.monotonic() - started < 10
 
 
 def test_B11_a_full_disk_is_no_items_fault(worker: Worker, tmp_path: Path):
@@ -223,7 +221,4 @@ worker.run("work:loop", {{"params": {{}}}}, Path("/dev/null"))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     child = Path("/proc") / (tmp_path / "pid").read_text()
-    deadline = time.monotonic() + 2
-    while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: not child.exists() or "Z" in (child / "stat").read_text().split()[2])

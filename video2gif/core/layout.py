@@ -38,6 +38,8 @@ class Layout:
     root: Path
 
     params = _Below("params.yaml")
+    machine = _Below("machine.json")
+    """Which processor made the dvc.lock beside it."""
     media = _Below("data/media")
     downloads = _Below("data/downloads.parquet")
     sources = _Below("data/sources.parquet")

@@ -8,7 +8,7 @@ GIF makers crop, letterbox and write captions. So every frame also gets the hash
 GIF that was cropped by 10 % looks like the central 90 % of its video, and one with a caption agrees
 with its video in the window without the caption. The hash of a window is the same hash, of the
 window resampled to 32×32. Resampling and DCT are linear, so together they are two small matrix
-products (`window_hashes`).
+products (`window_hashes`). They are products of whole numbers, exact on every processor.
 """
 
 from functools import cache
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
+from video2gif.core.exact import grid
+
 HASH_SIDE = 32
 """Side of the luma image that a hash is made of, pixels."""
 LUMA_SIDE = 64
@@ -24,9 +26,11 @@ LUMA_SIDE = 64
 
 _BITS_SIDE = 8
 _ODD_COLUMNS = np.uint64(0x5555_5555_5555_5555)
-# In a flat window all coefficients should be 0, but float32 rounds: 0.25 was the most over all grey
-# levels and windows. Smaller ones than this count as 0; the largest is 4 · 255 · 32² = 1,044,480.
+# In a flat window all coefficients should be 0, but the transforms are rounded to a grid: 0.75 was
+# the most over all grey levels and windows. Smaller ones than this count as 0; the largest is
+# 4 · 255 · 32² = 1,044,480.
 _SMALLEST_COEFFICIENT = 1.0
+_TRANSFORM_BITS = 16  # After the point: a coefficient then has 20 + 2 · 16 bits of float64's 53.
 
 
 class Window(NamedTuple):
@@ -98,8 +102,8 @@ def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
     across, downs, order = _window_transforms()
     # Many small products stay in the processor's cache and in this thread. One large product would
     # start the threads of BLAS, which use a core each even while they wait.
-    rows_NHC = np.matmul(luma_N6464.astype(np.float32), across)
-    low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE), dtype=np.float32)
+    rows_NHC = np.matmul(luma_N6464.astype(np.float64), across)
+    low_NRF = np.empty((n, len(WINDOWS) * _BITS_SIDE, _BITS_SIDE))
     done = 0
     for number, down in enumerate(downs):
         column = rows_NHC[:, :, number * _BITS_SIDE : (number + 1) * _BITS_SIDE]
@@ -147,14 +151,15 @@ def _transform(start: float, stop: float) -> np.ndarray:
     pixels = np.arange(LUMA_SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     bins = np.clip(overlap, 0.0, None) / (edges[1] - edges[0])
-    return scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE] @ bins
+    transform = np.einsum("fb,bp->fp", scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE], bins)
+    return grid(transform, _TRANSFORM_BITS)
 
 
 @cache
 def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
     """Transforms of rows and of columns, and the window that each result belongs to.
 
-    Windows with the same left and right edges share the transform of their rows: `across` float32
+    Windows with the same left and right edges share the transform of their rows: `across` float64
     (64, 8 · C) has one for each of the C pairs of edges, `downs` has C matrices (8 · windows, 64).
     """
     columns = sorted({(window.x0, window.x1) for window in WINDOWS})
@@ -165,7 +170,7 @@ def _window_transforms() -> tuple[np.ndarray, list[np.ndarray], list[int]]:
         for group in numbers
     ]
     return (
-        np.ascontiguousarray(across, dtype=np.float32),
-        [down.astype(np.float32) for down in downs],
+        np.ascontiguousarray(across),
+        downs,
         [i for group in numbers for i in group],
     )

@@ -36,7 +36,7 @@ _MOST_BYTES = 1 << 26  # Of binned distances at once: a ten-hour video has 46 MB
 _AS_GOOD_BITS = 1.0  # Worse than the best by no more than this: hashes cannot tell which.
 _MOST_ALIKE = 1024
 _COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
-_SPEED_STEP = 1.04
+_SPEEDS = 72  # Of the coarse scan, 4 % apart.
 _PLACES = 8  # Distinct places refined.
 _VARIANTS_PER_PLACE = 3
 _MOST_PER_SPEED = 4 * _PLACES  # Many of them lie at one place.
@@ -100,7 +100,7 @@ def search(gif: Track, video: Track, *, most: int = 6) -> Search:
 
     Nothing when no frame of the GIF carries evidence or the video is too short.
     """
-    weights = _weights(gif)
+    weights = weights_of(gif.quality)
     if not weights.any():
         return Search([], np.empty(0), np.empty(0))
     coarse, start_s, speed = _coarse(gif, video, weights)
@@ -120,13 +120,13 @@ def _rank(place: Place) -> tuple[float, int, float, float]:
     return place.cost, place.variant, abs(place.speed - 1.0), place.start_s
 
 
-def _weights(gif: Track) -> np.ndarray:
+def weights_of(quality: np.ndarray) -> np.ndarray:
     """How much each frame counts: whole numbers from 0 to `_FULL_WEIGHT`, float64 (n,)."""
-    return np.round(gif.quality.astype(np.float64) * _FULL_WEIGHT)
+    return np.round(quality.astype(np.float64) * _FULL_WEIGHT)
 
 
-def _mean(bits: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean over the last axis; the sum is exact, so its order does not matter."""
+def mean_bits(bits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over the last axis with weights of `weights_of`: the sum is exact in any order."""
     return bits @ weights / max(weights.sum(), 1.0)
 
 
@@ -149,7 +149,7 @@ def _coarse(
     found: dict[float, list[Place]] = {}
     least: dict[float, np.ndarray] = {}
     for first, binned in _binned_variants(seen, video):
-        for speed in _speeds().tolist():
+        for speed in speeds(MIN_SPEED, MAX_SPEED, _SPEEDS).tolist():
             shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
             cost = _shifted_mean(binned, shifts, weights[frames])
             if cost.size:
@@ -187,10 +187,10 @@ def _spread(weights: np.ndarray, most: int) -> np.ndarray:
     return useful[chosen]
 
 
-def _speeds() -> np.ndarray:
-    count = round(np.log(MAX_SPEED / MIN_SPEED) / np.log(_SPEED_STEP))
+def speeds(least: float, most: float, count: int) -> np.ndarray:
+    """`count` speeds from `least` to `most`, each the same number of times the one before."""
     # Powers differ in their last bit between processors; these digits are the same on all.
-    return np.round(np.geomspace(MIN_SPEED, MAX_SPEED, count + 1), 9)
+    return np.round(np.geomspace(least, most, count), 9)
 
 
 def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
@@ -259,7 +259,7 @@ def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
     start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
     apart = distances(gif, video, VARIANTS[place.variant])
     shown = video.shown_at(start_s[:, None] + speed[:, None] * gif.pts_s)
-    cost = _mean(apart[np.arange(len(gif)), shown], weights)
+    cost = mean_bits(apart[np.arange(len(gif)), shown], weights)
     best = int(np.argmin(cost))
     return Place(place.variant, float(start_s[best]), float(speed[best]), float(cost[best]))
 
@@ -277,4 +277,6 @@ def cost_at(gif: Track, video: Track, *, start_s: float, speed: float) -> float:
 
 def mean_cost(gif: Track, ours: np.ndarray, theirs: np.ndarray) -> float:
     """Mean capped distance of two hashes (n,) a frame of the GIF, weighted by its quality."""
-    return float(_mean(np.minimum(np.bitwise_count(ours ^ theirs), CAP), _weights(gif)))
+    return float(
+        mean_bits(np.minimum(np.bitwise_count(ours ^ theirs), CAP), weights_of(gif.quality))
+    )

@@ -6,6 +6,7 @@ columns left and right. They differ from one copy of a film to the next, and has
 
 import numpy as np
 
+from video2gif.core.exact import grid
 from video2gif.fingerprint.phash import (
     HASH_SIDE,
     LUMA_SIDE,
@@ -22,6 +23,7 @@ _FLAT_LEVELS = 6.0  # Palette noise and ringing of an even bar.
 _FLAT_SHARE = 0.97
 _THIN_SHARE = 0.75
 _FRAMES = 60
+_BITS = 20  # Of a weight after the point: products of two with a gray level are exact.
 
 
 def without_bars(track: Track) -> Track | None:
@@ -33,7 +35,7 @@ def without_bars(track: Track) -> Track | None:
     if box == WHOLE:
         return None
     down, across = _stretched(box.y0, box.y1), _stretched(box.x0, box.x1)
-    large = down @ track.thumbs.astype(np.float32) @ across.T
+    large = down @ track.thumbs.astype(np.float64) @ across.T
     luma_N6464 = np.clip(np.round(large), 0, 255).astype(np.uint8)
     luma_N3232 = _shrunk(luma_N6464, HASH_SIDE)
     return Track(
@@ -87,11 +89,11 @@ def _picture_share(levels: np.ndarray, row: int) -> float:
 
 
 def _stretched(start: float, stop: float) -> np.ndarray:
-    """float32 (64, 16): linear interpolation of 16 pixels at 64 points of [start, stop)."""
+    """float64 (64, 16): linear interpolation of 16 pixels at 64 points of [start, stop)."""
     points = (start + (np.arange(LUMA_SIDE) + 0.5) / LUMA_SIDE * (stop - start)) * THUMB_SIDE
-    points = np.clip(points - 0.5, 0, THUMB_SIDE - 1)
+    points = grid(np.clip(points - 0.5, 0, THUMB_SIDE - 1), _BITS)
     left = np.minimum(points.astype(int), THUMB_SIDE - 2)
-    weights = np.zeros((LUMA_SIDE, THUMB_SIDE), np.float32)
+    weights = np.zeros((LUMA_SIDE, THUMB_SIDE))
     weights[np.arange(LUMA_SIDE), left] = 1.0 - (points - left)
     weights[np.arange(LUMA_SIDE), left + 1] = points - left
     return weights

@@ -42,6 +42,8 @@ _MOST_ALTERNATIVES = 5
 # Of the evidence, for rivals: neighbouring frames err alike, which makes the best look too good.
 _RIVAL_SHARE = 0.5
 _FOLDED_SHARE = 0.2
+# On a frame's own time, say, an answer must not lie before it here and after it elsewhere.
+_DIGITS = 9
 _PING_PONG_BITS = 2.0  # Palette noise between two showings of one frame.
 
 
@@ -278,7 +280,8 @@ def _mean(tried: Hypotheses, weight: np.ndarray, chosen: np.ndarray) -> tuple[fl
     """
     share = weight[chosen] / weight[chosen].sum()
     start_s, end_s, speed = (
-        float(share @ values[chosen]) for values in (tried.start_s, tried.end_s, tried.speed)
+        round(float((share * values[chosen]).sum()), _DIGITS)
+        for values in (tried.start_s, tried.end_s, tried.speed)
     )
     return start_s, end_s, speed
 

@@ -14,6 +14,10 @@ brightness is time, so a curve fitted elsewhere would move the span. The residua
 Noise is unknown, so the evidence is a power of each mean square, as in a marginal likelihood over
 the variance; the exponents are effective degrees of freedom, fewer than pixels and frames, because
 neighbours err alike.
+
+Pictures, their resampling and the curves of levels are whole multiples of small units, so that
+products of matrices are exact and equal starts and speeds get equal evidence on every processor;
+of equals, the first counts.
 """
 
 from collections.abc import Sequence
@@ -22,6 +26,7 @@ from functools import cache
 
 import numpy as np
 
+from video2gif.core.exact import grid, solved
 from video2gif.fingerprint.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, mirrored, phash
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching.align import MAX_SPEED, MIN_SPEED, column, mean_cost
@@ -34,6 +39,8 @@ _SIZES = (1.0, 0.95, 0.9, 0.85)
 # leaves out the bars of its video sees the band between them.
 _LETTERBOXED = Window(0.0, -1 / 6, 1.0, 7 / 6)
 # Pulls gain and gamma to none, per pixel, where the pictures do not tell them.
+_WEIGHT_BITS = 20  # Of a resampler's weight after the point: twice that and 8 are a gray level.
+_GRID_BITS = 30  # Of a curve of levels after the point: exact when summed with 8-bit gray levels.
 _GAIN_RIDGE, _GAMMA_RIDGE = 1e-6, 1e-5
 _STEP = 0.05
 _FINE_STEP, _FINEST_STEP = 0.025, 0.0125
@@ -169,7 +176,7 @@ def _grid(
 
 
 def _pictures(track: Track, frames: np.ndarray | slice) -> np.ndarray:
-    return track.thumbs[frames].astype(np.float32)
+    return track.thumbs[frames].astype(np.float64)
 
 
 def _spread(n: int, most: int) -> np.ndarray:
@@ -236,7 +243,7 @@ def _tried(
     rows = _rows(view.part)
     ours = _pictures(gif, frames)[:, rows, :: -1 if view.mirror else 1].reshape(len(frames), -1)
     theirs = _seen(video, view, used)[:, rows].reshape(len(used), -1)
-    square, still = _residuals(ours.astype(np.float64), theirs.astype(np.float64), shown)
+    square, still = _residuals(ours, theirs, shown)
     moving = np.maximum(square - still, 0.0)
     evidence = -0.5 * (
         _MOVING_FREEDOM_PER_FRAME * len(frames) * np.log(moving + _MOVING_FLOOR)
@@ -255,7 +262,7 @@ def _renumbered(shown: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _seen(video: Track, view: View, frames: np.ndarray) -> np.ndarray:
-    """The box of the video's pictures, resampled to thumbnails: float32 (n, 16, 16)."""
+    """The box of the video's pictures, resampled to thumbnails: float64 (n, 16, 16)."""
     return _box(_pictures(video, frames), view.box, THUMB_SIDE)
 
 
@@ -269,19 +276,20 @@ def _residuals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean square residual, and the part of it that is there all the time; both (m,).
 
-    ours (k, p), theirs (n, p): gray levels. shown (m, k): the frame of the video that each tried
-    map shows with each frame of the GIF. Every map has its own curve of levels, by least squares:
+    ours (k, p): whole gray levels; theirs (n, p): gray levels. shown (m, k): the frame of the
+    video that each tried map shows with each frame of the GIF. Every map has its own curve of
+    levels, by least squares:
     bias, gain, and gamma, whose first order is x · ln x.
     """
-    x = (np.clip(theirs, 0.0, 255.0) + 1.0) / 256.0
-    curves = np.stack([np.ones_like(x), x, x * np.log(x)])  # (3, n, p)
+    x = grid((np.clip(theirs, 0.0, 255.0) + 1.0) / 256.0, _GRID_BITS)
+    curves = np.stack([np.ones_like(x), x, grid(x * np.log(x), _GRID_BITS)])  # (3, n, p)
     k, p = ours.shape
     gram = np.einsum("anp,bnp->nab", curves, curves)[shown].sum(axis=1)
     both = (curves @ ours.T)[:, shown, np.arange(k)].sum(axis=2).T
     gram[:, 2, 2] += _GAMMA_RIDGE * k * p
     gram[:, 1, 1] += _GAIN_RIDGE * k * p
     gram[:, 0, 0] += _GAIN_RIDGE
-    levels = np.linalg.solve(gram, both[..., None])[..., 0]
+    levels = solved(gram, both[..., None])[..., 0]
     # A negative is no edit of a video: better no picture at all than one upside down in levels.
     middle = np.log(x.mean()) + 1.0
     upside_down = levels[:, 1] + levels[:, 2] * middle < 0.0
@@ -289,8 +297,8 @@ def _residuals(
     fitted = 2.0 * both - np.einsum("mab,mb->ma", gram, levels)
     square = ((ours**2).sum() - (levels * fitted).sum(axis=1)) / (k * p)
     numbers = shown + np.arange(len(shown))[:, None] * len(theirs)
-    shares = np.bincount(numbers.ravel(), minlength=len(shown) * len(theirs)) / k
-    mean_AMP = shares.reshape(len(shown), -1) @ curves
+    counts = np.bincount(numbers.ravel(), minlength=len(shown) * len(theirs)).astype(np.float64)
+    mean_AMP = counts.reshape(len(shown), -1) @ curves / k
     rest = ours.mean(axis=0) - np.einsum("ma,amp->mp", levels, mean_AMP)
     return np.maximum(square, 0.0), (rest**2).mean(axis=1)
 
@@ -326,24 +334,27 @@ def _boxes_near(box: Window, step: float) -> tuple[Window, ...]:
 
 @cache
 def resampler(start: float, stop: float, size: int) -> np.ndarray:
-    """float32 (size, 16): the means of `size` equal parts of [start, stop), of 16 pixels' means.
+    """float64 (size, 16): the means of `size` equal parts of [start, stop), of 16 pixels' means.
 
     The pixels are those of [0, 1). This is the best linear prediction of a random walk, which is
     what a row of a photograph resembles (ordinary kriging; covariance -|distance|): sharper than
     interpolation, which blurs most where a new pixel lies between two old ones, and so makes
     differences that move with the picture. Beyond the edges the picture goes on as it ended.
+
+    Weights are multiples of 2**-20: a picture resampled both ways is exact.
     """
     ours, theirs = np.linspace(0.0, 1.0, THUMB_SIDE + 1), np.linspace(start, stop, size + 1)
     system = np.zeros((THUMB_SIDE + 1, THUMB_SIDE + 1))
     system[:-1, :-1] = _covariance(ours, ours)
     system[-1, :-1] = system[:-1, -1] = 1.0  # Weights sum to one.
     wanted = np.vstack([_covariance(ours, theirs), np.ones(size)])
-    return np.linalg.solve(system, wanted)[:-1].T.astype(np.float32)
+    return np.ascontiguousarray(grid(solved(system, wanted)[:-1].T, _WEIGHT_BITS))
 
 
 def _covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Minus the mean distance of two points, for all cells between edges a and edges b."""
     # |x - y| is minus the mixed derivative of |x - y|³ / 6.
-    cubes = np.abs(a[:, None] - b[None, :]) ** 3 / 6.0
+    apart = np.abs(a[:, None] - b[None, :])
+    cubes = apart * apart * apart / 6.0  # `** 3` calls pow, which rounds as the processor likes.
     areas = np.outer(np.diff(a), np.diff(b))
     return np.diff(np.diff(cubes, axis=0), axis=1) / areas

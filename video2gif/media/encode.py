@@ -44,7 +44,8 @@ def write_video(
             "crf": str(crf),
             "preset": "veryfast",
             # On processors with AVX-512, x264's macroblock tree gives other bytes from run to run.
-            "x264-params": "no-mbtree=1",
+            # Its other choices depend on the processor unless it is told not to.
+            "x264-params": "no-mbtree=1:cpu-independent=1",
         }
         for number, array in enumerate(frames):
             container.mux(

@@ -7,10 +7,10 @@ fast pans change as many pixels or more. So a ranking by motion alone is misled 
 
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from video2gif.sample.actors import disc, middle, stroke
+from video2gif.sample.scale import enlarged
 from video2gif.sample.script import Shot, rng
 
 _WARM = ((255, 246, 200), (255, 214, 90), (255, 160, 50), (255, 255, 255))
@@ -73,7 +73,7 @@ class Burst:
         self._strength = chance.uniform(0.75, 1.0)
         self._middle = middle(shot, size)
         x, y = np.meshgrid(np.arange(width) - self._middle[0], np.arange(height) - self._middle[1])
-        self._angle = np.arctan2(y, x).astype(np.float32)
+        self._angle = np.arctan2(y, x)  # float64: float32's cosine is each processor's own.
         self._glow = np.exp(-np.hypot(x, y) / (0.45 * width)).astype(np.float32)
         self._spokes = int(chance.integers(8, 13))
         self._turn = chance.choice([-1, 1]) * chance.uniform(0.02, 0.04)
@@ -131,10 +131,12 @@ class Rain:
         streaks = frame.copy()
         for head in heads:
             stroke(streaks, head, head + length, 1, (215, 220, 230))
-        grain = self._chance.normal(0, 9, size=(height // 2, width // 2)).astype(np.float32)
-        noisy = cv2.addWeighted(frame, 0.45, streaks, 0.55, 0).astype(np.float32)
-        noisy += cv2.resize(grain, (width, height))[:, :, None]
-        return np.clip(noisy, 0, 255).astype(np.uint8)
+        grain = 9 * enlarged(
+            self._chance.normal(size=(height // 2, width // 2)), self._size, cubic=False
+        )
+        # Whole numbers: `cv2.addWeighted` rounds as the processor likes.
+        noisy = (9 * frame.astype(np.int32) + 11 * streaks.astype(np.int32) + 10) // 20
+        return np.clip(noisy + grain[:, :, None], 0, 255).astype(np.uint8)
 
 
 class Confetti:

@@ -12,6 +12,7 @@ import numpy as np
 
 from video2gif.sample.actors import Rgb, cast
 from video2gif.sample.effects import effect_of, pulse
+from video2gif.sample.scale import enlarged, view
 from video2gif.sample.script import ScriptedVideo, Shot, rng
 
 WIDTH, HEIGHT = 240, 180
@@ -32,14 +33,7 @@ def render(shot: Shot) -> Iterator[np.ndarray]:
     effect = effect_of(shot, size=(WIDTH, HEIGHT))
     punch = pulse(shot)
     for n in range(shot.n_frames):
-        frame = cv2.warpAffine(
-            place,
-            views[n],
-            (WIDTH, HEIGHT),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
-        frame = effect.behind(frame, n)
+        frame = effect.behind(view(place, views[n], (WIDTH, HEIGHT)), n)
         for actor in actors:
             actor.draw(frame, n, scale=1 + actor.punch * punch[n])
         yield effect.front(frame, n)
@@ -64,7 +58,7 @@ def _views(shot: Shot) -> np.ndarray:
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     rows = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     centre = np.array([WIDTH / 2, HEIGHT / 2])
-    offset = np.stack([x, y], -1) - rows @ centre
+    offset = np.stack([x, y], -1) - np.einsum("nij,j->ni", rows, centre)
     return np.concatenate([rows, offset[:, :, None]], axis=2)
 
 
@@ -89,11 +83,11 @@ def _place(shot: Shot) -> np.ndarray:
 
 
 def _clouds(chance: np.random.Generator) -> np.ndarray:
-    """Smooth noise of four octaves, about unit variance, float32 (_CANVAS_H, _CANVAS_W)."""
-    total = np.zeros((_CANVAS_H, _CANVAS_W), dtype=np.float32)
+    """Smooth noise of four octaves, about unit variance, float64 (_CANVAS_H, _CANVAS_W)."""
+    total = np.zeros((_CANVAS_H, _CANVAS_W))
     for cells, weight in ((4, 0.7), (8, 0.55), (20, 0.35), (60, 0.25)):
-        grid = chance.normal(size=(cells * 3 // 4, cells)).astype(np.float32)
-        total += weight * cv2.resize(grid, (_CANVAS_W, _CANVAS_H), interpolation=cv2.INTER_CUBIC)
+        heights = chance.normal(size=(cells * 3 // 4, cells))
+        total += weight * enlarged(heights, (_CANVAS_W, _CANVAS_H), cubic=True)
     return total
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, mirrored
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED
+from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED, mean_bits, speeds, weights_of
 from video2gif.matching.confidence import Match, MatchedSpan, match
 from video2gif.matching.corpus.index import Index, column
 from video2gif.matching.corpus.kernels import Hits, within
@@ -35,8 +35,8 @@ _CLOSE, _NEARLY, _MANY_VOTES = 12.0, 14.0, 6
 _AROUND_S = 30.0  # Of the video, on either side of a candidate, looked at by `verify`.
 
 # The grids around a line: what two bins and a step of the speeds leave open, then finer.
-_WIDE = np.meshgrid(np.arange(-8, 9) * 0.125, np.geomspace(0.8, 1.25, 13))
-_FINE = np.meshgrid(np.arange(-4, 5) * 0.03, np.geomspace(0.975, 1.025, 7))
+_WIDE = np.meshgrid(np.arange(-8, 9) * 0.125, speeds(0.8, 1.25, 13))
+_FINE = np.meshgrid(np.arange(-4, 5) * 0.03, speeds(0.975, 1.025, 7))
 
 
 @dataclass(frozen=True)
@@ -151,24 +151,24 @@ def _voted(hits: Hits, index: Index, seen: _Seen, most: int) -> list[Line]:
 
 def _placed(line: Line, query: _Query, index: Index, seen: _Seen) -> Candidate:
     """The best start and speed around a line."""
-    weights = seen.quality / seen.quality.sum()
     centre_s, speed, distance = line.centre_s, line.speed, 0.0
     video = max(int(np.searchsorted(index.starts_s, centre_s, side="right")) - 1, 0)
     rows = slice(*index.first_rows[video : video + 2])
     time_s, hashes = index.time_s[rows], index.hashes[query.plane][rows]
     for offsets_s, factors in (_WIDE, _FINE):
         centres = centre_s + offsets_s.ravel()
-        speeds = np.copysign(np.clip(abs(speed) * factors.ravel(), MIN_SPEED, MAX_SPEED), speed)
-        times = centres[:, None] + speeds[:, None] * seen.from_middle_s
+        tried = np.copysign(np.clip(abs(speed) * factors.ravel(), MIN_SPEED, MAX_SPEED), speed)
+        times = centres[:, None] + tried[:, None] * seen.from_middle_s
         low, high = np.searchsorted(time_s, [times.min(), times.max()])
         low, high = max(int(low) - 1, 0), int(high) + 1
         shown = np.searchsorted(time_s[low:high], times, side="right") - 1
         theirs = hashes[low:high][np.maximum(shown, 0)]
-        cost = np.minimum(np.bitwise_count(theirs ^ query.hashes), CAP) @ weights
+        apart = np.minimum(np.bitwise_count(theirs ^ query.hashes), CAP)
+        cost = mean_bits(apart, weights_of(seen.quality))
         # Of equals, which still pictures make many of, the one in the middle.
-        equal = np.flatnonzero(cost <= cost.min() + 1e-6)
+        equal = np.flatnonzero(cost == cost.min())
         best = int(equal[len(equal) // 2])
-        centre_s, speed, distance = float(centres[best]), float(speeds[best]), float(cost[best])
+        centre_s, speed, distance = float(centres[best]), float(tried[best]), float(cost[best])
     half_s = abs(speed) * seen.end_s / 2
     start_s = centre_s - half_s - float(index.starts_s[video])
     return Candidate(

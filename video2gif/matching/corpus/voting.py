@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED, speeds
 from video2gif.matching.corpus.kernels import Hits
 
-_FORWARDS = np.geomspace(MIN_SPEED, MAX_SPEED, 17)
+_FORWARDS = speeds(MIN_SPEED, MAX_SPEED, 17)
 _SPEEDS = np.concatenate([_FORWARDS, -_FORWARDS])  # A negative speed plays backwards.
 _BIN_S = 0.5
 LEAST_FRAMES = 3

@@ -1,0 +1,129 @@
+"""This run's dvc.lock beside the committed one: which stages gave the same bytes, and where.
+
+Reads dvc.lock, dvc.yaml and machine.json in the project and in git's HEAD. machine.json names the
+vector instructions of the processor that made the lock beside it: where bytes differ, it tells
+whether another processor may be the reason.
+"""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from video2gif.core.layout import Layout, read_json, write_json
+from video2gif.stages import STAGES
+
+LOCK = "dvc.lock"
+_VECTOR_UNITS = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
+# What makes libraries take another processor than the one that is there (`make certificate`).
+_EMULATION = (
+    "ATEN_CPU_CAPABILITY",
+    "GLIBC_TUNABLES",
+    "MKL_CBWR",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENCV_CPU_DISABLE",
+)
+# Sums of floats in the libraries' own order: docs/benchmarks/determinism.md.
+FLOATING = frozenset({"extract", "train", "evaluate", "report"})
+"""Stages whose bytes another processor may change; all the others are exact."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The stages' outputs against those of the committed lock."""
+
+    equal: tuple[str, ...]
+    other: tuple[str, ...]
+    """Stages whose outputs differ, or that the committed lock does not have."""
+    features: tuple[str, ...]
+    """+name: this processor has it, the committed lock's had not; -name: the other way round."""
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether nothing differs but floats that another processor summed."""
+        return not self.other or (bool(self.features) and FLOATING.issuperset(self.other))
+
+    def __str__(self) -> str:
+        n_equal, n_all = len(self.equal), len(self.equal) + len(self.other)
+        line = f"{n_equal} of {n_all} stages byte-equal to the committed lock"
+        if not self.other:
+            return line
+        why = f"processor: {' '.join(self.features)}" if self.features else "the same processor"
+        return f"{line}; other: {', '.join(self.other)} ({why})"
+
+
+def compared(root: Path) -> Comparison | None:
+    """The comparison, or None where git's HEAD has no dvc.lock."""
+    committed = _committed(root, LOCK)
+    if committed is None:
+        return None
+    before, now = (_outs(text) for text in (committed, (root / LOCK).read_text()))
+    equal = tuple(s for s in STAGES if s in now and now[s] == before.get(s))
+    noted = _committed(root, Layout(root).machine.name)
+    theirs = set(yaml.safe_load(noted)["processor"]) if noted else set()
+    ours = set(processor())
+    features = (
+        *(f"+{f}" for f in sorted(ours - theirs)),
+        *(f"-{f}" for f in sorted(theirs - ours)),
+    )
+    return Comparison(equal, tuple(s for s in STAGES if s not in equal), features if noted else ())
+
+
+def note_machine(root: Path) -> None:
+    """Write which processor made the lock that is there now."""
+    write_json(Layout(root).machine, {"processor": processor()})
+
+
+def is_noted(root: Path) -> bool:
+    """Whether machine.json is there and readable."""
+    try:
+        return bool(read_json(Layout(root).machine)["processor"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def processor() -> list[str]:
+    """Vector instructions of this processor, and what tells libraries to use others, sorted."""
+    flags: set[str] = set()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            flags |= {flag for flag in value.split() if flag.startswith(_VECTOR_UNITS)}
+    told = {f"{name}={os.environ[name]}" for name in _EMULATION if os.environ.get(name)}
+    return sorted(flags | told)
+
+
+def in_git(root: Path) -> list[str]:
+    """What a run changes and git keeps: the lock, the machine, outputs that DVC does not cache."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    outs = [
+        path
+        for entry in stages.values()
+        for out in (*entry.get("outs", ()), *entry.get("metrics", ()))
+        if isinstance(out, dict)
+        for path, options in out.items()
+        if options.get("cache") is False
+    ]
+    return [LOCK, Layout(root).machine.name, *outs]
+
+
+def _committed(root: Path, name: str) -> str | None:
+    done = subprocess.run(
+        ["git", "show", f"HEAD:./{name}"], cwd=root, capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None
+
+
+def _outs(lock: str) -> dict[str, Any]:
+    """Paths and digests of each stage's outputs."""
+    stages = yaml.safe_load(lock).get("stages") or {}
+    return {
+        name: sorted((out["path"], out.get("md5", "")) for out in entry.get("outs", ()))
+        for name, entry in stages.items()
+    }
