@@ -17,13 +17,8 @@ server.quiet()
 from prefect import Flow  # noqa: E402  (after the settings it reads)
 from prefect import serve as serve_deployments  # noqa: E402  (after the settings it reads)
 from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.objects import (  # noqa: E402
-    ConcurrencyLimitConfig,
-    StateType,
-)
-from prefect.client.schemas.objects import (  # noqa: E402
-    ConcurrencyLimitStrategy as Clash,
-)
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, StateType  # noqa: E402
+from prefect.client.schemas.objects import ConcurrencyLimitStrategy as Clash  # noqa: E402
 from prefect.deployments.runner import RunnerDeployment  # noqa: E402
 from prefect.events.actions import ChangeFlowRunState  # noqa: E402
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture  # noqa: E402

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pytest
+from exhaustive import search_exhaustively
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -27,7 +28,7 @@ from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import corpus_index, match_corpus
 from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, kept_frames
 from video2gif.matching.corpus.kernels import within
-from video2gif.matching.corpus.search import RADIUS, search_corpus, search_exhaustively, verify
+from video2gif.matching.corpus.search import RADIUS, search_corpus, verify
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint
 

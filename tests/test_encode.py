@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from video2gif.media.decode import Decoder
-from video2gif.media.encode import (
-    Palette,
-    delays_cs,
-    write_gif,
-    write_video,
-    write_webp,
-)
+from video2gif.media.encode import Palette, delays_cs, write_gif, write_video, write_webp
 
 LEVELS = np.random.default_rng(0).integers(0, 6, (6, 8, 3)).astype(np.uint8) * 51
 PICTURE = LEVELS.repeat(16, 0).repeat(16, 1)  # (96, 128, 3), only web-safe colours

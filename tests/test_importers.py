@@ -118,7 +118,6 @@ def test_the_card_tells_source_licence_and_layers(
     assert layer["shape"] == [3, 2, 3, 3, 3]
     assert layer["std"] == pytest.approx(tensors["conv3b.weight"].std(), rel=1e-6)
     assert layer["max"] == tensors["conv3b.weight"].max()
-    assert importers.read_card(tmp_path / "out.safetensors") == card
 
 
 # --- refusals ---

@@ -19,12 +19,7 @@ from video2gif.cli.measure import ablate, evaluate, labels
 from video2gif.cli.plan import plan
 from video2gif.cli.rank import match, rank
 from video2gif.cli.review import personalise, serve
-from video2gif.cli.terminal import (
-    Root,
-    err,
-    out,
-    plain,
-)
+from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
 from video2gif.core.errors import Exit, Video2GifError
 from video2gif.core.layout import Layout

@@ -6,7 +6,6 @@ which licence, what was left out, and what the layers look like.
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -155,15 +154,6 @@ def statistics(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
         }
         for name, array in sorted(arrays.items())
     }
-
-
-def read_card(weights: Path) -> dict[str, Any]:
-    """The card beside a weight file; empty if there is none."""
-    try:
-        content = json.loads(weights.with_suffix(".json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 # --- compare ---------------------------------------------------------------------------------

@@ -30,14 +30,7 @@ from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
 from video2gif.fingerprint.cues import NAMES as CUES
 from video2gif.fingerprint.cues import Detail, Previous, cues, detail
-from video2gif.fingerprint.phash import (
-    HASH_SIDE,
-    LUMA_SIDE,
-    WINDOWS,
-    phash,
-    quality,
-    window_hashes,
-)
+from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, WINDOWS, phash, quality, window_hashes
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given

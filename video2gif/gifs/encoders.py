@@ -19,13 +19,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.gifs.palette import Colours, colours_of
 from video2gif.gifs.shape import shown_at
-from video2gif.media.encode import (
-    delays_cs,
-    write_avif,
-    write_indexed_gif,
-    write_video,
-    write_webp,
-)
+from video2gif.media.encode import delays_cs, write_avif, write_indexed_gif, write_video, write_webp
 
 Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]

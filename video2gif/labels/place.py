@@ -14,10 +14,7 @@ import pandas as pd
 from video2gif.core.config import Label
 from video2gif.core.errors import ItemError
 from video2gif.fingerprint.track import nearest_frame
-from video2gif.labels.overlap import (
-    Placed,
-    popularity,
-)
+from video2gif.labels.overlap import Placed, popularity
 
 # Declared seconds are rounded, and containers differ in how they count a duration. A span that ends
 # up to half a second after its video is cut; one that ends later is a wrong label.

@@ -11,11 +11,7 @@ from video2gif.core.config import Label
 from video2gif.datasets import published_test_ids
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.labels.duplicates import near_duplicates, pictures
-from video2gif.labels.overlap import (
-    Split,
-    group_split,
-    split_of,
-)
+from video2gif.labels.overlap import Split, group_split, split_of
 
 
 @dataclass(frozen=True)

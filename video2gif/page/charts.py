@@ -73,8 +73,8 @@ def line_chart(
         return Markup('<p class="quiet">nothing to draw</p>')
     width, height = 460.0, 260.0
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    to_x = _scale(min(xs), max(xs), _LEFT, width - _RIGHT)
-    to_y = _scale(min(0.0, *ys), max(ys), height - _BOTTOM, _TOP)
+    to_x = _Scale(min(xs), max(xs), _LEFT, width - _RIGHT)
+    to_y = _Scale(min(0.0, *ys), max(ys), height - _BOTTOM, _TOP)
     parts = _axes(to_x, to_y, width, height, x_label=x_label, y_label=y_label)
     for number, (name, line) in enumerate(series.items(), start=1):
         path = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in line if math.isfinite(y))
@@ -120,10 +120,6 @@ class _Scale:
         first = math.ceil(self.low / step - 1e-9)
         count = math.floor(self.high / step + 1e-9) - first + 1
         return [step * (first + number) for number in range(count)]
-
-
-def _scale(low: float, high: float, first: float, last: float) -> _Scale:
-    return _Scale(low, high, first, last)
 
 
 def _axes(

@@ -7,13 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from video2gif.page import charts
-from video2gif.page.render import (
-    Compared,
-    MethodRow,
-    MethodTable,
-    Metric,
-    Tile,
-)
+from video2gif.page.render import Compared, MethodRow, MethodTable, Metric, Tile
 
 
 def tiles(metrics: dict[str, Any]) -> list[Tile]:

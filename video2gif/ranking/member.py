@@ -13,10 +13,7 @@ from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.batches import Block, across_videos, by_video
 from video2gif.ranking.checkpoint import TrainingState
 from video2gif.ranking.losses import ranking_loss
-from video2gif.ranking.model import (
-    RankNet,
-    segment_means,
-)
+from video2gif.ranking.model import RankNet, segment_means
 from video2gif.ranking.subspace import Decay, Subspace
 from video2gif.ranking.videos import Video
 

@@ -14,15 +14,7 @@ import pandas as pd
 
 from video2gif.core.layout import Layout, read_json
 from video2gif.core.shards import ShardReader
-from video2gif.core.tables import (
-    FEATURES,
-    LABELS,
-    PAIRS,
-    SEGMENTS,
-    SOURCES,
-    SPANS,
-    TAGS,
-)
+from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS, TAGS
 from video2gif.core.types import Span
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.ranking.baselines import segment_change

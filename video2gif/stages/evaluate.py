@@ -20,12 +20,7 @@ from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.tables import PREDICTIONS, SPANS
 from video2gif.evaluation import figures
 from video2gif.evaluation.figures import Scored
-from video2gif.evaluation.videos import (
-    VideoMetrics,
-    mean_metrics,
-    usable_gifs,
-    video_metrics,
-)
+from video2gif.evaluation.videos import VideoMetrics, mean_metrics, usable_gifs, video_metrics
 from video2gif.ranking import baselines
 from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.training import train

@@ -18,10 +18,7 @@ from video2gif.core.items import Context, Counts
 from video2gif.core.layout import Layout
 from video2gif.core.tables import LABELS, MATCHES, PAIRS, SEGMENTS, SOURCES, SPANS
 from video2gif.fingerprint.read import Fingerprints
-from video2gif.labels.overlap import (
-    label_segments,
-    sample_pairs,
-)
+from video2gif.labels.overlap import label_segments, sample_pairs
 from video2gif.labels.place import Clue, Placement, _row, clues_of, place
 from video2gif.labels.splits import Assigned, _duplicates, splits_of
 

@@ -30,13 +30,7 @@ from video2gif.fingerprint.read import Fingerprints
 from video2gif.gifs.render import GifOptions, Within, moment_item, read_rendered, rendering
 from video2gif.media.strips import filmstrip, filmstrip_item
 from video2gif.page import charts
-from video2gif.page.render import (
-    ClipCard,
-    Quarantined,
-    ReportPage,
-    VideoCard,
-    render,
-)
+from video2gif.page.render import ClipCard, Quarantined, ReportPage, VideoCard, render
 from video2gif.page.results import (
     category_nmsd,
     comparison,

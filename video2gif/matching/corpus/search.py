@@ -21,7 +21,7 @@ from video2gif.fingerprint.track import Track
 from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED, mean_bits, speeds, weights_of
 from video2gif.matching.confidence import Match, MatchedSpan, match
 from video2gif.matching.corpus.index import Index, column
-from video2gif.matching.corpus.kernels import Hits, within
+from video2gif.matching.corpus.kernels import Hits
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
 
 RADIUS = 13
@@ -81,12 +81,6 @@ def search_corpus(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]
 
 def _is_sure(one: Candidate) -> bool:
     return one.distance <= _CLOSE or (one.distance <= _NEARLY and one.votes >= _MANY_VOTES)
-
-
-def search_exhaustively(gif: Track, index: Index, *, most: int = 8) -> list[Candidate]:
-    """The same by comparing every frame with every other: the oracle of `search_corpus`."""
-    frames = _chosen(gif, _FRAMES[0])
-    return _search(gif, frames, index, lambda p, q: within(index.hashes[p], q, radius=RADIUS), most)
 
 
 def _search(
