@@ -162,9 +162,9 @@ def _pair_rows(pairs: pd.DataFrame | None, row_of: Mapping[int, int]) -> np.ndar
 
 def _seen_tags(layout: Layout) -> dict[str, str]:
     """What the classes of a network say is in each video, where one was run that has classes."""
-    if not layout.tags().is_file():
+    if not layout.tags.is_file():
         return {}
-    table = TAGS.read(layout.tags())
+    table = TAGS.read(layout.tags)
     return dict(zip(table["video_id"], table["tags"], strict=True))
 
 

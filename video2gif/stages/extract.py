@@ -49,7 +49,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         tags |= _pack(layout, extraction, segments, by_video, context)
         about = description(extraction.network, params.extract, root=layout.root)
         write_json(layout.network(extraction.network.name), about)
-    TAGS.write(layout.tags(), list(tags.values()))
+    TAGS.write(layout.tags, list(tags.values()))
     counts = sum((Counts.of(own) for own in outcomes), Counts())
     check_failed_fraction(
         STAGE,

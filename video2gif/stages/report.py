@@ -68,7 +68,7 @@ class _Data:
         self.features = pd.concat(indices).groupby(["video_id", "segment_id"])["n_clips"].min()
         status = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
         self.feature_status = pd.concat(status).drop_duplicates(["video_id", "reason"])
-        self.seen_tags = TAGS.read(layout.tags()).set_index("video_id")["tags"]
+        self.seen_tags = TAGS.read(layout.tags).set_index("video_id")["tags"]
         self.predictions = PREDICTIONS.read(layout.predictions)
         self.corpus = corpus(layout)
         self.metrics = read_json(layout.eval_metrics)
