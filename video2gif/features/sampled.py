@@ -20,7 +20,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import write_arrays
-from video2gif.features.backends import ahead, openvino_settings
+from video2gif.features.backends import ahead, openvino_settings, silence_telemetry
 from video2gif.media.decode import Decoder
 
 BATCH = 4
@@ -139,6 +139,7 @@ def lite0(backend: str, *, threads: int) -> Run:
     torch.set_num_threads(threads)
     network = EfficientNetLite0.pretrained()
     if backend == "openvino-fp32":
+        silence_telemetry()
         import openvino
 
         shape = [BATCH, 3, SIDE, SIDE]

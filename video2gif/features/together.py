@@ -97,6 +97,7 @@ def _joint_work(extractions: Sequence[Extraction]) -> Work:
         limits=Limits(
             wall_s=max(one.limits.wall_s for one in works),
             memory_bytes=max(one.limits.memory_bytes for one in works),
+            gpu=any(one.limits.gpu for one in works),
         ),
         resources={name: amount for one in works for name, amount in one.resources.items()},
     )
