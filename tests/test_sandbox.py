@@ -173,9 +173,7 @@ for seconds in (0, 3600):
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
     assert parent.stdout is not None
     parent.stdout.readline()
-    deadline = time.monotonic() + 20
-    while not list(tmp_path.glob("children/*/kept-one/tries")) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: list(tmp_path.glob("children/*/kept-one/tries")))
     parent.kill()
     parent.wait()
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
