@@ -3,16 +3,18 @@
 import http.server
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import until
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_runs import resume_flow_run
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -110,8 +112,15 @@ def test_nobody_answers_and_the_model_is_refused(prefect_server, worse_night) ->
 
 def answer(promote: bool) -> None:
     """What a person does in Prefect's page, as soon as a run waits."""
+    until(lambda: is_answered(promote), every_s=0.5)
+
+
+def is_answered(promote: bool) -> bool:
+    """Resume the run that waits; not yet possible before its question is stored."""
     paused = FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}})
     with get_client(sync_client=True) as client:
-        while not (waiting := client.read_flow_runs(flow_run_filter=paused)):
-            time.sleep(0.2)
-    resume_flow_run(waiting[0].id, run_input={"promote": promote})
+        for waiting in client.read_flow_runs(flow_run_filter=paused):
+            with suppress(RuntimeError, PrefectHTTPStatusError):
+                resume_flow_run(waiting.id, run_input={"promote": promote})
+                return True
+    return False
