@@ -27,8 +27,8 @@ class _Below:
     def __init__(self, relative: str) -> None:
         self._relative = relative
 
-    def __get__(self, layout: "Layout", _: type) -> Path:
-        return layout.root / self._relative
+    def __get__(self, layout: "Layout | None", _: type) -> Path:
+        return Path(self._relative) if layout is None else layout.root / self._relative
 
 
 @dataclass(frozen=True)
