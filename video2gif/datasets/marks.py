@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from video2gif.core.errors import UserError
+from video2gif.core.names import item_id
 from video2gif.core.store import atomic_path
 
 Verdict = Literal["good", "bad"]
@@ -93,7 +93,7 @@ def without_mark(marks: Sequence[Mark], gone: Mark) -> list[Mark]:
 def _row(mark: Mark) -> dict[str, str]:
     # A spreadsheet takes a cell that begins with = + - @ for a formula. An encoded name and a path
     # that begins with a dot never do.
-    video_id = quote(mark.video, safe=" ")
+    video_id = item_id(mark.video)
     return {
         "video_id": video_id,
         "video_url": f"./{mark.video}",
