@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.names import turns_text
+from video2gif.core.readers import decoded
 
 MAX_ID_CHARS = 200
 MAX_VIEWS = 1e12  # More than any video has; 1e30 is a broken cell, not popularity.
@@ -112,14 +113,6 @@ def lines_after_header(path: Path) -> Iterator[tuple[int, str | ItemError]]:
                 yield number, ItemError("row", f"{size} bytes, more than {_MAX_LINE_BYTES}")
             elif number > 1 and line.strip():
                 yield number, decoded(line.removesuffix(b"\n").removesuffix(b"\r"))
-
-
-def decoded(line: bytes) -> str:
-    """A line as text: UTF-8, or Latin-1 if it is not. Decided for each line, as files mix both."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
 
 
 # --- cells -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -88,6 +89,7 @@ def make_app(
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.add_exception_handler(Video2GifError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
 
     html = render(
         ReviewPage(accept=_ACCEPT, ranker=review.ranker.name, warnings=review.ranker.warnings)
@@ -253,6 +255,13 @@ def _there(content: bytes) -> bytes:
     if not content:
         raise HTTPException(404, "not made yet")
     return content
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request; not its values: NaN is no JSON."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found]
+    return JSONResponse({"detail": "; ".join(told)[:2000]}, 422)
 
 
 async def _answer(_: Request, error: Exception) -> JSONResponse:
