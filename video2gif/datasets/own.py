@@ -54,7 +54,10 @@ def read(path: Path) -> Manifest:
 
 def _header(path: Path, line: str) -> list[str]:
     wanted = f"a manifest has the columns {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}"
-    columns = header_of(path, line)
+    try:
+        columns = header_of(path, line)
+    except UserError as error:
+        raise UserError(f"{error}; {wanted}") from None
     for name in REQUIRED:
         if name not in columns:
             raise UserError(f"{path}: no column {name!r}; found {', '.join(columns)}; {wanted}")

@@ -95,7 +95,7 @@ def _numbers(table: pd.DataFrame, name: str, path: Path, *, allow_empty: bool) -
     bad = (numbers.isna() & ~((column.str.strip() == "") & allow_empty)) | (numbers.abs() > _MOST)
     if bad.any():
         place = bad.idxmax()
-        said = str(column[place])[:50]
+        said = str(column[place])[:50] or "(nothing)"
         raise UserError(
             f"{path}:{int(table['line'][place])}: {name} = {said} is no number from"
             f" -{_MOST:g} to {_MOST:g}"

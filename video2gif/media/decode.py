@@ -19,12 +19,7 @@ from av.video.frame import VideoFrame
 
 from video2gif.core.errors import ItemError
 from video2gif.media.clock import Clock, may_join
-from video2gif.media.open import (
-    MAX_GIF_TOTAL_PIXELS,
-    decoder_of,
-    open_container,
-    video_stream,
-)
+from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, decoder_of, open_container, video_stream
 from video2gif.media.shown import Shown
 from video2gif.media.whole import PacketCounts, StreamInfo, declared
 
