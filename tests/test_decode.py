@@ -13,8 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from video2gif.core.errors import ItemError
+from video2gif.media.clock import Clock
 from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_gif
+
+
+class Container:
+    """What a clock asks of one."""
+
+    start_time = None
+
+    class format:
+        name = "matroska,webm"
+
+
+class Stream:
+    """Likewise."""
+
+    time_base = Fraction(1, 100)
+    average_rate = Fraction(25)
+
 
 BLOCKS = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
 PICTURE = BLOCKS.repeat(16, 0).repeat(16, 1)  # (96, 128, 3)
@@ -151,15 +169,7 @@ def test_A7_a_header_alone_has_no_frames(tmp_path: Path, extension: str) -> None
 @given(st.lists(st.one_of(st.none(), st.integers(-20, 20)), min_size=1, max_size=12))
 def test_A11_times_strictly_increase_whatever_the_steps(steps: list[int | None]) -> None:
     """A11: missing, repeated and backward PTS (steps of 10 ms, from frame to frame)."""
-    from video2gif.media.decode import _Clock
-
-    class Stream:
-        time_base = Fraction(1, 100)
-
-    class Info:
-        fps = Fraction(25)
-
-    clock = _Clock(Stream(), Info())  # type: ignore[arg-type]
+    clock = Clock(Container(), Stream())  # type: ignore[arg-type]
     times, pts = [], 0
     for step in steps:
         frame = av.VideoFrame(16, 16, "gray")
@@ -176,15 +186,7 @@ def test_A11_times_strictly_increase_whatever_the_steps(steps: list[int | None])
 
 
 def test_A11_a_long_jump_back_is_an_error() -> None:
-    from video2gif.media.decode import _Clock
-
-    class Stream:
-        time_base = Fraction(1, 100)
-
-    class Info:
-        fps = Fraction(25)
-
-    clock = _Clock(Stream(), Info())  # type: ignore[arg-type]
+    clock = Clock(Container(), Stream())  # type: ignore[arg-type]
     frame = av.VideoFrame(16, 16, "gray")
     frame.pts = 1000
     clock.time_s(frame)
@@ -244,7 +246,7 @@ def test_A20_pixel_formats_become_8_bit_rgb(tmp_path: Path, codec: str, pix_fmt:
 
 
 def test_A19_interlaced_frames_come_whole_and_the_same_each_time(tmp_path: Path) -> None:
-    """Both fields of a frame, woven as they are shown; nothing is deinterlaced."""
+    """Both fields of a frame, woven as they are coded; `media.shown` takes out the combs."""
     write(tmp_path / "a.mkv", pts_ms=[0, 40, 80], options={"flags": "+ildct+ilme"})
     times, frames, _ = decoded(tmp_path / "a.mkv")
     assert len(times) == 3

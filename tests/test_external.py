@@ -100,11 +100,13 @@ def test_videos_that_cannot_be_compared_are_named(tmp_path: Path) -> None:
         pytest.param(PREDICTIONS + "a,40,40,1\n", LABELS, r":7: .*start < end", id="empty-segment"),
         pytest.param(PREDICTIONS + "a,40,50,x\n", LABELS, r":7: score = x", id="text-score"),
         pytest.param(PREDICTIONS + "a,40,50,inf\n", LABELS, r":7: score = ", id="infinite"),
-        pytest.param(PREDICTIONS, LABELS + "a,,9,,\n", r":5: start_frame = nan", id="no-start"),
+        pytest.param(
+            PREDICTIONS, LABELS + "a,,9,,\n", r":5: start_frame = \(nothing\)", id="no-start"
+        ),
         pytest.param(
             PREDICTIONS, "video_id,start_s,end_s\n", r"in frames.* in seconds", id="units"
         ),
-        pytest.param("", LABELS, "not a readable csv", id="empty-file"),
+        pytest.param("", LABELS, "no header of a csv", id="empty-file"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(

@@ -27,6 +27,7 @@ from video2gif.core.store import ItemStore
 from video2gif.fingerprint.read import Fingerprint
 from video2gif.gifs import loop as seam
 from video2gif.gifs.encoders import held
+from video2gif.gifs.pace import pace_of
 from video2gif.gifs.palette import colours_of
 from video2gif.gifs.receipt import Receipt, embed, extract, parse
 from video2gif.gifs.render import RECEIPT_BYTES, GifOptions, Recipe
@@ -134,6 +135,8 @@ def test_shortlisted_spans_stay_inside_the_room(
         min_frames=least,
         max_frames=most,
         slack_frames=slack,
+        hold=math.inf,
+        pace=pace_of(np.arange(n + 1) / 25, (0, n)),
         hashes=rng.integers(0, 2**63, n, np.uint64),
         thumbs=rng.integers(0, 255, (n, 4, 4), np.uint8),
         content=rng.random((n, 3)),

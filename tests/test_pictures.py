@@ -36,6 +36,8 @@ def converted(frame: VideoFrame) -> np.ndarray:
 
 
 SIZES = [(1280, 720), (640, 360), (854, 480), (1792, 1008), (768, 432), (320, 180), (101, 67)]
+# Widths at which libswscale's fast conversion leaves columns out, whole or sampled.
+SIZES += [(340, 256), (411, 768)]
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES, ids=lambda value: str(value))

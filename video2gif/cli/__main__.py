@@ -21,7 +21,7 @@ from video2gif.cli.rank import match, rank
 from video2gif.cli.review import personalise, serve
 from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
-from video2gif.core.errors import Exit, Video2GifError
+from video2gif.core.errors import Exit, ItemError, Video2GifError
 from video2gif.core.layout import Layout
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def doctor(root: Root = Path(".")) -> None:
     table = Table("", "what", "found", "remedy")
     for check in checks:
         mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}[check.state]
-        table.add_row(mark, check.what, check.found, check.remedy)
+        table.add_row(mark, plain(check.what), plain(check.found), plain(check.remedy))
     out.print(table)
     if any(check.state == "bad" for check in checks):
         raise typer.Exit(Exit.ENVIRONMENT)
@@ -60,7 +60,8 @@ def main() -> NoReturn:
     try:
         app()
     except Video2GifError as error:
-        err.print(f"[red]error:[/] {plain(str(error))}", soft_wrap=True, highlight=False)
+        said = error.reason if isinstance(error, ItemError) else str(error)
+        err.print(f"[red]error:[/] {plain(said)}", soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

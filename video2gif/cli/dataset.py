@@ -12,6 +12,7 @@ from rich.table import Table
 
 from video2gif.core.errors import Exit, UserError
 from video2gif.core.layout import Layout
+from video2gif.core.names import shown
 
 if TYPE_CHECKING:
     from video2gif.datasets.statistics import Corpus
@@ -51,7 +52,7 @@ def check(
     gifs = sum(bool(row.gif_id) for row in found.rows)
     videos = len({row.video_id for row in found.rows})
     for bad in found.bad:
-        print(f"{manifest}:{bad.line}: {_plain(bad.reason)}")
+        print(f"{shown(str(manifest))}:{bad.line}: {shown(bad.reason)}")
     noted = sum(bool(row.notes) for row in found.rows)
     print(
         f"{videos} videos, {gifs} GIFs; {len(found.bad)} bad rows, {len(found.merged)} repeated,"
@@ -135,7 +136,7 @@ def import_hashes(
     lost = [one for one in found if one.found.reason]
     print(f"{len(found) - len(lost)} of {len(found)} GIFs found; manifest: {target}")
     for one in lost[:_MOST_SHOWN]:
-        print(f"{sequences}:{one.line}: {_plain(one.gif_id)}: {_plain(one.found.reason)}")
+        print(f"{sequences}:{one.line}: {shown(one.gif_id)}: {shown(one.found.reason)}")
     if len(lost) > _MOST_SHOWN:
         _reasons(Counter(one.found.reason.partition(":")[0] for one in lost))
     if lost:
@@ -157,9 +158,5 @@ def _tables(found: "Corpus") -> list[Table]:
 def _table(title: str, rows: Mapping[str, str]) -> Table:
     table = Table("", "", title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
-        table.add_row(escape(_plain(name)), value)
+        table.add_row(escape(shown(name)), value)
     return table
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

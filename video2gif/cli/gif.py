@@ -108,7 +108,7 @@ def gif(
     for made in run.done:
         out.print(_gif_table(made))
     if run.done:
-        out.print(f"page: {run.page.resolve()}", soft_wrap=True, highlight=False)
+        out.print(f"page: {plain(str(run.page.resolve()))}", soft_wrap=True, highlight=False)
     finish(failed=failed)
 
 

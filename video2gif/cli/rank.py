@@ -17,6 +17,7 @@ from video2gif.cli.terminal import (
     announce,
     bent,
     finish,
+    of_file,
     out,
     params_and_ranker,
     plain,
@@ -49,6 +50,7 @@ def rank(
     with (
         progress(quiet or as_json or as_csv) as plain_context,
         watched(video, plain_context) as context,
+        of_file(video),
     ):
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
@@ -72,7 +74,7 @@ def rank(
             score = "" if math.isnan(m.score) else f"{m.score:.6g}"
             print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
     else:
-        table = Table("rank", "start", "end", "score", "why", title=str(video))
+        table = Table("rank", "start", "end", "score", "why", title=plain(str(video)))
         for m in moments:
             numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
             table.add_row(str(m.rank), *numbers, ", ".join(m.why))
@@ -103,7 +105,7 @@ def match(
     if bool(videos) == corpus:
         raise UserError("name the videos to search, or give --corpus for all of the project's")
     params = Params.load(find_params(root))
-    with progress(quiet or as_json) as context:
+    with progress(quiet or as_json) as context, of_file(gif):
         if corpus:
             from video2gif.make.match import match_corpus
 

@@ -12,6 +12,7 @@ from video2gif.cli.terminal import (
     RankerName,
     Root,
     announce,
+    of_file,
     out,
     params_and_ranker,
     plain,
@@ -73,7 +74,7 @@ def personalise(
     from video2gif.make.rankers import rank
 
     params, base = params_and_ranker(root, ranker)
-    with progress(quiet) as context:
+    with progress(quiet) as context, of_file(video):
         chosen = personal_of_file(base, marks, params, context)
         announce(chosen)
         analysis = analyse(video, params, context)

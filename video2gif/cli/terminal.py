@@ -14,6 +14,7 @@ from video2gif.core.config import Params, find_params
 from video2gif.core.errors import Exit, ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
+from video2gif.core.names import shown
 
 if TYPE_CHECKING:
     from video2gif.make.rankers import Ranker
@@ -119,4 +120,13 @@ def finish(*, failed: int) -> None:
 
 def plain(text: str) -> str:
     """Text from outside, with markup and control characters made harmless."""
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return escape(shown(text))
+
+
+@contextlib.contextmanager
+def of_file(path: Path) -> Iterator[None]:
+    """Let an `ItemError` say which file it is about."""
+    try:
+        yield
+    except ItemError as error:
+        raise ItemError(error.cause, f"{shown(path.name)}: {error}") from error

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from video2gif.core.errors import UserError
+from video2gif.core.readers import Unreadable, parsed_yaml
 
 # Read by pydantic, which is imported only when a file is checked: it costs a tenth of a second.
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -219,14 +219,14 @@ class Params:
     def load(cls, path: Path) -> "Params":
         """Read and check a params.yaml. Raises `UserError` naming file and key."""
         try:
-            # safe_load: a tag such as !!python/object in a params file must stay inert.
-            content = yaml.safe_load(path.read_text())
+            # A tag such as !!python/object in a params file stays inert.
+            content = parsed_yaml(path.read_bytes())
         except FileNotFoundError:
             raise UserError(
                 f"{path}: no such file; run inside a project, or give its root with --root"
             ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not valid YAML: {error}") from None
+        except (Unreadable, OSError) as error:
+            raise UserError(f"{path}: {error}") from None
         params = _checked(content, where=str(path))
         _check_together(params, where=str(path))
         return params

@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.readers import Unreadable, parsed_json
 from video2gif.core.store import atomic_path
 
 
@@ -161,11 +162,11 @@ def _inert(text: str) -> str:
 def read_json(path: Path) -> Any:
     """Read a JSON file. Raises `EnvironmentProblem` when it is missing or broken."""
     try:
-        return json.loads(path.read_text())
+        return parsed_json(path.read_bytes())
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path}: missing; `dvc repro` makes it") from None
-    except json.JSONDecodeError as error:
-        raise EnvironmentProblem(f"{path}: not valid JSON: {error}") from None
+    except Unreadable as error:
+        raise EnvironmentProblem(f"{path}: {error}") from None
 
 
 def clear_folder(folder: Path) -> None:

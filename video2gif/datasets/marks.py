@@ -7,14 +7,14 @@ download.manifest=DIR/marks.csv` trains on the marks. The videos lie in the same
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from video2gif.core.errors import UserError
+from video2gif.core.names import item_id
+from video2gif.core.readers import read_table
 from video2gif.core.store import atomic_path
 
 Verdict = Literal["good", "bad"]
@@ -30,7 +30,7 @@ _COLUMNS = (
     "verdict",
 )
 # Hundreds of thousands of marks, more than anybody makes by hand; a larger file is another file.
-_MAX_BYTES = 50_000_000
+_MAX_S = 1e6  # eleven days
 
 
 @dataclass(frozen=True, order=True)
@@ -54,20 +54,10 @@ class Mark:
 
 def read_marks(path: Path) -> list[Mark]:
     """The marks of a file; none if there is no file. Raises `UserError` naming the line."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"{path}: more than {_MAX_BYTES} bytes: not a file of marks")
-        with path.open(encoding="utf-8", newline="") as file:
-            content = file.read()
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as marks: {error}") from None
-    rows = csv.DictReader(io.StringIO(content))
-    missing = set(_COLUMNS) - set(rows.fieldnames or ())
-    if missing:
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}: not a file of marks")
-    return [_mark(row, f"{path}, line {rows.line_num}") for row in rows]
+    table = read_table(path, _COLUMNS)
+    return [_mark(row, f"{path}:{line}") for line, row in table.rows]
 
 
 def write_marks(path: Path, marks: Iterable[Mark]) -> None:
@@ -93,7 +83,7 @@ def without_mark(marks: Sequence[Mark], gone: Mark) -> list[Mark]:
 def _row(mark: Mark) -> dict[str, str]:
     # A spreadsheet takes a cell that begins with = + - @ for a formula. An encoded name and a path
     # that begins with a dot never do.
-    video_id = quote(mark.video, safe=" ")
+    video_id = item_id(mark.video)
     return {
         "video_id": video_id,
         "video_url": f"./{mark.video}",
@@ -113,7 +103,7 @@ def _mark(row: dict[str, str], where: str) -> Mark:
         start_s, end_s, verdict = float(row["start_s"]), float(row["end_s"]), row["verdict"]
     except (TypeError, ValueError):
         raise UserError(f"{where}: start_s and end_s are not numbers") from None
-    if not (0 <= start_s < end_s < math.inf):
+    if not (0 <= start_s < end_s <= _MAX_S):
         raise UserError(f"{where}: {start_s:g}–{end_s:g} s is no span; start_s must be below end_s")
     if verdict not in ("good", "bad"):
         raise UserError(f"{where}: verdict {verdict!r}; write good or bad")

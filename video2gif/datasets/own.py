@@ -3,17 +3,15 @@
 UTF-8 (a BOM, CRLF and single Latin-1 lines are fine), comma-separated, with a header.
 """
 
-import csv
 import difflib
 import math
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
 from video2gif.core.errors import ItemError, UserError
+from video2gif.core.readers import header_of, records, text_lines
 from video2gif.datasets.rows import (
     MAX_AGE_DAYS,
     MAX_VIEWS,
@@ -25,7 +23,6 @@ from video2gif.datasets.rows import (
     check_no_nul,
     collected,
     count,
-    decoded,
     number,
     shown,
 )
@@ -46,70 +43,21 @@ MANIFEST_SPLITS = ("", "train", "validation", "test")
 VERDICTS = ("", "good", "bad")
 """What a person said of a span (`datasets.marks`). A row with `bad` names a video and no GIF."""
 
-# A quoted cell may contain line breaks. The limit keeps a forgotten quote from swallowing the file.
-_MAX_RECORD_LINES = 20
-
 
 def read(path: Path) -> Manifest:
     """Read a manifest csv. Raises `UserError` for a column that is missing or misspelt."""
-    lines = _lines(path)
+    lines = text_lines(path)
     columns = _header(path, lines[0])
-    records = _records(lines, start=1, width=len(columns))
-    return collected(records, partial(_video, columns), _with_gif, itemgetter("gif_id"))
-
-
-# --- lines and cells -------------------------------------------------------------------------
-
-
-def _lines(path: Path) -> list[str]:
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    return [decoded(line) for line in re.split(rb"\r\n|\n|\r", content)]
-
-
-def _records(
-    lines: Sequence[str], *, start: int, width: int
-) -> Iterator[tuple[int, list[str] | ItemError]]:
-    """(line number, cells) of each record, or (line number, what is wrong with it)."""
-    at = start
-    while at < len(lines):
-        taken, cells = _record(lines, at, width)
-        if cells:
-            yield at + 1, ItemError("row", cells) if isinstance(cells, str) else cells
-        at += taken
-
-
-def _record(lines: Sequence[str], at: int, width: int) -> tuple[int, list[str] | str]:
-    """How many lines the record that starts at `at` takes, and its cells or what is wrong."""
-    cells, is_open = _cells(lines[at])
-    if not is_open:
-        return 1, cells
-    for end in range(at + 1, min(at + _MAX_RECORD_LINES, len(lines))):
-        if '"' in lines[end]:
-            joined, still_open = _cells("\n".join(lines[at : end + 1]))
-            if not still_open:
-                fits = isinstance(joined, list) and len(joined) == width
-                # Another number of cells than the header's means that a quote was forgotten. Then
-                # only this line is bad, and the next line begins a new record.
-                return (end + 1 - at, joined) if fits else (1, cells)
-    return 1, cells
-
-
-def _cells(text: str) -> tuple[list[str] | str, bool]:
-    """The cells of a record, or what is wrong; and whether a quote is still open at its end."""
-    if not text.strip():
-        return [], False
-    try:
-        return next(csv.reader([text], strict=True)), False
-    except csv.Error as error:
-        return f"not readable as csv: {error}", "end of data" in str(error)
+    found = records(lines, start=1, width=len(columns))
+    return collected(found, partial(_video, columns), _with_gif, itemgetter("gif_id"))
 
 
 def _header(path: Path, line: str) -> list[str]:
     wanted = f"a manifest has the columns {', '.join(REQUIRED)}, and may have {', '.join(OPTIONAL)}"
-    cells, _ = _cells(line)
-    if not cells or isinstance(cells, str):
-        raise UserError(f"{path}: its first line is no header; {wanted}")
-    columns = [name.strip() for name in cells]
+    try:
+        columns = header_of(path, line)
+    except UserError as error:
+        raise UserError(f"{error}; {wanted}") from None
     for name in REQUIRED:
         if name not in columns:
             raise UserError(f"{path}: no column {name!r}; found {', '.join(columns)}; {wanted}")

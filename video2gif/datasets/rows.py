@@ -2,13 +2,14 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from video2gif.core.errors import ItemError, UserError
+from video2gif.core.names import turns_text
+from video2gif.core.readers import decoded
 
 MAX_ID_CHARS = 200
 MAX_VIEWS = 1e12  # More than any video has; 1e30 is a broken cell, not popularity.
@@ -114,14 +115,6 @@ def lines_after_header(path: Path) -> Iterator[tuple[int, str | ItemError]]:
                 yield number, decoded(line.removesuffix(b"\n").removesuffix(b"\r"))
 
 
-def decoded(line: bytes) -> str:
-    """A line as text: UTF-8, or Latin-1 if it is not. Decided for each line, as files mix both."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
-
-
 # --- cells -----------------------------------------------------------------------------------
 
 
@@ -132,8 +125,8 @@ def check_id(column: str, value: str) -> None:
         fault = "is empty"
     elif len(value) > MAX_ID_CHARS:
         fault = f"has {len(value)} characters, more than {MAX_ID_CHARS}"
-    elif any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
-        fault = "has control characters or line breaks"
+    elif turns_text(value):
+        fault = "has control characters, line breaks or marks that turn text around"
     elif "/" in value or "\\" in value or value in (".", ".."):
         fault = "looks like a path"
     if fault:

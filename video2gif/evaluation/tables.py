@@ -17,11 +17,14 @@ import numpy as np
 import pandas as pd
 
 from video2gif.core.errors import UserError
+from video2gif.core.readers import read_table
 from video2gif.evaluation.figures import Scored
 from video2gif.evaluation.videos import usable_gifs, video_metrics
 
 GRID_FPS = 100
 """Frames a second that seconds are rounded to: GIFs count in hundredths."""
+
+_MOST = 1e9  # A span of thirty years; more is a broken cell.
 
 
 @dataclass(frozen=True)
@@ -61,39 +64,43 @@ def read(predictions: Path, labels: Path) -> Read:
 
 
 def _table(path: Path, more: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"video_id": str, "category": str})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:  # ParserError and UnicodeDecodeError among them
-        raise UserError(f"{path}: not a readable csv: {error}") from None
+    read_in = read_table(path, ("video_id", *more))
+    table = pd.DataFrame([row for _, row in read_in.rows], columns=read_in.columns, dtype=object)
+    table["line"] = [line for line, _ in read_in.rows]
     units = {"frames": ("start_frame", "end_frame"), "seconds": ("start_s", "end_s")}
     unit = next((u for u, names in units.items() if {*names} <= {*table.columns}), None)
-    if unit is None or not {"video_id", *more} <= {*table.columns}:
+    if unit is None:
         raise UserError(
             f"{path}: columns {', '.join(map(str, table.columns))}; needs"
             f" {', '.join(['video_id', *more])} and start_frame, end_frame or start_s, end_s"
         )
     for name in (*units[unit], *more):
-        _check_numbers(table[name], path, allow_empty=name == "score")
+        table[name] = _numbers(table, name, path, allow_empty=name == "score")
     scale = GRID_FPS if unit == "seconds" else 1
     start, end = units[unit]
     table["start"] = (table[start] * scale).round().astype(np.int64)
     table["end"] = (table[end] * scale).round().astype(np.int64)
-    bad = (table["start"] < 0) | (table["end"] <= table["start"]) | table["video_id"].isna()
+    bad = (table["start"] < 0) | (table["end"] <= table["start"]) | (table["video_id"] == "")
     if bad.any():
-        line = int(bad.idxmax()) + 2  # Counted from 1, and the header is line 1.
+        line = int(table["line"][bad.idxmax()])
         raise UserError(f"{path}:{line}: needs a video_id and 0 <= start < end")
     table.attrs["unit"] = unit
     return table
 
 
-def _check_numbers(column: pd.Series, path: Path, *, allow_empty: bool) -> None:
-    numbers = pd.to_numeric(column, errors="coerce")
-    bad = (numbers.isna() & ~(column.isna() & allow_empty)) | np.isinf(numbers)
+def _numbers(table: pd.DataFrame, name: str, path: Path, *, allow_empty: bool) -> pd.Series:
+    """A column of numbers, NaN where it is empty and may be. Raises `UserError` naming the line."""
+    column = table[name]
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    bad = (numbers.isna() & ~((column.str.strip() == "") & allow_empty)) | (numbers.abs() > _MOST)
     if bad.any():
         place = bad.idxmax()
-        raise UserError(f"{path}:{int(place) + 2}: {column.name} = {column[place]} is no number")
+        said = str(column[place])[:50] or "(nothing)"
+        raise UserError(
+            f"{path}:{int(table['line'][place])}: {name} = {said} is no number from"
+            f" -{_MOST:g} to {_MOST:g}"
+        )
+    return numbers
 
 
 def _scored(

@@ -35,15 +35,15 @@ from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given
 from video2gif.media.decode import Decoder
+from video2gif.media.shown import width_of
 from video2gif.media.sniff import sniff
+from video2gif.media.whole import check_whole
 
 _BLOCK = 64  # Frames hashed at once: 1 MB as floats, which fits into the processor's cache.
 _WAITING_PIXELS = 48 << 20  # Of decoded frames that wait to be measured; 75 MB in 4:2:0.
 _WALL_S = 6 * 3600.0  # Ten hours of 720p take about one.
 # What libav would choose on two cores. Fixed, so that results do not depend on the machine.
 _DECODING_THREADS = 3
-# A container may count frames that are not shown, because of an edit list or a lost reference.
-_MIN_DECODED_SHARE = 0.95
 
 
 def fingerprinting(params: config.Fingerprint) -> Work:
@@ -72,7 +72,7 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
             # same.
             found = _decoded(Path(path), Columns(out.parent, files), threads=1)
         decoder = found.decoder
-        _check(decoder, found.columns.n_rows, max_bad_packets=params["max_bad_packets"])
+        _check(decoder, max_bad_packets=params["max_bad_packets"])
         notes = {
             "end_s": decoder.end_s,
             "width": found.size[0],
@@ -116,16 +116,14 @@ def _decoded(path: Path, columns: Columns, *, threads: int) -> _Decoded:
     return _Decoded(decoder, columns, measuring.size)
 
 
-def _check(decoder: Decoder, n_frames: int, *, max_bad_packets: float) -> None:
+def _check(decoder: Decoder, *, max_bad_packets: float) -> None:
     if decoder.bad_packets > max_bad_packets * max(decoder.packets, 1):
         raise ItemError(
             "decode",
             f"{decoder.bad_packets} of {decoder.packets} packets are damaged;"
             f" fingerprint.max_bad_packets allows {max_bad_packets:.0%}",
         )
-    declared = decoder.info.n_packets
-    if n_frames < _MIN_DECODED_SHARE * declared:
-        raise ItemError("truncated", f"{n_frames}/{declared} frames")
+    check_whole(decoder.info, decoder.counts, all_streams=False)
 
 
 class Measuring:
@@ -138,7 +136,7 @@ class Measuring:
         self._metrics = ContentMetrics()
         self._previous = Previous()
         self.size = (0, 0)
-        """Width and height of the first frame as shown."""
+        """Width and height of the first frame as shown, in square pixels."""
 
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The arrays of `COLUMNS` for some frames, then for the next ones, to the end."""
@@ -146,7 +144,7 @@ class Measuring:
         with Ahead(self._decoder.frames(), size=_pixels, most=_WAITING_PIXELS) as frames:
             for time_s, frame in frames:
                 if self.size == (0, 0):
-                    self.size = (frame.width, frame.height)
+                    self.size = (width_of(frame), frame.height)
                 rows.append(self._row(time_s, frame))
                 if len(rows) == _BLOCK:
                     yield _block(rows, self._previous)

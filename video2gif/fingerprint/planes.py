@@ -14,8 +14,10 @@ from av.video.reformatter import Interpolation, VideoReformatter
 # 8-bit formats whose first plane is the luma; those of the second row use the full range.
 _LIMITED = {"yuv420p", "yuv422p", "yuv444p", "nv12"}
 _FULL = {"yuvj420p", "yuvj422p", "yuvj444p"}
-# libswscale's fast conversion of these gives BGRA the same values as BGR24.
+# libswscale's fast conversion of these gives BGRA the same values as BGR24, but for widths of one
+# to four pixels above a multiple of 16: there it leaves the last columns as they were in memory.
 _FAST_BGRA = {"yuv420p", "yuvj420p"}
+_LEFT_OUT = range(1, 5)
 _JPEG = 2  # AVCOL_RANGE_JPEG: the frame says that its luma is 0 to 255.
 _LUMA_ROWS = 256  # Rows of the source that are averaged: four for each of 64.
 
@@ -82,8 +84,8 @@ class Colour:
             return self._converted(frame, "bgr24")
         step = frame.width // size[0]
         is_sampled = (step * size[0], step * size[1]) == (frame.width, frame.height)
-        if step == 1 or step % 2 == 0 or not is_sampled:
-            return self._converted(frame, "bgra")
+        if step == 1 or step % 2 == 0 or not is_sampled or _is_left_out(2 * size[0]):
+            return self._converted(frame, "bgr24" if _is_left_out(frame.width) else "bgra")
         picture = self._converted(self._sampled(frame, size), "bgra")
         pixels = picture.view(np.uint32)[::2, ::2, 0]
         return np.ascontiguousarray(pixels)[..., None].view(np.uint8)
@@ -110,6 +112,10 @@ class Colour:
     def _converted(self, frame: VideoFrame, name: str) -> np.ndarray:
         picture = self._scaler.reformat(frame, format=name, threads=1)
         return plane(picture, 0).reshape(frame.height, frame.width, -1)
+
+
+def _is_left_out(width: int) -> bool:
+    return width % 16 in _LEFT_OUT
 
 
 def plane(frame: VideoFrame, number: int) -> np.ndarray:

@@ -56,6 +56,11 @@ class Fingerprint:
         return self.width > 0
 
     @property
+    def edges_s(self) -> np.ndarray:
+        """When each frame starts, and the end of the last, float64 (n + 1,)."""
+        return np.append(self.pts_s, self.end_s)
+
+    @property
     def track(self) -> Track:
         """What matching needs of it."""
         hashes = np.column_stack([self.phash, self.windows])

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from video2gif.core.types import Span
+from video2gif.gifs.pace import Pace
 
 LoopMode = Literal["cut", "fade", "pingpong"]
 Wish = Literal["auto", "none", "cut", "fade", "pingpong"]
@@ -33,6 +34,7 @@ _NOISE = 1.0  # grey levels; a difference below it is not visible
 _GOOD_STEPS = 2.0  # A jump of up to this many usual steps looks like motion.
 _FADE_S = 0.4
 _FADE_SHARE = 0.25  # A fade takes at most this share of the frames.
+_ROUNDING = 1e-6  # of frames
 _PINGPONG_MAX_S = 1.2  # A longer clip that is played backwards looks like a film rewound.
 
 
@@ -71,9 +73,11 @@ def shortlist(
     *,
     moment: Span,
     room: Span,
-    min_frames: int,
-    max_frames: int,
-    slack_frames: int,
+    min_frames: float,
+    max_frames: float,
+    slack_frames: float,
+    hold: float,
+    pace: Pace,
     hashes: np.ndarray,
     thumbs: np.ndarray,
     content: np.ndarray,
@@ -84,26 +88,28 @@ def shortlist(
     video. Either end may move outwards by `slack_frames` and inwards by a quarter of the moment.
     The cost of a span adds up its jump, in usual steps; the differing bits of the two hashes; the
     motion at both ends, because a cut in the middle of a movement is seen; and the length it loses.
+    Lengths are in frames of `pace`; the last frame of a span is shown for `hold` of them at most.
     """
-    starts, ends = _ends(moment, room, slack_frames, max_frames)
+    starts, ends = _ends(moment, room, slack_frames, max_frames, hold, pace)
     first, last = np.meshgrid(starts, ends - 1, indexing="ij")
-    length = last - first + 1
+    shown_until = np.minimum(pace.at[1:], pace.at[:-1] + hold)
+    length = shown_until[last] - pace.at[first]
     # From here on every array is (starts, ends): all pairs at once.
     usual = _usual(thumbs[room[0] : room[1]])
     small = thumbs.reshape(len(thumbs), -1).astype(np.int16)
     jump = np.stack([np.abs(small[ends - 1] - small[s]).mean(axis=1) for s in starts])
     bits = np.bitwise_count(hashes[first] ^ hashes[last])
     motion = _motion(content)
-    wanted = np.clip(moment[1] - moment[0], min_frames, max_frames)
+    wanted = np.clip(pace.length(moment, hold=hold), min_frames, max_frames)
     cost = (
         jump / (usual + _NOISE)
         + _HASH_WEIGHT * bits
         + _MOTION_WEIGHT * (motion[np.minimum(first + 1, last)] + motion[last])
         + _LENGTH_WEIGHT * np.maximum(0, 1 - length / wanted)
     )
-    cost = np.where((length >= min_frames) & (length <= max_frames), cost, np.inf)
-    found = _spread(cost, starts, ends)
-    return found or [_fallback(moment, room, min_frames, max_frames)]
+    fits = (length >= min_frames - _ROUNDING) & (length <= max_frames + _ROUNDING)
+    found = _spread(np.where(fits & (last >= first), cost, np.inf), starts, ends)
+    return found or [_fallback(moment, room, min_frames, max_frames) if pace.is_even else moment]
 
 
 def close_loop(
@@ -185,15 +191,19 @@ def _faded(shown: list[np.ndarray], fade: int) -> list[np.ndarray]:
 
 
 def _ends(
-    moment: Span, room: Span, slack_frames: int, max_frames: int
+    moment: Span, room: Span, slack: float, longest: float, hold: float, pace: Pace
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames at which the GIF may start, and end (exclusive)."""
-    length = moment[1] - moment[0]
+    at, length = pace.at, pace.length(moment, hold=hold)
+    quarter = int(_TRIM * length) if pace.is_even else _TRIM * length
     # A moment longer than allowed may be cut anywhere.
-    trim = max(int(_TRIM * length), length - max_frames)
-    starts = np.arange(max(room[0], moment[0] - slack_frames), moment[0] + trim + 1)
-    ends = np.arange(moment[1] - trim, min(room[1], moment[1] + slack_frames) + 1)
-    return starts[starts < room[1]], ends[ends > room[0]]
+    trim = max(quarter, length - longest)
+    first_s, last_s = at[moment[0]], min(at[moment[1]], at[moment[1] - 1] + hold)
+    starts = np.arange(room[0], room[1])
+    starts = starts[(at[starts] >= first_s - slack) & (at[starts] <= first_s + trim + _ROUNDING)]
+    ends = np.arange(room[0] + 1, room[1] + 1)
+    ends = ends[(at[ends] >= last_s - trim - _ROUNDING) & (at[ends - 1] < last_s + slack)]
+    return starts, ends[at[ends] <= at[moment[1]] + slack + _ROUNDING]
 
 
 def _spread(cost: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[Span]:
@@ -209,9 +219,9 @@ def _spread(cost: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[Span
     return found
 
 
-def _fallback(moment: Span, room: Span, min_frames: int, max_frames: int) -> Span:
+def _fallback(moment: Span, room: Span, min_frames: float, max_frames: float) -> Span:
     """The moment, lengthened or shortened around its middle to an allowed length inside `room`."""
-    length = min(max(moment[1] - moment[0], min_frames), max_frames, room[1] - room[0])
+    length = int(min(max(moment[1] - moment[0], min_frames), max_frames, room[1] - room[0]))
     start = (moment[0] + moment[1] - length) // 2
     start = min(max(start, room[0]), room[1] - length)
     return start, start + length

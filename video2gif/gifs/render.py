@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from annotated_types import Ge, Le, Lt
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation
 
 from video2gif.core.errors import UserError
 from video2gif.core.sandbox import Limits
@@ -26,8 +26,9 @@ from video2gif.fingerprint.read import Fingerprint
 from video2gif.gifs.budget import DEFAULT_HEIGHT, fitted
 from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifski_version
 from video2gif.gifs.loop import Loop, LoopMode, Seam, Wish, close_loop, joined, shortlist
-from video2gif.media.decode import Decoder
+from video2gif.gifs.pace import Pace, pace_of
 from video2gif.media.seek import frames_between
+from video2gif.media.shown import Painter, even_width, width_of
 
 _LIBRARIES = ("av", "numpy", "opencv-python")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
@@ -35,6 +36,8 @@ RECEIPT_BYTES = 1200
 _MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
 # All frames of a clip are held in memory at their largest height; above this they are held smaller.
 _MAX_BYTES_IN_MEMORY = 700_000_000
+HOLD_S = 3.0
+"""What a still is worth at the end of a GIF, however long it stood there."""
 _EPSILON_S = 1e-6
 
 
@@ -65,20 +68,29 @@ class Within:
     """The moment itself."""
     room: Span
     """No frame outside of it is shown: usually the moment's shot."""
-    min_frames: int
-    max_frames: int
-    slack_frames: int
-    """How many frames either end may move outwards from the core."""
+    pace: Pace
+    """In its usual frames the following lengths are counted."""
+    min_frames: float
+    max_frames: float
+    slack_frames: float
+    """How far either end may move outwards from the core."""
+    hold: float
+    """How long the last frame of the GIF may be shown: it may have stood for minutes."""
 
     @classmethod
-    def exactly(cls, span: Span) -> "Within":
-        """Just these frames."""
+    def exactly(cls, span: Span, edges_s: np.ndarray, *, hold_s: float = math.inf) -> "Within":
+        """Just these frames; `edges_s`: when each frame starts, and the last one ends."""
+        pace = pace_of(edges_s, span)
+        hold = hold_s / pace.frame_s
+        length = pace.length(span, hold=hold)
         return cls(
             core=span,
             room=span,
-            min_frames=span[1] - span[0],
-            max_frames=span[1] - span[0],
+            pace=pace,
+            min_frames=length,
+            max_frames=length,
             slack_frames=0,
+            hold=hold,
         )
 
 
@@ -139,6 +151,8 @@ def moment_item(
         min_frames=within.min_frames,
         max_frames=within.max_frames,
         slack_frames=within.slack_frames,
+        hold=within.hold,
+        pace=within.pace,
         hashes=fingerprint.phash,
         thumbs=fingerprint.thumbs,
         content=fingerprint.content,
@@ -150,6 +164,8 @@ def moment_item(
     plan = {
         "pts_s": edges_s[: last - first],
         "end_s": float(edges_s[last - first]),
+        "file_end_s": fingerprint.end_s,
+        "hold_s": min(within.hold * within.pace.frame_s, fingerprint.end_s),
         "moment": [within.core[0] - first, within.core[1] - first],
         "spans": [[start - first, end - first] for start, end in spans],
     }
@@ -194,13 +210,17 @@ def work(
     path: str,
     pts_s: list[float],
     end_s: float,
+    file_end_s: float,
+    hold_s: float,
     moment: Span,
     spans: list[Span],
 ) -> None:
     """Write the `Rendered` GIF of a moment.
 
-    `pts_s` are the times of the frames to decode, `end_s` is the end of the last one. `moment` and
-    `spans` (the shortlist) count frames within them. `params` has the fields of `GifOptions`.
+    `pts_s` are the times of the frames to decode, `end_s` is the end of the last one, `file_end_s`
+    that of the last one of the file. The last frame of the GIF is shown for `hold_s` at most.
+    `moment` and `spans` (the shortlist) count frames within them. `params` has the fields of
+    `GifOptions`.
     """
     _, frames = _frames(
         Path(path),
@@ -208,9 +228,12 @@ def work(
         end_s,
         expected=len(pts_s),
         height_of=_master_height(params, len(pts_s)),
+        file_end_s=file_end_s,
     )
     edges_s = np.array([*pts_s, end_s])
-    fps = len(pts_s) / max(end_s - pts_s[0], _EPSILON_S)
+    pace = pace_of(edges_s, (0, len(pts_s)))
+    even_fps = len(pts_s) / max(end_s - pts_s[0], _EPSILON_S)
+    fps = even_fps if pace.is_even else 1 / pace.frame_s
     loop = close_loop(
         frames,
         spans=[(a, b) for a, b in spans],
@@ -218,6 +241,8 @@ def work(
         fps=fps,
         wish=params["loop"],
     )
+    last = loop.span[1]
+    edges_s[last] = min(edges_s[last], edges_s[last - 1] + hold_s)
     clip = _looped(frames, edges_s, loop)
     content, setting = fitted(clip, params, fps=fps, near=out)
     recipe = Recipe(
@@ -243,6 +268,7 @@ def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
         recipe.end_s,
         expected=recipe.n_frames,
         height_of=lambda *_: recipe.master_height,
+        file_end_s=None,
     )
     seam = Seam(0.0, 0.0)
     loop = Loop((0, len(frames)), recipe.loop, recipe.fade_frames, seam, seam)
@@ -276,29 +302,28 @@ def _master_height(params: Mapping[str, Any], n_frames: int) -> HeightOf:
 
 
 def _frames(
-    path: Path, start_s: float, end_s: float, *, expected: int, height_of: HeightOf
+    path: Path,
+    start_s: float,
+    end_s: float,
+    *,
+    expected: int,
+    height_of: HeightOf,
+    file_end_s: float | None,
 ) -> tuple[list[float], list[np.ndarray]]:
     """The frames with start_s <= time < end_s, rgb24, and their times."""
-    scaler = VideoReformatter()
-    with Decoder(path) as decoder:
-        sample_aspect = float(decoder.info.sample_aspect)
+    painter = Painter()
     size: tuple[int, int] | None = None
 
     def small(_: int, frame: VideoFrame) -> np.ndarray:
         nonlocal size
-        size = size or _size(frame, sample_aspect, height_of)
-        return scaler.reformat(
-            frame, *size, "rgb24", interpolation=Interpolation.LANCZOS, threads=1
-        ).to_ndarray()
+        if size is None:
+            height = height_of(frame.height, width_of(frame))
+            size = even_width(frame, height), height
+        return painter.pixels(frame, *size, interpolation=Interpolation.LANCZOS)
 
-    return frames_between(path, start_s, end_s, expected=expected, keep=small)
-
-
-def _size(frame: VideoFrame, sample_aspect: float, height_of: HeightOf) -> tuple[int, int]:
-    """Width (even, square pixels) and height."""
-    shown_width = frame.width * sample_aspect
-    height = height_of(frame.height, round(shown_width))
-    return max(2, 2 * round(height * shown_width / frame.height / 2)), height
+    return frames_between(
+        path, start_s, end_s, expected=expected, keep=small, file_end_s=file_end_s
+    )
 
 
 def _looped(frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop) -> Clip:

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
+from video2gif.gifs.pace import pace_of
+
 T = TypeVar("T")
 
 FILL = 0.9
@@ -145,6 +147,10 @@ def shown_at(rate: float, times_s: np.ndarray, duration_s: float) -> np.ndarray:
     shown too early as often as too late.
     """
     count = max(1, round(duration_s * rate))
+    edges_s = np.append(times_s, duration_s)
+    if not pace_of(edges_s, (0, len(times_s))).is_even:
+        middles_s = (np.arange(count) + 0.5) / rate
+        return (np.searchsorted(edges_s[:-1], middles_s, side="right") - 1).clip(0)
     # Comparing middles with middles shows each frame exactly once if the two rates are equal.
     lasts_s = duration_s / len(times_s)
     wanted = (np.arange(count) + 0.5) / rate - lasts_s / 2

@@ -26,6 +26,7 @@ import pandas as pd
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.layout import Layout
+from video2gif.core.readers import Unreadable, parsed_json
 from video2gif.core.tables import SOURCES, SPANS
 from video2gif.datasets.rows import SourceRow, check_id
 from video2gif.fingerprint.read import Fingerprints
@@ -135,8 +136,8 @@ def read(path: Path) -> Iterator[Sequence | Aligned]:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
+        content = parsed_json(text)
+    except Unreadable:
         content = None
     return content if isinstance(content, dict) else {}
 

@@ -40,7 +40,7 @@ class Analysis:
     @property
     def edges_s(self) -> np.ndarray:
         """When each frame starts, and the end of the last, float64 (n + 1,)."""
-        return np.append(self.fingerprint.pts_s, self.fingerprint.end_s)
+        return self.fingerprint.edges_s
 
     @property
     def spans_s(self) -> np.ndarray:

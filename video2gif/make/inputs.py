@@ -10,33 +10,54 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from video2gif.core.config import Params
-from video2gif.core.errors import ItemError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.core.items import Context, compute, one
+from video2gif.core.names import file_name, shown
 from video2gif.core.store import file_digest
 from video2gif.core.types import Kind
+from video2gif.media.kinds import named, suffixes
 from video2gif.media.probe import Probed, check_size, probe_item, probing, read_probe
 
-_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in ("mp4", "m4v", "mov", "mkv", "webm", "avi", "flv", "ts", "m2ts", "mpg", "mpeg")
-)
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Files and URLs, each once, in the order given; folders (not recursive) and globs sorted."""
+    """Files and URLs, each once, in the order given; folders (not recursive) and globs sorted.
+
+    Raises `UserError` for a folder without a video, or a pattern that no video fits.
+    """
     found: list[str] = []
     for argument in arguments:
         path = Path(argument)
         if _URL.match(argument):
             found.append(argument)
         elif path.is_dir():
-            found += sorted(str(p) for p in path.iterdir() if is_video(p))
+            found += _videos(argument, list(path.iterdir()))
         elif not path.exists() and glob.has_magic(argument):
-            found += sorted(p for p in glob.glob(argument, recursive=True) if is_video(Path(p)))
+            found += _videos(argument, [Path(p) for p in glob.glob(argument, recursive=True)])
         else:
             found.append(argument)
     return list(dict.fromkeys(found))
+
+
+def _videos(argument: str, paths: Sequence[Path]) -> list[str]:
+    """The videos among what a folder holds, or a pattern fits. Raises `UserError` for none."""
+    found = sorted(str(path) for path in paths if is_video(path))
+    if found:
+        return found
+    files = sorted(path for path in paths if path.is_file())
+    there = f"none of its {len(files)} files is one ({_said(files[0])})" if files else "no file"
+    raise UserError(
+        f"{shown(argument)}: no video found, {there}; videos end in"
+        f" {', '.join(suffixes(clips=False))}. Name a GIF or another file by itself"
+    )
+
+
+def _said(path: Path) -> str:
+    """What a file that is no video is, by its name."""
+    kind = named(path)
+    title = f": {kind.title}" if kind else ""
+    return f"{shown(path.name)}{title}{f'; {kind.remedy}' if kind and kind.remedy else ''}"
 
 
 def local(source: str, params: Params, context: Context) -> Path:
@@ -79,7 +100,7 @@ def admit(path: Path, kind: Kind, params: Params, context: Context) -> Admitted:
     too_large, and those of `media.probe`.
     """
     if not path.is_file():
-        raise ItemError("missing", f"{path}: no such file")
+        raise ItemError("missing", f"{shown(str(path))}: no such file")
     check_size(path.stat().st_size, max_bytes=params.download.max_bytes)
     sha256 = file_digest(path)
     item = probe_item(f"{kind}:{path.name}", path, kind=kind, sha256=sha256)
@@ -90,9 +111,10 @@ def folder_names(paths: Sequence[Path]) -> list[str]:
     """A folder name for each video: its stem, and a number where that is taken."""
     names: list[str] = []
     for path in paths:
-        name, number = path.stem or "video", 2
+        stem, number = file_name(path.stem), 2
+        name = stem
         while name.casefold() in (taken.casefold() for taken in names):
-            name, number = f"{path.stem}-{number}", number + 1
+            name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return names
 
@@ -103,6 +125,8 @@ def _name(url: str) -> str:
     return re.sub(r"[^\w.-]+", "_", last).strip("._")[:80] or "video"
 
 
-def is_video(path: Path) -> bool:
-    """Whether this is a readable file with a video's extension."""
-    return path.is_file() and path.suffix.lower() in _SUFFIXES and os.access(path, os.R_OK)
+def is_video(path: Path, *, clips: bool = False) -> bool:
+    """Whether this is a readable file named as a video (`media.kinds`), or as a GIF if `clips`."""
+    kind = named(path)
+    is_wanted = kind is not None and kind.is_read and (clips or not kind.is_clip)
+    return is_wanted and path.is_file() and os.access(path, os.R_OK)

@@ -9,7 +9,8 @@ import numpy as np
 from video2gif.core.errors import ItemError
 from video2gif.core.types import Span
 from video2gif.fingerprint.defects import Clean, main_shot
-from video2gif.gifs.render import Within
+from video2gif.gifs.pace import Pace, pace_of
+from video2gif.gifs.render import HOLD_S, Within
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment
 
@@ -17,6 +18,8 @@ _SAME_BITS = 12  # of 64: two frames closer than this show the same picture
 _SAME_SHARE = 0.5  # of a moment's frames that another one shows as well
 _SAMPLED = 8
 _SLACK_S = 0.5  # A GIF may start or end this much outside its segment.
+_ROUNDING = 1e-6  # of frames
+_FAR_S = 0.25  # A boundary may lie so far from the one that was asked for.
 _SHRINK = 0.6  # A GIF keeps this share of its segment at least.
 
 
@@ -61,10 +64,19 @@ def exactly(analysis: Analysis, start_s: float, end_s: float) -> Chosen:
     """
     edges_s = analysis.edges_s
     start, end = (int(np.abs(edges_s - time_s).argmin()) for time_s in (start_s, end_s))
-    if start >= end or start_s >= edges_s[-1]:
+    if start >= edges_s.size - 1 or start_s >= edges_s[-1]:
         raise ItemError("no_frames", f"{start_s:.3f}–{end_s:.3f} s holds no frame")
-    moment = Moment(0, float(edges_s[start]), float(edges_s[end]), math.nan, start, end)
-    return Chosen(moment, Within.exactly((start, end)))
+    hold_s = math.inf
+    if abs(edges_s[end] - end_s) > _FAR_S or end <= start:
+        # In the middle of a frame that stands for long: as much of it as was asked for.
+        end = int(np.searchsorted(edges_s[:-1], end_s))
+        start = max(0, min(start, end - 1))
+        hold_s = end_s - max(start_s, float(edges_s[end - 1]))
+    if start >= end:
+        raise ItemError("no_frames", f"{start_s:.3f}–{end_s:.3f} s holds no frame")
+    shown_until_s = min(float(edges_s[end]), float(edges_s[end - 1]) + hold_s)
+    moment = Moment(0, float(edges_s[start]), shown_until_s, math.nan, start, end)
+    return Chosen(moment, Within.exactly((start, end), edges_s, hold_s=hold_s))
 
 
 def same_picture(analysis: Analysis, a: Span, b: Span) -> bool:
@@ -137,32 +149,60 @@ def _inside(analysis: Analysis, moment: Moment, choice: Choice, shot: Span) -> C
     core = max(room[0], moment.start_frame), min(room[1], moment.end_frame)
     if core[1] <= core[0]:
         return None
-    frame_s = (edges_s[core[1]] - edges_s[core[0]]) / (core[1] - core[0])
-    shortest = math.ceil((choice.min_len_s or 0) / frame_s - 1e-6)
-    longest = (
-        math.floor((choice.max_len_s or math.inf) / frame_s + 1e-6)
-        if choice.max_len_s
-        else (max(core[1] - core[0], shortest) + round(_SLACK_S / frame_s))
-    )
-    if room[1] - room[0] < max(shortest, 1) or longest < max(shortest, 1):
+    pace = pace_of(edges_s, room)
+    shortest, longest = (choice.min_len_s or 0) / pace.frame_s, math.inf
+    hold = min(HOLD_S, choice.max_len_s or math.inf) / pace.frame_s
+    slack = float(round(_SLACK_S / pace.frame_s))
+    if pace.is_even:
+        shortest = math.ceil(shortest - _ROUNDING)
+    if choice.max_len_s:
+        longest = choice.max_len_s / pace.frame_s
+        longest = math.floor(longest + _ROUNDING) if pace.is_even else longest
+    else:
+        longest = max(pace.length(core, hold=hold), shortest) + slack
+    if pace.length(room, hold=hold) < shortest - _ROUNDING or longest < shortest or longest <= 0:
         return None
-    core = _resized(core, room, shortest, longest)
-    least = max(shortest, min(longest, math.ceil(_SHRINK * (core[1] - core[0]))), 1)
+    core = _resized(core, room, pace, shortest=shortest, longest=longest, hold=hold)
+    least = _SHRINK * pace.length(core, hold=hold)
+    least = max(shortest, min(longest, math.ceil(least) if pace.is_even else least))
     within = Within(
         core=core,
         room=room,
+        pace=pace,
         min_frames=least,
         max_frames=longest,
-        slack_frames=round(_SLACK_S / frame_s),
+        slack_frames=slack,
+        hold=hold,
     )
     return Chosen(moment, within)
 
 
-def _resized(core: Span, room: Span, shortest: int, longest: int) -> Span:
-    """The core grown about its middle to the shortest length allowed, or shrunk to the longest."""
-    length = min(max(core[1] - core[0], shortest), longest)
-    start = min(max((core[0] + core[1] - length) // 2, room[0]), room[1] - length)
-    return start, start + length
+def _resized(
+    core: Span, room: Span, pace: Pace, *, shortest: float, longest: float, hold: float
+) -> Span:
+    """The core grown to the shortest length allowed, or shrunk to the longest."""
+    if pace.is_even:  # About its middle.
+        length = int(min(max(core[1] - core[0], shortest), longest))
+        start = min(max((core[0] + core[1] - length) // 2, room[0]), room[1] - length)
+        return start, start + length
+    start, end = core
+    while end < room[1] and pace.length((start, end), hold=hold) < shortest:
+        end += 1
+    while start > room[0] and pace.length((start, end), hold=hold) < shortest:
+        start -= 1
+    # The stretch in which most happens, the first one of several.
+    fitting = (
+        (-_fitting_from(first, end, pace, longest=longest, hold=hold), first)
+        for first in range(start, end)
+    )
+    count, first = min(fitting)
+    return (first, first - count) if count else (start, start + 1)
+
+
+def _fitting_from(first: int, end: int, pace: Pace, *, longest: float, hold: float) -> int:
+    """How many frames from `first` on, before `end`, are shown within the longest length."""
+    shown_until = np.minimum(pace.at[first + 1 : end + 1], pace.at[first:end] + hold)
+    return int(np.searchsorted(shown_until - pace.at[first], longest + _ROUNDING, side="right"))
 
 
 def _overlap(a: Span, b: Span) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from video2gif.core.names import shown, url_path
 from video2gif.core.store import atomic_path
 from video2gif.make.analysis import Analysis
 from video2gif.make.moments import why
@@ -59,11 +60,11 @@ def _files_listed(folder: Path) -> list[str]:
 
 
 def _card(video: Made, folder: Path) -> VideoCard:
-    title, duration = video.analysis.path.name, video.analysis.fingerprint.end_s
+    title, duration = shown(video.analysis.path.name), video.analysis.fingerprint.end_s
     return VideoCard(
         title=title,
         facts=[f"{duration:.1f} s", f"{len(video.moments)} segments"],
-        strip=_relative(video.strip, folder) if video.strip else "",
+        strip=url_path(_relative(video.strip, folder)) if video.strip else "",
         curve=score_curve(
             [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
             duration_s=duration,
@@ -73,8 +74,8 @@ def _card(video: Made, folder: Path) -> VideoCard:
         clips=[
             ClipCard(
                 rank=gif.moment.rank,
-                gif=_relative(gif.path, folder),
-                still=_relative(gif.path.with_suffix(".jpg"), folder),
+                gif=url_path(_relative(gif.path, folder)),
+                still=url_path(_relative(gif.path.with_suffix(".jpg"), folder)),
                 start_s=gif.recipe.start_s,
                 end_s=gif.recipe.end_s,
                 score=gif.moment.score,

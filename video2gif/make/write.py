@@ -12,6 +12,7 @@ from pathlib import Path
 from video2gif.core import items
 from video2gif.core.config import Params
 from video2gif.core.items import Context
+from video2gif.core.names import file_name
 from video2gif.core.store import atomic_path
 from video2gif.core.work import Item
 from video2gif.gifs.loop import Seam
@@ -86,7 +87,7 @@ def export(
     rendered = read_rendered(items.one("encode", rendering(options), _item(analysis, one), context))
     receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
     span = f"{one.moment.start_s:.2f}-{one.moment.end_s:.2f}s"
-    path = folder / f"{analysis.path.stem}_{span}.{options.format}"
+    path = folder / f"{file_name(analysis.path.stem)}_{span}.{options.format}"
     return _written(path, one.moment, rendered, receipt)
 
 

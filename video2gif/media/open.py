@@ -1,23 +1,27 @@
-"""The one safe way to open media: which formats, how large, and which stream is the video.
+"""The one safe way to open media: what may be opened, how large, and which stream is the video.
 
-A media file may be hostile. libav recognises formats by content, and some (playlists, ffconcat,
-SDP, image lists) make it open *other* files. So only the formats in `_FORMATS` are allowed, and
-only plain files. References from a QuickTime file to other files are not followed (libav's default,
-`enable_drefs=0`). Sizes are checked before memory for a frame is allocated.
+Media files are hostile until proven otherwise. libav recognises containers by content and some of
+them (playlists, ffconcat, SDP, image lists) name *other* files, so only the formats of
+`media.kinds` and the plain file protocol are allowed; a QuickTime file's external data references
+stay closed (libav's default, `enable_drefs=0`). Sizes are checked before a frame is allocated.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import av
 import av.logging
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from video2gif.core.errors import ItemError
+from video2gif.media.kinds import DEMUXERS, refusal
 from video2gif.media.sniff import Content, cut_short, sniff
 from video2gif.media.webp import as_film
 
@@ -26,17 +30,6 @@ MAX_GIF_TOTAL_PIXELS = 2 * 10**9  # frames × canvas; a 4.6 kB GIF can ask for 1
 MAX_VIDEO_FRAME_PIXELS = 8192**2
 MAX_DURATION_S = 12 * 3600.0
 
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2",
-    "matroska,webm",
-    "avi",
-    "flv",
-    "mpegts",
-    "mpeg",
-    "mpegvideo",
-    "ogg",
-    "gif",
-)
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -57,16 +50,37 @@ def open_container(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer) -> VideoStream:
-    """The video that a player would show: the first enabled stream, else the first; no cover art.
+    """The video a player would show: the first enabled stream, else the first; never cover art.
 
-    libav's "best" stream would be the one with the largest picture. But people see the first track,
-    and make their GIFs of it.
+    Not libav's "best" (the largest picture): people see, and cut GIFs from, the first track. Only a
+    single picture gives way to the sequence beside it: an animated AVIF begins with such a one.
     """
     streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
-    enabled = [s for s in streams if s.disposition & Disposition.default]
-    for stream in enabled or streams:
-        return stream
-    raise ItemError("no_video", f"no video stream among {len(container.streams)} streams")
+    enabled = [s for s in streams if s.disposition & Disposition.default] or streams
+    if not enabled:
+        raise ItemError("no_video", f"no video stream among {len(container.streams)} streams")
+    moving = [s for s in enabled if s.frames > 1]
+    return moving[0] if moving and enabled[0].frames == 1 else enabled[0]
+
+
+def decoder_of(
+    container: InputContainer, stream: VideoStream, *, threads: int
+) -> VideoCodecContext:
+    """What decodes the stream's packets, within the limits on a frame's size.
+
+    Its own decoder, but for WebM's transparent films: libav's decoders of VP8 and VP9 leave out
+    their alpha, libvpx's do not.
+    """
+    decoder = stream.codec_context
+    alpha = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(decoder.name, "")
+    said = {key.lower(): value for key, value in stream.metadata.items()}
+    if said.get("alpha_mode") == "1" and alpha in av.codecs_available:
+        decoder = cast(VideoCodecContext, CodecContext.create(alpha, "r"))
+    decoder.thread_count = threads
+    decoder.thread_type = "AUTO"
+    # Also holds for sizes that appear in mid-stream: such a packet counts as bad.
+    decoder.options = {"max_pixels": str(max_frame_pixels(container))}
+    return decoder
 
 
 def max_frame_pixels(container: InputContainer) -> int:
@@ -78,21 +92,21 @@ def max_frame_pixels(container: InputContainer) -> int:
 def _open(path: Path) -> InputContainer:
     content = sniff(path)
     if content.kind == "gif" and content.pixels > MAX_GIF_FRAME_PIXELS:
-        # libav decodes a frame when it opens a GIF, so the canvas must be checked before that.
+        # libav decodes a frame while it probes: a GIF's canvas is checked before libav sees it.
         raise _too_large(content.width, content.height, MAX_GIF_FRAME_PIXELS)
-    # With the prefix, libav takes a name such as `a:b.mp4` or `http:x` for a file, not for a URL.
+    # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
     source = as_film(path) if content.kind == "webp" else f"file:{path}"
     options = {
-        "format_whitelist": ",".join(_FORMATS),
+        "format_whitelist": ",".join(DEMUXERS),
         "protocol_whitelist": "file",
         "max_pixels": str(MAX_VIDEO_FRAME_PIXELS),
         "threads": "1",
     }
     try:
-        # Titles and tags in another encoding than UTF-8 are no reason to refuse a file.
+        # Tags in another encoding than UTF-8 are no reason to refuse the pictures.
         return av.open(source, "r", options=options, metadata_errors="replace")
     except MemoryError:
-        # A message of our own: libav's names the path, which differs between clones.
+        # libav's message would name the path, which differs from clone to clone.
         raise ItemError("oom", f"{content.kind} header asks for too much memory") from None
     except av.error.FFmpegError as error:
         raise _open_error(path, content, error) from error
@@ -104,7 +118,7 @@ def _open_error(path: Path, content: Content, error: av.error.FFmpegError) -> It
         if why:
             return ItemError("truncated", f"{content.kind} file is cut short: {why}")
         return ItemError("not_media", f"{content.kind} file cannot be read: {error.strerror}")
-    return ItemError("not_media", f"content is {content.kind or 'unknown'}, not video or GIF")
+    return ItemError("not_media", refusal(content.kind))
 
 
 def _check_size(container: InputContainer) -> None:
@@ -121,10 +135,7 @@ def _check_size(container: InputContainer) -> None:
 
 
 def _codec_name(container: InputContainer, stream: VideoStream) -> str:
-    """An unknown codec as libav names it, `none (zzzz / 0x7A7A7A7A)`.
-
-    PyAV does not give the name; only libav's printed description of the file contains it.
-    """
+    """`none (zzzz / 0x7A7A7A7A)`: PyAV keeps no name of it but in libav's dump."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:

@@ -1,12 +1,13 @@
-"""Tell what a file is by its first bytes, whatever its name says: containers, images, web pages.
+"""What a file is by its first bytes, whatever it is called: containers, images, web pages.
 
-The result is used for errors, file extensions and notes. libav decides what can be played.
+Only names the content (for errors, file extensions and flags); libav decides what can be played.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from video2gif.core.errors import ItemError
+from video2gif.media.kinds import BY_NAME
 
 _HEAD_BYTES = 4096
 _NAME_BYTES = 256  # Where a zip file names its first member.
@@ -14,14 +15,18 @@ _NAME_BYTES = 256  # Where a zip file names its first member.
 
 @dataclass(frozen=True)
 class Content:
-    """What a file is, according to its first bytes."""
+    """What the first bytes say."""
 
     kind: str
-    """Extension of a known container (gif, mp4, webm …), a text's media type, or ""."""
-    is_media: bool = False
+    """A name of `media.kinds`, or ""."""
     width: int = 0
     """Canvas of a GIF, pixels; 0 for other kinds."""
     height: int = 0
+
+    @property
+    def is_media(self) -> bool:
+        """Whether it is something that is read."""
+        return self.kind in BY_NAME and BY_NAME[self.kind].is_read
 
     @property
     def pixels(self) -> int:
@@ -42,12 +47,11 @@ def sniff(path: Path) -> Content:
         return _gif(head)
     if head.startswith(b"PK\x03\x04") and b".npy" in head[:_NAME_BYTES]:
         return Content("npz")  # Features in place of pixels: media/given.py.
-    kind = _container(head)
-    return Content(kind, True) if kind else Content(_image(head) or _text(head))
+    return Content(_container(head) or _image(head) or _stream(head) or _text(head))
 
 
 def cut_short(path: Path, kind: str) -> str:
-    """Why a file of this kind (see `sniff`) cannot be complete; "" if no sign of that is found."""
+    """Why a file of this kind (see `sniff`) cannot be whole; "" if nothing speaks against it."""
     if kind in ("mp4", "mov"):
         return _mp4_cut_short(path)
     if kind == "gif":
@@ -57,30 +61,41 @@ def cut_short(path: Path, kind: str) -> str:
 
 def _gif(head: bytes) -> Content:
     width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
-    return Content("gif", True, width, height)
+    return Content("gif", width, height)
 
 
 def _container(head: bytes) -> str:
+    if head[4:8] == b"ftyp" and any(b in head[8 : int.from_bytes(head[:4])] for b in _AVIF):
+        return "avif"
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
         return "mov" if head[8:12] == b"qt  " or head[4:8] != b"ftyp" else "mp4"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "webm" if b"webm" in head[:64] else "mkv"
     if head.startswith(b"RIFF") and head[8:12] in (b"AVI ", b"WEBP"):
         return head[8:12].decode().strip().lower()
-    if head.startswith(b"FLV"):
-        return "flv"
-    if head.startswith(b"OggS"):
-        return "ogv"
     if head.startswith((b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3")):
         return "mpg"
-    return "ts" if _ts_packet(head) else ""
+    named = next((kind for magic, kind in _MAGICS.items() if head.startswith(magic)), "")
+    return named or ("ts" if _ts_packet(head) else "")
+
+
+_AVIF = (b"avif", b"avis")  # brands: a still, a sequence
+_MAGICS = {
+    b"FLV": "flv",
+    b"OggS": "ogv",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "wmv",
+    b"\x06\x0e\x2b\x34\x02\x05\x01\x01": "mxf",
+    b"\x1f\x07\x00": "dv",
+    b"YUV4MPEG2 ": "y4m",
+    b"DKIF": "ivf",
+    b".RMF": "rm",
+    b"FWS": "swf",
+    b"CWS": "swf",
+}
 
 
 def _ts_packet(head: bytes) -> tuple[int, int] | None:
-    """Length of a transport packet, and the place of its sync byte 0x47; None for other files.
-
-    In m2ts files each packet begins with a time stamp of four bytes.
-    """
+    """Bytes of a transport packet, and where in it the 0x47 stands (m2ts: a time stamp first)."""
     for size, start in ((188, 0), (192, 4)):
         if len(head) >= 3 * size and all(head[start + k * size] == 0x47 for k in range(3)):
             return size, start
@@ -88,8 +103,23 @@ def _ts_packet(head: bytes) -> tuple[int, int] | None:
 
 
 def _image(head: bytes) -> str:
-    magics = {b"\x89PNG\r\n": "png", b"\xff\xd8\xff": "jpg", b"BM": "bmp", b"%PDF": "pdf"}
+    if head.startswith(b"\x89PNG\r\n"):
+        # The chunk that says how many frames there are stands before the first picture.
+        return "apng" if b"acTL" in head.partition(b"IDAT")[0] else "png"
+    magics = {b"\xff\xd8\xff": "jpg", b"BM": "bmp", b"II*\0": "tiff", b"MM\0*": "tiff"}
+    magics |= {b"%PDF": "pdf", b"PK\x03\x04": "zip"}
     return next((kind for magic, kind in magics.items() if head.startswith(magic)), "")
+
+
+def _stream(head: bytes) -> str:
+    """A codec's packets without a container: the first unit after a start code."""
+    start = next((code for code in (b"\0\0\0\1", b"\0\0\1") if head.startswith(code)), b"")
+    if not start:
+        return ""
+    unit = head[len(start)]
+    if unit in (0x40, 0x42, 0x44, 0x46) and head[len(start) + 1] == 1:  # H.265: VPS, SPS, PPS, AUD
+        return "hevc"
+    return "h264" if unit & 0x9F in (6, 7, 8, 9) else ""  # SEI, SPS, PPS, AUD
 
 
 def _text(head: bytes) -> str:
@@ -123,7 +153,7 @@ def _mp4_cut_short(path: Path) -> str:
 
 
 def _gif_cut_short(data: bytes) -> str:
-    """Walk the blocks. After a complete frame a missing trailer is accepted, as in browsers."""
+    """Walk the blocks. A missing trailer is forgiven after a complete frame, as browsers do."""
     strays = 0
     try:
         position = 13 + _colour_table_bytes(data[10])
@@ -155,7 +185,7 @@ def _after_sub_blocks(data: bytes, position: int) -> int:
 
 
 def _ts_cut_short(path: Path) -> str:
-    """A transport stream declares no length, but a complete one ends with a whole packet."""
+    """A transport stream declares no length, but it ends in a whole packet."""
     data_bytes = path.stat().st_size
     with path.open("rb") as file:
         packet = _ts_packet(file.read(_HEAD_BYTES))

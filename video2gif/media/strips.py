@@ -1,4 +1,4 @@
-"""Pictures that show what is where in a video: a filmstrip, some frames, two files compared.
+"""Pictures to find one's way in a video by: a strip of the whole, some frames of a window.
 
 Each function is the work of an item: it writes one JPEG.
 """
@@ -12,16 +12,15 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder
-from video2gif.media.open import open_container, video_stream
-from video2gif.media.rotate import Upright
+from video2gif.media.open import decoder_of, open_container, video_stream
 from video2gif.media.seek import frames_between
+from video2gif.media.shown import Painter, Shown, stored_aspect, width_of
 
 _STRIP_FRAMES = 24
-_STRIP_SIZE = 48, 54  # px; narrower than the frame, so that 24 fit side by side
+_STRIP_SIZE = 48, 54  # px; squeezed: it is an index, not a picture
 _PAIR_HEIGHT, _LABEL, _GAP = 120, 14, 4  # px: a frame of a pair, the line with its time, between
 _EPSILON_S = 1e-6
 _QUALITY = 78  # of the JPEGs
@@ -57,6 +56,7 @@ def window_item(
         "start_s": float(edges_s[first]),
         "end_s": float(edges_s[last]),
         "expected": last - first,
+        "file_end_s": float(edges_s[-1]),
         "wanted": [int(frame) - first for frame in frames],
     }
     return Item(
@@ -67,9 +67,9 @@ def window_item(
 
 
 def filmstrip_work(*, out: Path, params: dict[str, Any], path: str, n_frames: int) -> None:
-    """Write a JPEG of evenly spaced frames side by side.
+    """Write a JPEG of evenly spaced frames side by side: the video at a glance.
 
-    If the video has enough key frames, those are used: that takes a hundredth of a full decode.
+    Of key frames where there are enough of them, which takes a hundredth of a decode.
     """
     tiles = _key_tiles(Path(path))
     if len(tiles) < _STRIP_FRAMES:
@@ -85,46 +85,51 @@ def window_work(
     start_s: float,
     end_s: float,
     expected: int,
+    file_end_s: float,
     wanted: list[int],
 ) -> None:
-    """Write a JPEG of the wanted frames side by side; of several frames, their middle squares.
+    """Write the JPEG; of several frames their middle squares.
 
     `wanted` counts from the first of the `expected` frames of the window.
     """
-    scaler, asked, height = VideoReformatter(), frozenset(wanted), params["height"]
+    painter, asked, height = Painter(), frozenset(wanted), params["height"]
 
     def small(number: int, frame: VideoFrame) -> np.ndarray | None:
         if number not in asked:
             return None
-        whole = tile(frame, height, scaler)
-        # The middle of each frame shows more than whole frames made narrower.
+        whole = tile(frame, height, painter)
+        # Side by side, the middle of each tells more than the whole squeezed.
         width = whole.shape[1]
         left = max(0, (width - height) // 2) if len(wanted) > 1 else 0
         return whole[:, left : width - left]
 
-    _, kept = frames_between(Path(path), start_s, end_s, expected=expected, keep=small)
+    _, kept = frames_between(
+        Path(path), start_s, end_s, expected=expected, keep=small, file_end_s=file_end_s
+    )
     picture = np.concatenate([one for one in kept if one is not None], axis=1)
     out.write_bytes(_jpeg(picture).tobytes())
 
 
-def tile(frame: VideoFrame, height: int, scaler: VideoReformatter) -> np.ndarray:
+def tile(frame: VideoFrame, height: int, painter: Painter) -> np.ndarray:
     """The frame at that height, uint8 BGR (height, width, 3)."""
-    width = max(2, round(frame.width * height / frame.height))
-    return scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+    width = max(2, round(width_of(frame) * height / frame.height))
+    return painter.pixels(frame, width, height, order="bgr24")
 
 
 def _key_tiles(path: Path) -> list[np.ndarray]:
     """The key frames nearest to evenly spaced times; fewer than wanted if there are fewer."""
     times, tiles = [], []
-    upright, scaler = Upright(), VideoReformatter()
+    painter = Painter()
     with open_container(path) as container:
         stream = video_stream(container)
-        stream.codec_context.skip_frame = "NONKEY"
-        stream.codec_context.thread_type = "AUTO"
+        shown = Shown(stored_aspect(container, stream))
+        codec = decoder_of(container, stream, threads=0)
+        codec.skip_frame = "NONKEY"
         with suppress(av.error.FFmpegError):
-            for frame in container.decode(stream):
-                times.append(frame.pts or 0)
-                tiles.append(_tile(upright(frame), scaler))
+            for packet in container.demux(stream):
+                for frame in codec.decode(packet if packet.size else None):
+                    times.append(frame.pts or 0)
+                    tiles.append(_tile(shown(frame), painter))
     if len(tiles) < _STRIP_FRAMES:
         return tiles
     wanted = np.linspace(min(times), max(times), _STRIP_FRAMES)
@@ -134,17 +139,16 @@ def _key_tiles(path: Path) -> list[np.ndarray]:
 def _even_tiles(path: Path, n_frames: int) -> list[np.ndarray]:
     wanted = np.unique(np.linspace(0, n_frames - 1, _STRIP_FRAMES).round().astype(int))
     tiles: list[np.ndarray] = []
-    scaler = VideoReformatter()
+    painter = Painter()
     with Decoder(path) as decoder:
         for number, (_, frame) in enumerate(decoder.frames()):
             if len(tiles) < len(wanted) and number == wanted[len(tiles)]:
-                tiles.append(_tile(frame, scaler))
+                tiles.append(_tile(frame, painter))
     return tiles
 
 
-def _tile(frame: VideoFrame, scaler: VideoReformatter) -> np.ndarray:
-    width, height = _STRIP_SIZE
-    return scaler.reformat(frame, width=width, height=height, format="bgr24").to_ndarray()
+def _tile(frame: VideoFrame, painter: Painter) -> np.ndarray:
+    return painter.pixels(frame, *_STRIP_SIZE, order="bgr24")
 
 
 def _jpeg(image: np.ndarray) -> np.ndarray:
@@ -186,13 +190,13 @@ def _timed_tiles(
     path: str, wanted: Sequence[int], *, from_s: float
 ) -> list[tuple[float, np.ndarray]]:
     """(seconds, uint8 BGR of `_PAIR_HEIGHT` rows) of frames counted from the one at `from_s`."""
-    scaler, asked = VideoReformatter(), frozenset(wanted)
+    painter, asked = Painter(), frozenset(wanted)
     found: dict[int, tuple[float, np.ndarray]] = {}
     with Decoder(Path(path)) as decoder:
         frames = (one for one in decoder.frames(from_s=from_s) if one[0] >= from_s - _EPSILON_S)
         for number, (time_s, frame) in enumerate(frames):
             if number in asked:
-                found[number] = (time_s, tile(frame, _PAIR_HEIGHT, scaler))
+                found[number] = (time_s, tile(frame, _PAIR_HEIGHT, painter))
             if number >= max(asked):
                 break
     return [found[number] for number in wanted]

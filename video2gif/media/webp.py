@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from video2gif.core.errors import ItemError
 
-MAX_TOTAL_PIXELS = 100_000_000  # frames × canvas; 300 MB as a film at worst
+MAX_TOTAL_PIXELS = 100_000_000  # frames × canvas; 400 MB as a film at worst
 _MILLISECOND = Fraction(1, 1000)
 _DEFAULT_DELAY_MS = 100  # for a delay of 0, as libav has it for GIFs
 
@@ -40,14 +40,14 @@ def _film(image: Image.Image) -> io.BytesIO:
     options = {"video_track_timescale": "1000"}
     with av.open(film, "w", format="mov", options=options) as container:
         stream = container.add_stream("png", rate=1000)
-        stream.width, stream.height, stream.pix_fmt = image.width, image.height, "rgb24"
+        stream.width, stream.height, stream.pix_fmt = image.width, image.height, "rgba"
         stream.codec_context.time_base = _MILLISECOND
         stream.codec_context.thread_count = 1  # a packet for every frame, at once
         stream.options = {"compression_level": "1"}
         pts = 0
         for number in range(getattr(image, "n_frames", 1)):
             image.seek(number)
-            frame = VideoFrame.from_ndarray(np.asarray(image.convert("RGB")), format="rgb24")
+            frame = VideoFrame.from_ndarray(np.asarray(image.convert("RGBA")), format="rgba")
             frame.pts, frame.time_base = pts, _MILLISECOND
             delay_ms = int(image.info.get("duration", 0)) or _DEFAULT_DELAY_MS
             pts += delay_ms

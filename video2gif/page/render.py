@@ -144,6 +144,8 @@ class ReviewPage:
     """What `review.html.j2` shows before its script asks the server: `video2gif serve`."""
 
     title: str = "Review"
+    accept: str
+    """Suffixes of files that may be dropped, as `.mkv,.mts`."""
     ranker: str
     warnings: Sequence[str]
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from video2gif.core.layout import Layout, read_json, write_json
+from video2gif.core.readers import parsed_yaml
 from video2gif.stages import STAGES
 
 LOCK = "dvc.lock"
@@ -66,7 +65,7 @@ def compared(root: Path) -> Comparison | None:
     before, now = (_outs(text) for text in (committed, (root / LOCK).read_text()))
     equal = tuple(s for s in STAGES if s in now and now[s] == before.get(s))
     noted = _committed(root, Layout(root).machine.name)
-    theirs = set(yaml.safe_load(noted)["processor"]) if noted else set()
+    theirs = set(parsed_yaml(noted)["processor"]) if noted else set()
     ours = set(processor())
     features = (
         *(f"+{f}" for f in sorted(ours - theirs)),
@@ -101,7 +100,7 @@ def processor() -> list[str]:
 
 def in_git(root: Path) -> list[str]:
     """What a run changes and git keeps: the lock, the machine, outputs that DVC does not cache."""
-    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    stages = parsed_yaml((root / "dvc.yaml").read_text())["stages"]
     outs = [
         path
         for entry in stages.values()
@@ -122,7 +121,7 @@ def _committed(root: Path, name: str) -> str | None:
 
 def _outs(lock: str) -> dict[str, Any]:
     """Paths and digests of each stage's outputs."""
-    stages = yaml.safe_load(lock).get("stages") or {}
+    stages = parsed_yaml(lock).get("stages") or {}
     return {
         name: sorted((out["path"], out.get("md5", "")) for out in entry.get("outs", ()))
         for name, entry in stages.items()

@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.layout import Layout
+from video2gif.core.readers import parsed_json, parsed_yaml
 from video2gif.core.store import ItemStore, atomic_path
 
 _HEX = frozenset("0123456789abcdef")
@@ -263,7 +262,7 @@ def _rwlock(folder: Path) -> Iterator[Damage]:
     if not path.is_file():
         return
     try:
-        known = json.loads(path.read_bytes())
+        known = parsed_json(path.read_bytes())
         is_good = isinstance(known, dict) and known.keys() <= {"read", "write"}
         is_good = is_good and all(isinstance(part, dict) for part in known.values())
     except ValueError:
@@ -293,6 +292,6 @@ def _is_held(path: Path) -> bool:
 def _yaml(path: Path) -> Any:
     """A YAML file's content, or None if it cannot be read."""
     try:
-        return yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
+        return parsed_yaml(path.read_bytes())
+    except (OSError, ValueError):
         return None

@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-import yaml
-
 from video2gif.core.config import Params
 from video2gif.core.errors import EnvironmentProblem, Video2GifError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
+from video2gif.core.readers import parsed_yaml
 from video2gif.core.store import ItemStore
 from video2gif.core.tables import DOWNLOADS
 from video2gif.core.work import Chunk
@@ -88,9 +87,9 @@ def changed_stages(layout: Layout) -> set[str]:
 
 def _behind(layout: Layout, changed: set[str]) -> set[str]:
     """Stages that read, directly or not, what a changed stage writes."""
-    stages: Mapping[str, Mapping[str, Any]] = yaml.safe_load(
-        (layout.root / "dvc.yaml").read_text()
-    )["stages"]
+    stages: Mapping[str, Mapping[str, Any]] = parsed_yaml((layout.root / "dvc.yaml").read_text())[
+        "stages"
+    ]
     stale: set[str] = set()
     reached: set[str] = set()
     for stage in STAGES:

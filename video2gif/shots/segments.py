@@ -17,6 +17,8 @@ from video2gif.shots.cuts import cuts, cuts_between
 from video2gif.shots.gradual import with_gradual
 from video2gif.shots.kts import change_points
 
+_PAUSE = 5  # times max_len_s: a frame that stands so long is no part of what follows
+
 
 class Frames(Protocol):
     """The part of a `Fingerprint` that segmentation reads."""
@@ -112,16 +114,32 @@ def segments(
     frames, or is the whole of a shorter video. A shot longer than `max_len_s` is divided into
     parts of equal duration, each boundary moved to the nearest frame, unless that would leave
     parts under `min_len_frames`: a segment too short to be scored is worth less than a long one.
+    Screen recordings have frames only when something changes: a frame that stands for longer than
+    five times `max_len_s` ends its segment, whatever the segment's length; so no segment is longer
+    than some `min_len_frames` such times, but for that last frame.
     """
     n_frames = len(pts_s)
     if n_frames == 0:
         return []
     times_s = np.append(pts_s, max(end_s, pts_s[-1]))
     shots = _without_short(list(pairwise([0, *cuts, n_frames])), min_len_frames)
+    pause_s = _PAUSE * max_len_s
     return [
         part
-        for shot in shots
-        for part in _divided(shot, times_s, max_len_s=max_len_s, min_len_frames=min_len_frames)
+        for shot in _parted_by_pauses(shots, times_s, pause_s)
+        for part in _divided(
+            shot, times_s, max_len_s=max_len_s, min_len_frames=min_len_frames, pause_s=pause_s
+        )
+    ]
+
+
+def _parted_by_pauses(shots: list[Span], times_s: np.ndarray, pause_s: float) -> list[Span]:
+    """A frame that stands for longer than `pause_s` ends its shot."""
+    after = (np.flatnonzero(np.diff(times_s) > pause_s) + 1).tolist()
+    return [
+        part
+        for start, end in shots
+        for part in pairwise([start, *(at for at in after if start < at < end), end])
     ]
 
 
@@ -144,10 +162,10 @@ def _without_short(shots: list[Span], min_len_frames: int) -> list[Span]:
 
 
 def _divided(
-    shot: Span, times_s: np.ndarray, *, max_len_s: float, min_len_frames: int
+    shot: Span, times_s: np.ndarray, *, max_len_s: float, min_len_frames: int, pause_s: float
 ) -> list[Span]:
     start, end = shot
-    duration_s = times_s[end] - times_s[start]
+    duration_s = min(times_s[end], times_s[end - 1] + pause_s) - times_s[start]
     # The 1e-9: a shot exactly k × max_len_s long must give k parts, whatever the last bit of its
     # times is.
     wanted = math.ceil(duration_s / max_len_s - 1e-9)

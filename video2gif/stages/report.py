@@ -24,10 +24,10 @@ from video2gif.core.tables import (
     SOURCES,
     TAGS,
 )
-from video2gif.core.work import Outcome
+from video2gif.core.work import Item, Outcome
 from video2gif.datasets.statistics import corpus
 from video2gif.fingerprint.read import Fingerprints
-from video2gif.gifs.render import GifOptions, Within, moment_item, read_rendered, rendering
+from video2gif.gifs.render import HOLD_S, GifOptions, Within, moment_item, read_rendered, rendering
 from video2gif.media.strips import filmstrip, filmstrip_item
 from video2gif.page import charts
 from video2gif.page.render import ClipCard, Quarantined, ReportPage, VideoCard, render
@@ -127,17 +127,18 @@ def _gif_outcomes(
     options = GifOptions(height=params.report.gif_height, fps=params.report.gif_fps)
     fingerprints = Fingerprints.open(layout)
     videos = data.media("video")
-    items = {
-        (video, int(row.segment_id)): moment_item(
-            f"video:{video}#{row.segment_id}",
-            layout.media_file(videos.path[video]),
-            sha256=videos.sha256[video],
-            fingerprint=fingerprints.get("video", video),
-            within=Within.exactly((int(row.start_frame), int(row.end_frame))),
-        )
-        for video, rows in chosen.items()
-        for row in rows.itertuples()
-    }
+    items: dict[tuple[str, int], Item] = {}
+    for video, rows in chosen.items():
+        fingerprint = fingerprints.get("video", video)
+        for row in rows.itertuples():
+            span = int(row.start_frame), int(row.end_frame)
+            items[video, int(row.segment_id)] = moment_item(
+                f"video:{video}#{row.segment_id}",
+                layout.media_file(videos.path[video]),
+                sha256=videos.sha256[video],
+                fingerprint=fingerprint,
+                within=Within.exactly(span, fingerprint.edges_s, hold_s=HOLD_S),
+            )
     outcomes = compute("report", rendering(options), list(items.values()), context)
     return dict(zip(items, outcomes, strict=True))
 

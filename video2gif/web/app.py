@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,7 @@ from video2gif.core.items import Context
 from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
 from video2gif.gifs.render import GifOptions
+from video2gif.media.kinds import suffixes
 from video2gif.page.render import ReviewPage, render
 from video2gif.web.connections import Connection, raise_limit_of_files
 from video2gif.web.guard import LOOPBACK, UPLOADS, App, Guard, policy_of
@@ -26,6 +28,7 @@ from video2gif.web.review import Full, Review, described, listed
 from video2gif.web.uploads import Room, keep, part_file, receive, remove_leftovers
 
 _MAX_PICTURES = 64
+_ACCEPT = ",".join(f".{suffix}" for suffix in suffixes(clips=True))
 _STATUS = {"missing": 404, "too_large": 413, "disk": 507}
 _TYPES = {
     ".gif": "image/gif",
@@ -86,8 +89,11 @@ def make_app(
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.add_exception_handler(Video2GifError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
 
-    html = render(ReviewPage(ranker=review.ranker.name, warnings=review.ranker.warnings))
+    html = render(
+        ReviewPage(accept=_ACCEPT, ranker=review.ranker.name, warnings=review.ranker.warnings)
+    )
     policy = {"content-security-policy": policy_of(html)}
 
     @app.get("/")
@@ -249,6 +255,13 @@ def _there(content: bytes) -> bytes:
     if not content:
         raise HTTPException(404, "not made yet")
     return content
+
+
+async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request; not its values: NaN is no JSON."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found]
+    return JSONResponse({"detail": "; ".join(told)[:2000]}, 422)
 
 
 async def _answer(_: Request, error: Exception) -> JSONResponse:

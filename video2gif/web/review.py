@@ -111,7 +111,7 @@ class Review:
 
     def films(self) -> list[Film]:
         """The videos that are there now, by name."""
-        paths = (path for path in self.folder.iterdir() if is_video(path))
+        paths = (path for path in self.folder.iterdir() if is_video(path, clips=True))
         found = [Film(path, _stamp(path)) for path in sorted(paths) if path.name.isprintable()]
         with self._lock:
             known = {(film.path, film.stamp): film for film in self._films.values()}
