@@ -69,7 +69,8 @@ def test_there_are_few_code_deps(dvc):
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_that_the_stage_reads(dvc, stage):
     text = (REPO / "video2gif" / "stages" / f"{stage}.py").read_text()
-    read = set(re.findall(r"params\.(\w+)", text)) & {field.name for field in dataclasses.fields(Params)}
+    sections = {field.name for field in dataclasses.fields(Params)}
+    read = set(re.findall(r"params\.(\w+)", text)) & sections
     assert read <= {name.partition(".")[0] for name in dvc["stages"][stage]["params"]}
 
 
