@@ -171,3 +171,22 @@ def test_an_even_rate_is_told_from_one_that_is_none():
     assert not uneven.is_even
     assert uneven.length((0, 10), hold=math.inf) * uneven.frame_s == pytest.approx(4.0)
     assert uneven.length((0, 10), hold=3 / uneven.frame_s) * uneven.frame_s == pytest.approx(3.9)
+
+
+def test_S8_what_would_cost_too_much_is_refused_before_it_is_made(tmp_path: Path):
+    """Ten frames that stand for 655 s each, as GIF delays of 65,535 say."""
+    analysis = analysed(screens(tmp_path / "a.mp4", [655.35 * n for n in range(10)]))
+    for one in chosen(analysis, Choice(top=2)):
+        assert gif(analysis, one)[2] <= 3 + HALF_S
+    whole = exactly(analysis, 0.0, 655.35 * 9)
+    out = tmp_path / "o"
+    item = moment_item(
+        "x", analysis.path, sha256="0", fingerprint=analysis.fingerprint, within=whole.within
+    )
+    params = rendering(GifOptions(height=720, fps=50, loop="none")).params
+    with pytest.raises(ItemError, match="Take a shorter span") as caught:
+        render.work(out=out, params=params, **item.args)
+    assert caught.value.cause == "too_large"
+    height_of = render._master_height(params, 5_000_000)
+    with pytest.raises(ItemError, match="do not fit into memory"):
+        height_of(720, 1280)

@@ -207,3 +207,21 @@ def fetch_page(*, out: Path, params: dict, url: str, max_bytes: int) -> None:
     yt_dlp.globals.extractors.value["FilmIE"] = FilmIE
     limits = pages.PageLimits(max_bytes=max_bytes, allow_private=True)  # The parent knows better.
     pages.fetch_page(url, out, limits=limits)
+
+
+def whole_way(*, out: Path, path: str) -> None:
+    """A file the whole way: probed, fingerprinted, and a GIF of its middle segment."""
+    from video2gif.fingerprint import decode
+    from video2gif.fingerprint.read import read_fingerprint
+    from video2gif.gifs import render
+    from video2gif.media import probe
+    from video2gif.shots.segments import segments
+
+    probe.work(out=out, params={}, path=path, kind="video")
+    decode.work(out=out, params={"max_bad_packets": 0.05}, path=path, kind="video")
+    found = read_fingerprint(out.read_bytes())
+    spans = segments([], found.pts_s, found.end_s, max_len_s=3.0, min_len_frames=16)
+    within = render.Within.exactly(spans[len(spans) // 2], found.edges_s, hold_s=3.0)
+    item = render.moment_item("x", Path(path), sha256="0", fingerprint=found, within=within)
+    params = render.rendering(render.GifOptions(loop="none", height=120)).params
+    render.work(out=out, params=params, **item.args)

@@ -17,16 +17,17 @@ from annotated_types import Ge, Le, Lt
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
-from video2gif.core.errors import UserError
+from video2gif.core.errors import ItemError, UserError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.types import Span
 from video2gif.core.work import Item, Work
 from video2gif.fingerprint.read import Fingerprint
-from video2gif.gifs.budget import DEFAULT_HEIGHT, fitted
+from video2gif.gifs.budget import DEFAULT_HEIGHT, DEFAULT_RATE, fitted
 from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifski_version
 from video2gif.gifs.loop import Loop, LoopMode, Seam, Wish, close_loop, joined, shortlist
 from video2gif.gifs.pace import Pace, pace_of
+from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
 from video2gif.media.seek import frames_between
 from video2gif.media.shown import Painter, even_width, width_of
 
@@ -35,6 +36,7 @@ _LIBRARIES = ("av", "numpy", "opencv-python")
 RECEIPT_BYTES = 1200
 _MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
 # All frames of a clip are held in memory at their largest height; above this they are held smaller.
+_MIN_HEIGHT = 16  # px; below it nobody sees anything
 _MAX_BYTES_IN_MEMORY = 700_000_000
 HOLD_S = 3.0
 """What a still is worth at the end of a GIF, however long it stood there."""
@@ -244,6 +246,7 @@ def work(
     last = loop.span[1]
     edges_s[last] = min(edges_s[last], edges_s[last - 1] + hold_s)
     clip = _looped(frames, edges_s, loop)
+    _check_cost(clip, params["fps"] or DEFAULT_RATE)
     content, setting = fitted(clip, params, fps=fps, near=out)
     recipe = Recipe(
         start_s=float(edges_s[loop.span[0]]),
@@ -257,6 +260,18 @@ def work(
         **asdict(setting),
     )
     _write(out, content, clip, recipe, loop)
+
+
+def _check_cost(clip: Clip, rate: float) -> None:
+    """Raise `ItemError` (too_large) for a GIF that we would not read ourselves."""
+    n_frames = clip.duration_s * rate
+    if n_frames * clip.height * clip.width > MAX_GIF_TOTAL_PIXELS:
+        raise ItemError(
+            "too_large",
+            f"{clip.duration_s:.0f} s at {rate:g} frames a second of {clip.width}×{clip.height}"
+            f" pixels; the limit is {MAX_GIF_TOTAL_PIXELS} pixels in all. Take a shorter span,"
+            " or a lower --height or --fps",
+        )
 
 
 def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
@@ -296,6 +311,12 @@ def _master_height(params: Mapping[str, Any], n_frames: int) -> HeightOf:
             tall = min(tall, source - source % 2)
         whole = 3 * n_frames * tall * tall * width / source  # bytes of all frames, rgb24
         tall = int(tall * min(1.0, math.sqrt(_MAX_BYTES_IN_MEMORY / whole)))
+        if tall < min(source, _MIN_HEIGHT):
+            raise ItemError(
+                "too_large",
+                f"{n_frames} frames do not fit into memory even at {_MIN_HEIGHT} px; take a"
+                " shorter span, or a shorter --max-len",
+            )
         return max(2, tall + tall % 2)
 
     return height_of

@@ -1,0 +1,36 @@
+"""S8: real files whose structure lies about how much there is, the whole way to a GIF."""
+
+from pathlib import Path
+
+import pytest
+from structure import damaged
+
+from video2gif.core.errors import ItemError
+from video2gif.core.sandbox import Limits, Worker
+
+WALL_S = 45.0
+UNTYPED = ("crash", "timeout", "oom")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "count", [pytest.param(20, id="few"), pytest.param(2500, id="2500", marks=pytest.mark.slow)]
+)
+def test_S8_a_structure_that_lies_gives_a_typed_error(
+    realdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    files = sorted((realdata / "cases").glob("*.*")) + sorted((realdata / "gifs").glob("*.gif"))
+    seeds = [f for f in files if f.suffix not in (".md", ".py") and f.stat().st_size < 1_000_000]
+    faults = []
+    with Worker(Limits(wall_s=WALL_S)) as worker:
+        for number in range(count):
+            seed = seeds[number % len(seeds)]
+            path = tmp_path / f"a{seed.suffix}"
+            path.write_bytes(damaged(seed.read_bytes(), number))
+            try:
+                worker.run("work:whole_way", {"path": str(path)}, tmp_path / "out")
+            except ItemError as error:
+                if error.cause in UNTYPED:
+                    faults.append((number, seed.name, error.reason[:200]))
+    assert not faults
