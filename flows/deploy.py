@@ -55,7 +55,7 @@ def serve(
         if watch:
             folder, out = watch
             parameters = {"folder": folder, "out": out}
-            # Whatever a run would find that has to wait, the next one finds as well.
+            # A run that is due while another runs is cancelled: the next finds the same videos.
             every = {"interval": watch_s}
             served.append(_deployment(watch_folder, parameters, every, Clash.CANCEL_NEW))
         names = ", ".join(f"{one.flow_name}/{one.name}" for one in served)

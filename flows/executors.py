@@ -200,7 +200,7 @@ def _not_installed(extra: str) -> EnvironmentProblem:
 
 
 class PrefectMapper:
-    """Runs each chunk as a task of the current flow; those not in flight wait here, for nothing."""
+    """Runs each chunk as a task of the current flow. Chunks not yet started wait here."""
 
     def __init__(self, engine: Engine) -> None:
         self.workers = engine.workers

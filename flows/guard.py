@@ -113,7 +113,10 @@ def failure_file(root: Path) -> Path:
 
 
 def note_failure(root: Path, stage: str, code: Exit) -> None:
-    """Leave stage and code for `pipeline`; a folder that cannot be written is no news."""
+    """Leave stage and code for `pipeline`. A folder that cannot be written is passed over silently.
+
+    The stage has failed already and says why; a second message would hide the first.
+    """
     note = {"stage": stage, "code": int(code)}
     with suppress(OSError):
         failure_file(root).parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,8 @@ def _in_flow(stage: str, body: Body, local: Mapper) -> Counts:
     from flows import executors
 
     done: list[Counts] = []
-    # Whoever schedules runs beats for all their stages; a heart stops only once a second.
+    # The scheduled run that starts the stages sends heartbeats for them. A stage sends none of its
+    # own, since stopping Prefect's heartbeat thread can take a second.
     heartless = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     try:
         with executors.engine(local) as engine, heartless:

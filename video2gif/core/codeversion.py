@@ -1,4 +1,4 @@
-"""A version of the code that made an item, without anybody having to count it up.
+"""A version of the code that made an item, computed from the code: nobody has to raise a number.
 
 `closure` is the set of this package's modules that a module imports, directly or not; the test of
 dvc.yaml uses it too. `code_version` digests their syntax trees without docstrings, so that

@@ -1,4 +1,4 @@
-"""Every path and every table schema of a project. Nobody else spells a file name.
+"""Every path of a project. All other modules take paths from here and spell no file name.
 
 Tables are parquet with an explicit schema, sorted by key, with no timestamp, absolute path or
 duration of work in them: the same data gives the same bytes in every clone.

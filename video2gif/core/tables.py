@@ -29,7 +29,8 @@ class Table:
         """Write rows sorted by key, with exactly the schema's columns."""
         frame = pd.DataFrame(rows, columns=self.schema.names)
         frame = frame.sort_values(list(self.key), kind="stable", ignore_index=True)
-        # A column of lists that nobody fills is one of NaN, which arrow takes for numbers.
+        # Where no row gives a list, pandas makes the column one of floats (NaN), which arrow does
+        # not take for a column of lists.
         lists = [c.name for c in self.schema if pa.types.is_list(c.type)]
         frame = frame.astype(dict.fromkeys(lists, object))
         table = pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False)

@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 def batch_size(name: Name, mode: ClipMode) -> int:
-    """Clips a batch, the last one filled up: every clip meets the same arithmetic.
+    """Clips per batch. The last batch is filled up: with another size, sums may round differently.
 
     On a CPU two at once are 1.4 × as fast as one and four no faster; a GPU wants more. Stretches
     differ in length and go one by one.

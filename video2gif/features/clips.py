@@ -201,7 +201,8 @@ def dense_features(
 ) -> np.ndarray:
     """uint8 stretches (T, 112, 112, 3) → fc6 float16 of their clips at every 8th frame, (n, 4096).
 
-    A mean cube is averaged over its frames: a stretch has more of them, and no 16 are its clip's.
+    The mean cube holds one mean picture for each of a clip's 16 frames. A stretch is longer and its
+    frames belong to several clips, so one picture, the average of the 16, is taken from all.
     """
     mean_HWC = mean_THWC.mean(axis=0)
     inputs = (network_input(piece[None], mean_HWC) for piece in stretches_THWC)

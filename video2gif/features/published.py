@@ -1,7 +1,7 @@
 """`video2gif weights fetch`: the published weight files, their addresses, digests and licences.
 
-Addresses as public code names them in November 2026; none is ours, any may vanish. Only a digest
-that the publisher states is a pin: the others must be given by who knows them.
+Addresses as public code names them in November 2026; none is ours, any may vanish. A SHA-256 stands
+here only where the publisher states it; for the other files the user must give one.
 """
 
 from dataclasses import dataclass

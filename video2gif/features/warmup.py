@@ -189,7 +189,8 @@ def _libraries() -> dict[str, str]:
 def film(n_clips: int, *, frames: int) -> np.ndarray:
     """Bars of several sizes that move, mean subtracted: float32 (n, 3, frames, 112, 112).
 
-    Not noise: features of noise are all alike, and would flatter every backend.
+    Not noise: all noise gives nearly the same features, so that even a wrong backend would seem to
+    agree with the reference.
     """
     at = np.arange(112)
     clips = []

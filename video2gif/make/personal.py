@@ -19,7 +19,10 @@ _LEAST_SHARE = 0.5  # A mark speaks of the segments that it covers by half.
 
 
 class Personal:
-    """Another ranker's scores, bent by marks. Scores are standard deviations in the video."""
+    """Another ranker's scores plus what the user's marks say of a segment.
+
+    Scores are in standard deviations within the video.
+    """
 
     def __init__(self, base: Ranker, taste: Taste, *, marks: Sequence[Mark]) -> None:
         self._base, self._taste = base, taste
@@ -43,7 +46,7 @@ class Personal:
 def personal(
     base: Ranker, marks: Sequence[Mark], *, folder: Path, params: Params, context: Context
 ) -> Ranker:
-    """`base` bent by the marks of videos in `folder`; `base` itself when there are none.
+    """`base` adjusted by the marks of videos in `folder`; `base` itself when there are none.
 
     Videos that are gone or cannot be decoded teach nothing.
     """
@@ -59,7 +62,7 @@ def personal(
 
 
 def personal_of_file(base: Ranker, path: Path, params: Params, context: Context) -> Ranker:
-    """`base` bent by a marks file. Raises `UserError` when it holds none."""
+    """`base` adjusted by the marks of a file. Raises `UserError` when it holds none."""
     marks = read_marks(path)
     if not marks:
         raise UserError(f"{path}: no marks there; `video2gif serve {path.parent}` makes some")

@@ -255,7 +255,7 @@ def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
     """The best of every start and speed around a place, at the frames' own times."""
     start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
     speed = np.clip(place.speed * ratio, MIN_SPEED, MAX_SPEED)
-    # The grid turns about the GIF's middle, so that start and end move alike.
+    # Another speed is tried about the GIF's middle, so that its start and its end move equally far.
     start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
     apart = distances(gif, video, VARIANTS[place.variant])
     shown = video.shown_at(start_s[:, None] + speed[:, None] * gif.pts_s)

@@ -77,7 +77,8 @@ def _bar(thumbs: np.ndarray) -> float:
 def _thin_bar(thumbs: np.ndarray) -> float:
     """The same for a black bar of less than one row of the thumbnail."""
     share = _picture_share(thumbs, 0)
-    # Next to a dark row a bar does not show, nor does it matter.
+    # Beside a dark row a thin black bar cannot be told from the picture; taking it for picture
+    # does no harm there.
     seen = share < _THIN_SHARE and thumbs[:, 1].mean() > 2 * _FLAT_LEVELS
     return (1.0 - share) / THUMB_SIDE if seen else 0.0
 

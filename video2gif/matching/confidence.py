@@ -34,12 +34,14 @@ TOLERANCE_S = 0.25
 # Logistic weights of a GIF being in a video at all: `benchmarks/fit_presence.py` fits them.
 _BIAS, _PER_BIT, _PER_EXPLAINED, _PER_CORRELATION = -0.381, -0.765, 8.473, 8.601
 _FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatched, not ambiguous.
-# A GIF that fits forwards is also tried backwards if less is explained, or its hashes are not
-# near while they are nearer backwards.
+# A GIF that fits forwards is also tried backwards where the forward place explains less than this
+# share, or where its hashes are further than this and nearer when played backwards.
 _SURELY_EXPLAINED, _NEAR_BITS = 0.97, 2.0
-_TELLING_SHARE = 0.6  # Explained of all true places but one (57 %) (docs/benchmarks/attacks.md).
+# Every true place measured explains more, except one (57 %): docs/benchmarks/attacks.md.
+_TELLING_SHARE = 0.6
 _MOST_ALTERNATIVES = 5
-# Of the evidence, for rivals: neighbouring frames err alike, which makes the best look too good.
+# The share of the evidence that counts against rivals. Errors of neighbouring frames are
+# correlated: the full sum would make the best place look more certain than it is.
 _RIVAL_SHARE = 0.5
 _FOLDED_SHARE = 0.2
 # On a frame's own time, say, an answer must not lie before it here and after it elsewhere.

@@ -13,7 +13,7 @@ brightness is time, so a curve fitted elsewhere would move the span. The residua
 
 Noise is unknown, so the evidence is a power of each mean square, as in a marginal likelihood over
 the variance; the exponents are effective degrees of freedom, fewer than pixels and frames, because
-neighbours err alike.
+errors of neighbouring pixels and frames are correlated.
 
 Pictures, their resampling and the curves of levels are whole multiples of small units, so that
 products of matrices are exact and equal starts and speeds get equal evidence on every processor;
@@ -168,7 +168,7 @@ def _grid(
     """Starts and speeds around a place that keep the GIF inside the video, flat."""
     offset, factor = (grid.ravel() for grid in np.meshgrid(offsets_s, factors))
     speeds = np.clip(speed * factor, MIN_SPEED, MAX_SPEED)
-    # The grid turns about the GIF's middle, so that start and end move alike.
+    # Another speed is tried about the GIF's middle, so that its start and its end move equally far.
     starts = start_s + offset + (speed - speeds) * gif.end_s / 2
     slack_s = 0.1 + np.diff(gif.pts_s, append=gif.end_s).max() * speeds
     inside = (starts >= -slack_s) & (starts + speeds * gif.end_s <= video.end_s + slack_s)
@@ -290,7 +290,8 @@ def _residuals(
     gram[:, 1, 1] += _GAIN_RIDGE * k * p
     gram[:, 0, 0] += _GAIN_RIDGE
     levels = solved(gram, both[..., None])[..., 0]
-    # A negative is no edit of a video: better no picture at all than one upside down in levels.
+    # No edit turns a video into its negative. Where the best curve would (it falls with the
+    # brightness), a flat curve stands instead, which explains nothing.
     middle = np.log(x.mean()) + 1.0
     upside_down = levels[:, 1] + levels[:, 2] * middle < 0.0
     levels[upside_down] = [ours.mean(), 0.0, 0.0]

@@ -47,7 +47,8 @@ def fit(differences: Sequence[np.ndarray]) -> Fusion:
 
     Minimises ½|w|² + `_TRUST` · Σ over videos of the mean over pairs of log(1 + exp(−w · d)), by
     Newton's method: strictly convex, so that there is one answer. The scores must be of videos
-    that their rankers were not trained on: else those are trusted for what they know by heart.
+    that their rankers were not trained on: on training videos a ranker that has memorised them
+    would look best and get too much weight.
     """
     given = [rows for rows in differences if len(rows)]
     if not given:

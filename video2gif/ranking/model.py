@@ -50,7 +50,8 @@ class RankNet(nn.Module):
     def forward(self, x: Tensor, beyond: Tensor | None = None) -> Tensor:
         """(n, n_inputs) float32 → scores (n,).
 
-        `beyond` (n, width of the first layer): what inputs outside of `x` add there.
+        `beyond` (n, width of the first layer) is added to the first layer's sums. It is the share
+        of the full features that the reduced inputs `x` leave out (`ranking/subspace.py`).
         """
         seen = self.first(x)
         scores: Tensor = self.layers[1:](seen if beyond is None else seen + beyond)
