@@ -17,6 +17,7 @@ from PIL import Image
 from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.core.store import ItemStore
 from video2gif.fingerprint.columns import Columns
+from video2gif.fingerprint.cues import NAMES as CUES
 from video2gif.fingerprint.decode import shrunk, work
 from video2gif.fingerprint.phash import WINDOWS
 from video2gif.fingerprint.read import COLUMNS, Fingerprint, parts, read_fingerprint, track_digest
@@ -196,6 +197,7 @@ def test_packing_a_ten_hour_video_takes_no_more_memory_than_a_part(tmp_path: Pat
         "quality": np.zeros(1000, np.float32),
         "thumbs": np.zeros((1000, THUMB_SIDE, THUMB_SIDE), np.uint8),
         "content": np.zeros((1000, 3)),
+        "cues": np.zeros((1000, len(CUES)), np.float32),
     }
     with ItemStore(tmp_path).writing("ab") as out, ExitStack() as files:
         columns = Columns(tmp_path, files)
@@ -224,7 +226,7 @@ def test_A3_a_file_cut_short_is_truncated(tmp_path: Path) -> None:
     with pytest.raises(ItemError) as caught:
         fingerprint(path, max_bad_packets=1.0)
     assert caught.value.cause == "truncated"
-    assert "/120 frames" in str(caught.value)
+    assert "of 120 frames" in str(caught.value)
 
 
 def test_A6_too_many_bad_packets_are_refused(video: Path, tmp_path: Path) -> None:

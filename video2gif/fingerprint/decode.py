@@ -10,10 +10,10 @@ itself does to a picture cancels out. Decoding runs in its own thread (plus thos
 starts), measuring in this one.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -41,6 +41,7 @@ from video2gif.media.whole import check_whole
 
 _BLOCK = 64  # Frames hashed at once: 1 MB as floats, which fits into the processor's cache.
 _WAITING_PIXELS = 48 << 20  # Of decoded frames that wait to be measured; 75 MB in 4:2:0.
+_ALONE_PIXELS = 12 << 20  # A frame as large as this waits for no other: three of them fill memory.
 _WALL_S = 6 * 3600.0  # Ten hours of 720p take about one.
 # What libav would choose on two cores. Fixed, so that results do not depend on the machine.
 _DECODING_THREADS = 3
@@ -141,7 +142,7 @@ class Measuring:
     def blocks(self) -> Iterator[dict[str, np.ndarray]]:
         """The arrays of `COLUMNS` for some frames, then for the next ones, to the end."""
         rows: list[_Row] = []
-        with Ahead(self._decoder.frames(), size=_pixels, most=_WAITING_PIXELS) as frames:
+        with self._frames() as frames:
             for time_s, frame in frames:
                 if self.size == (0, 0):
                     self.size = (width_of(frame), frame.height)
@@ -151,6 +152,12 @@ class Measuring:
                     rows.clear()
         if rows:
             yield _block(rows, self._previous)
+
+    def _frames(self) -> AbstractContextManager[Iterable[tuple[float, VideoFrame]]]:
+        info, frames = self._decoder.info, self._decoder.frames()
+        if info.width * info.height >= _ALONE_PIXELS:
+            return closing(cast(Generator[tuple[float, VideoFrame], None, None], frames))
+        return Ahead(frames, size=_pixels, most=_WAITING_PIXELS)
 
     def _row(self, time_s: float, frame: VideoFrame) -> "_Row":
         # Scaled exactly as PySceneDetect would: another scaling finds other cuts.

@@ -57,6 +57,8 @@ _TRANSFERS: dict[int, Hdr] = {16: "PQ", 18: "HLG"}  # AVCOL_TRC_SMPTE2084, AVCOL
 _LEAST_ROWS = 4  # of a picture with two fields
 _SLIMMEST = 100  # A pixel a hundred times as wide as high is a broken header.
 
+_PIXELS_AT_ONCE = 1 << 20
+
 
 @dataclass(frozen=True)
 class Look:
@@ -280,21 +282,41 @@ def _over_white(frame: VideoFrame) -> VideoFrame:
     """The frame itself where white shows nowhere through it."""
     if _is_opaque(frame):
         return frame
-    # Not rgba: at some widths libswscale leaves its last columns as they were in memory.
-    pixels = frame.to_ndarray(format="gbrap", src_colorspace=_matrix_of(frame), threads=1)
-    alpha = pixels[..., 3:].astype(np.uint16)
-    shown = (pixels[..., :3] * alpha + _WHITE * (255 - alpha) + 127) // 255
-    if np.array_equal(shown, pixels[..., :3]):
+    pixels, order = _with_alpha(frame)
+    shown = np.empty((*pixels.shape[:2], 3), np.uint8)
+    rows = max(1, _PIXELS_AT_ONCE // frame.width)  # Of a huge picture the sums take 600 MB.
+    for start in range(0, frame.height, rows):
+        part = pixels[start : start + rows][..., order]
+        alpha = part[..., 3:].astype(np.uint16)
+        shown[start : start + rows] = (part[..., :3] * alpha + _WHITE * (255 - alpha) + 127) // 255
+    if all(np.array_equal(shown[..., to], pixels[..., at]) for to, at in enumerate(order[:3])):
         return frame  # It is white already where it is transparent, as libav leaves GIFs.
-    opaque = VideoFrame.from_ndarray(shown.astype(np.uint8), format="rgb24")
+    opaque = VideoFrame.from_ndarray(shown, format="rgb24")
     opaque.pts, opaque.duration, opaque.time_base = frame.pts, frame.duration, _tick_of(frame)
     return opaque
 
 
+def _with_alpha(frame: VideoFrame) -> tuple[np.ndarray, tuple[int, ...]]:
+    """uint8 (h, w, 4), and where in it red, green, blue and alpha are; a view where it can be."""
+    at = _PACKED_ALPHA.get(frame.format.name)
+    if at is None:
+        # Not rgba: at some widths libswscale leaves its last columns as they were in memory.
+        pixels = frame.to_ndarray(format="gbrap", src_colorspace=_matrix_of(frame), threads=1)
+        return pixels, (0, 1, 2, 3)
+    plane = frame.planes[0]
+    rows = np.frombuffer(cast(bytes, plane), np.uint8).reshape(-1, plane.line_size)
+    view = rows[: plane.height, : 4 * plane.width].reshape(plane.height, plane.width, 4)
+    return view, tuple(frame.format.name.index(channel) for channel in "rgba")
+
+
 def _is_opaque(frame: VideoFrame) -> bool:
+    """Whether each pixel is opaque, or clear and white, as libav leaves those of GIFs."""
     at = _PACKED_ALPHA.get(frame.format.name)
     if at is None:
         return False
     plane = frame.planes[0]
-    rows = np.frombuffer(cast(bytes, plane), np.uint8).reshape(-1, plane.line_size)
-    return bool((rows[: plane.height, at : 4 * plane.width : 4] == 255).all())
+    rows = np.frombuffer(cast(bytes, plane), "<u4").reshape(-1, plane.line_size // 4)
+    pixels = rows[: plane.height, : plane.width]
+    alpha = np.uint32(0xFF << 8 * at)
+    is_clear_white = pixels == (alpha ^ np.uint32(0xFFFFFFFF))
+    return bool((is_clear_white | (pixels & alpha == alpha)).all())
