@@ -13,6 +13,7 @@ from video2gif.core.shards import ShardWriter
 from video2gif.core.tables import FINGERPRINTS, SOURCES, SPANS
 from video2gif.datasets import read_manifest
 from video2gif.datasets.rows import SourceRow
+from video2gif.fingerprint.cues import NAMES as CUES
 from video2gif.fingerprint.phash import WINDOWS
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.labels.exchange import Aligned, Sequence, align, export, read, write_manifest
@@ -38,6 +39,7 @@ def store(layout: Layout, files: dict[tuple[str, str], np.ndarray]) -> None:
             "windows": hashes[:, 1:],
             "quality": np.ones(n_frames, np.float32),
             "content": np.zeros((n_frames, 3)),
+            "cues": np.zeros((n_frames, len(CUES)), np.float32),
             "thumbs": np.zeros((n_frames, 16, 16), np.uint8),
         }
         shard, row = shards.add(item_id, columns)
