@@ -48,10 +48,12 @@ class Chosen:
 def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> list[Chosen]:
     """The best `top` moments that fit the wishes, then the worst `bottom`; `moments` ranked.
 
-    Whoever ranked them, one with a defect (`fingerprint.defects`) comes after all without.
+    Whoever ranked them, none with a defect (`fingerprint.defects`) is among the best while one
+    without fits: rather fewer GIFs than a title card.
     """
-    clean_first = sorted(moments, key=lambda one: _clean(analysis, one).is_defective)
-    best = _pick(analysis, clean_first, choice, choice.top, [])
+    clean = [one for one in moments if not _clean(analysis, one).is_defective]
+    best = _pick(analysis, clean, choice, choice.top, [])
+    best = best or _pick(analysis, moments, choice, choice.top, [])
     if not choice.bottom:
         return best
     return best + _pick(analysis, moments[::-1], choice, choice.bottom, best)[::-1]
