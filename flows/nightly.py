@@ -36,7 +36,7 @@ from video2gif.project import committed  # noqa: E402
 from video2gif.project.summary import Quality, quality, worse  # noqa: E402
 
 DVC_LIMIT = "video2gif-dvc"
-"""The global concurrency limit around DVC; `flows.deploy` creates it, runs refuse to do without."""
+"""The global concurrency limit around DVC; `flows.deploy` creates it; without it a run fails."""
 _ASK_AGAIN_S = 2  # Between two looks whether a person has answered.
 
 

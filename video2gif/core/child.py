@@ -51,8 +51,9 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     for number, request in enumerate(requests):
         answers.write(json.dumps(_answer(request)).encode() + b"\n")
         answers.flush()
-        # A few objects in a cycle can hold hundreds of megabytes of frames, and so few wake no
-        # collector. What the first job imported stays: looking through it each time takes longer.
+        # A few objects in a reference cycle can hold hundreds of megabytes of frames. Python's
+        # collector starts by the number of objects, so a few do not start it: it is called here.
+        # What the first job imported stays; it need not be looked through each time.
         gc.collect()
         if not number:
             gc.freeze()

@@ -152,11 +152,11 @@ class Train:
     pairs: Literal["video", "across"]
     """`across`: a positive beside negatives of any video (the paper's "video agnostic")."""
     features: Literal["own", "centred", "neighbours"]
-    """What of fc6 a segment shows: its own; less the video's mean; and the step to its
-    neighbours beside it."""
+    """What the network sees of a segment. `own`: its features. `centred`: these less the video's
+    mean. `neighbours`: its features, and how they differ from those of the segments beside it."""
     fusion: bool
-    """A linear ranking, motion and colour beside the network's, weighted as the training pairs
-    say."""
+    """Combine the network's ranking with a linear ranker, motion and colour. The weights are
+    learned from the training pairs."""
     context: list[str]
     """Any of category, tags, position."""
     tag_buckets: PositiveInt

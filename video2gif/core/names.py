@@ -14,6 +14,7 @@ from urllib.parse import quote
 MAX_FILE_NAME_BYTES = 120  # File systems allow 255, of which we need some for what we append.
 _MAX_ID_CHARS = 120
 _UNSHOWN = "\N{REPLACEMENT CHARACTER}"
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"  # Parts of emoji and of Persian words.
 
 
@@ -59,6 +60,3 @@ def turns_text(text: str) -> bool:
         or unicodedata.bidirectional(c) in _TURNING
         for c in text
     )
-
-
-_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")

@@ -24,7 +24,7 @@ from video2gif.features.backends import ahead, openvino_settings, silence_teleme
 from video2gif.media.decode import Decoder
 
 BATCH = 4
-"""Pictures a batch, the last one filled up: every picture meets the same arithmetic."""
+"""Pictures in a batch. The last batch is filled up: sums may differ with the size of a batch."""
 LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 LITE0 = "efficientnet-lite0"
 

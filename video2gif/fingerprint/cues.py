@@ -28,7 +28,7 @@ NAMES = (
 """bars: share of the picture that is black rows and columns at its edges (letterbox, pillarbox).
 brightness, contrast: mean and standard deviation of luma.
 brightest: the level that one pixel in fifty exceeds: low only where all is dark.
-plain: share of pixels near one of the two commonest levels: a card of text is little else.
+plain: share of pixels near one of the two commonest levels: a card of text consists of them.
 sharpness: mean absolute Laplacian over contrast: how much fine detail there is; about 0.1 for a
     blurred picture, 0.5 for a crisp one.
 change: root mean square of the difference from the frame before.

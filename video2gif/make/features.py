@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from video2gif.core.errors import ItemError
+from video2gif.core.errors import Video2GifError
 from video2gif.core.items import Context, compute, payload_of
 from video2gif.core.store import file_digest
 from video2gif.core.work import Item
@@ -76,7 +76,7 @@ def looking_at(extraction: Extraction | None, path: Path, context: Context) -> I
     def quietly() -> None:
         try:
             look()
-        except (ItemError, OSError):
+        except (Video2GifError, OSError):
             return
 
     thread = threading.Thread(target=quietly, name="looking")

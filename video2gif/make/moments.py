@@ -21,6 +21,7 @@ _SLACK_S = 0.5  # A GIF may start or end this much outside its segment.
 _ROUNDING = 1e-6  # of frames
 _FAR_S = 0.25  # A boundary may lie so far from the one that was asked for.
 _SHRINK = 0.6  # A GIF keeps this share of its segment at least.
+_MUCH, _LITTLE = 1.25, 0.8  # Times the usual motion: between them it is as usual.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,9 +218,6 @@ def _sampled(analysis: Analysis, span: Span) -> np.ndarray:
     frames = np.unique(np.linspace(span[0], span[1] - 1, _SAMPLED).round().astype(int))
     found = analysis.fingerprint
     return found.phash[frames[found.quality[frames] > 0]]
-
-
-_MUCH, _LITTLE = 1.25, 0.8
 
 
 def why(analysis: Analysis, moments: Sequence[Moment], moment: Moment) -> list[str]:

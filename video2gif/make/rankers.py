@@ -106,7 +106,7 @@ class TrainedRanker(_Mute):
             )
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
-        found = self._scorer.model.score(
+        return self._scorer.model.score(
             side_by_side([one.by_segment for one in self._features(analysis, context)]),
             category="",
             tags=(),
@@ -114,7 +114,6 @@ class TrainedRanker(_Mute):
             duration_s=analysis.fingerprint.end_s,
             change=segment_change(analysis.fingerprint.content, analysis.spans),
         )
-        return found
 
     def _features(self, analysis: Analysis, context: Context) -> list[Features]:
         return [
@@ -188,13 +187,12 @@ def _pictures(part: Clean, seen: Features) -> np.ndarray:
 
 
 def _groups() -> default.Groups:
-    pages = named.called(named.PAGES)
     return default.Groups(
         people=named.members(named.PEOPLE),
         animals=named.members(named.ANIMALS),
         vehicles=named.members(named.VEHICLES),
         food=named.members(named.FOOD),
-        pages=pages,
+        pages=named.called(named.PAGES),
     )
 
 

@@ -1,8 +1,8 @@
 """The network's ranking fused with three plainer ones, the weights learned from the same pairs.
 
-Not in the paper. The network and the linear ranker (`ranking/linear.py`) are trusted as far as they
-have earned it on videos that they have not seen, and what the frames say by themselves, motion and
-colour, takes the rest: four numbers, convex, milliseconds. Every input is a rank within its video,
+Not in the paper. The weights of the network and of the linear ranker (`ranking/linear.py`) depend
+on how well they rank training videos that they have not seen; motion and colour get the rest. Four
+numbers are learned by a convex problem, in milliseconds. Every input is a rank within its video,
 since the four have no common unit (Wolpert, Stacked generalization, 1992; logistic loss on
 differences of a pair as in RankNet).
 """
