@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from video2gif.cli.terminal import Root, out, plain
 from video2gif.core.errors import Exit, UserError
 from video2gif.core.layout import Layout
 from video2gif.core.names import shown
@@ -18,10 +17,7 @@ if TYPE_CHECKING:
     from video2gif.datasets.statistics import Corpus
 
 dataset_app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-_out = Console()
 _MOST_SHOWN = 20
-
-ProjectRoot = Annotated[Path, typer.Option(help="The project.")]
 
 
 @dataset_app.callback()
@@ -30,15 +26,15 @@ def _dataset() -> None:
 
 
 @dataset_app.command()
-def stats(root: ProjectRoot = Path(".")) -> None:
+def stats(root: Root = Path(".")) -> None:
     """Print how many videos, GIFs, matches and labels the project has."""
     from video2gif.datasets.statistics import corpus
 
     found = corpus(Layout(root.resolve()))
     for table in _tables(found):
-        _out.print(table)
+        out.print(table)
     if found.not_made:
-        _out.print(f"Not made yet, counted as 0: {', '.join(found.not_made)}.")
+        out.print(f"Not made yet, counted as 0: {', '.join(found.not_made)}.")
 
 
 @dataset_app.command()
@@ -67,7 +63,7 @@ def given(
     layout: Annotated[str, typer.Argument(help="youtube-highlights or tvsum.")],
     folder: Annotated[Path, typer.Argument(help="annotations.json, splits.json, features.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A folder to write.")],
-    root: ProjectRoot = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Turn a data set of features and labels into a manifest that `dvc repro` takes as it is."""
     from video2gif.core.config import Params
@@ -84,16 +80,17 @@ def given(
         clips.write(output / "clips" / f"{video.video_id}.npz")
     table = manifest_table(videos, saturation_views=views)
     table.to_csv(output / "manifest.csv", index=False, lineterminator="\n")
+    print(f"{len(videos)} videos, {(table['gif_id'] != '').sum()} spans: {output / 'manifest.csv'}")
     print(
-        f"{len(videos)} videos, {(table['gif_id'] != '').sum()} spans: {output / 'manifest.csv'};"
-        f" dvc exp run -S download.manifest={output / 'manifest.csv'} -S train.ranker=neighbourhood"
+        f"dvc exp run -S download.manifest={output / 'manifest.csv'} -S 'extract.networks=[given]'"
+        " -S 'train.inputs=[given]' -S train.ranker=neighbourhood"
     )
 
 
 @dataset_app.command("export-hashes")
 def export_hashes(
     output: Annotated[Path, typer.Argument(help="The file to write, JSON lines.")],
-    root: ProjectRoot = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Write where each GIF lies in its video as a sequence of hashes, without any pixels."""
     from video2gif.labels.exchange import export
@@ -115,7 +112,7 @@ def import_hashes(
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="Search all videos, not just those of equal id.")
     ] = False,
-    root: ProjectRoot = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Find GIFs that others shared as hashes in this project's videos, and write a manifest.
 
@@ -158,5 +155,5 @@ def _tables(found: "Corpus") -> list[Table]:
 def _table(title: str, rows: Mapping[str, str]) -> Table:
     table = Table("", "", title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
-        table.add_row(escape(shown(name)), value)
+        table.add_row(plain(name), value)
     return table

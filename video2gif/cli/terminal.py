@@ -38,8 +38,6 @@ AboutWord = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Videos = Annotated[list[str], typer.Argument(help="Videos: files, folders, globs, URLs.")]
-
-
 Marks = Annotated[
     Path | None,
     typer.Option("--marks", help="Adapt the ranking to the marks in this file (see `serve`)."),
@@ -69,7 +67,7 @@ def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context)
 
 def announce(ranker: "Ranker") -> None:
     """Print which ranker is used, and its warnings."""
-    err.print(f"Ranking by {ranker.name}.", soft_wrap=True, highlight=False)
+    err.print(f"Ranking by {plain(ranker.name)}.", soft_wrap=True, highlight=False)
     for text in ranker.warnings:
         err.print(f"[yellow]note:[/] {plain(text)}", soft_wrap=True, highlight=False)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from video2gif.cli.terminal import Root, out
 from video2gif.core.config import Params, find_params
 from video2gif.core.errors import UserError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 weights_app = typer.Typer(
     no_args_is_help=True, help="Import, fetch and compare C3D and Video2GIF weights."
 )
-_out = Console()
 
 FOLDER = Path("weights")
 
@@ -24,7 +23,6 @@ Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; default: weights/NAME.")
 ]
 Sha256 = Annotated[str, typer.Option(help="The file's sha256, or at least its first 8 digits.")]
-ProjectRoot = Annotated[Path, typer.Option(help="Project that will use the weights.")]
 
 
 @weights_app.command("import")
@@ -36,7 +34,7 @@ def import_file(
     ] = False,
     sha256: Sha256 = "",
     licence: Annotated[str, typer.Option(help="Licence to be noted in the card.")] = "",
-    root: ProjectRoot = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Convert a published weight file to safetensors, with a card (.json) beside it."""
     from video2gif.features.importers import Origin
@@ -56,16 +54,16 @@ def fetch(
     unpinned: Annotated[
         bool, typer.Option("--unpinned", help="Accept a file whose sha256 is not known.")
     ] = False,
-    root: ProjectRoot = Path("."),
+    root: Root = Path("."),
 ) -> None:
     """Download a published weight file and convert it. A cut download is resumed."""
     from video2gif.core.store import ItemStore
     from video2gif.features.published import chosen, download
 
     one = chosen(name)
-    _out.print(f"{one.what}\n{one.url}\nLicence: {one.licence}", soft_wrap=True, highlight=False)
+    out.print(f"{one.what}\n{one.url}\nLicence: {one.licence}", soft_wrap=True, highlight=False)
     for doubt in one.doubts:
-        _out.print(f"[yellow]note:[/] {doubt}", soft_wrap=True, highlight=False)
+        out.print(f"[yellow]note:[/] {doubt}", soft_wrap=True, highlight=False)
     if not accept_licence:
         raise UserError(f"weights fetch {name}: add --accept-licence once you accept the above")
     folder = ItemStore.default().root / "weights" / name
@@ -82,7 +80,7 @@ def list_published() -> None:
     table = Table("name", "what", "sha256", "url")
     for one in PUBLISHED.values():
         table.add_row(one.name, one.what, one.sha256 or "not stated", one.url)
-    _out.print(table)
+    out.print(table)
 
 
 @weights_app.command()
@@ -98,8 +96,8 @@ def compare(
     table = Table("layer", "nearest", "difference", "as it is")
     for one in found:
         table.add_row(one.layer, one.variant, f"{one.difference:.1e}", f"{one.as_it_is:.1e}")
-    _out.print(table)
-    _out.print(importers.verdict(found), soft_wrap=True, highlight=False)
+    out.print(table)
+    out.print(importers.verdict(found), soft_wrap=True, highlight=False)
 
 
 def _default(root: Path, file: Path, *, head: bool) -> Path:
@@ -132,4 +130,4 @@ def _import(
 
 
 def _say(text: str) -> None:
-    _out.print(text, soft_wrap=True, highlight=False, markup=False)
+    out.print(text, soft_wrap=True, highlight=False, markup=False)

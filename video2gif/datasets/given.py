@@ -12,7 +12,6 @@ UMT and lighthouse lay them out, in files `<folder>/<id>.npy`, `<folder>/<id>.np
 their paths.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from video2gif.core.errors import UserError
+from video2gif.core.readers import Unreadable, parsed_json
 
 Part = Literal["train", "test"]
 
@@ -224,6 +224,6 @@ def _clips(path: Path, found: np.ndarray) -> np.ndarray:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON: {error}") from None
+        return parsed_json(path.read_bytes())
+    except (OSError, Unreadable) as error:
+        raise UserError(f"{path}: {error}") from None

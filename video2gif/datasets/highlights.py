@@ -5,7 +5,6 @@ only grades frames names no highlights: what counts as one is then our choice, s
 The result is a csv for `video2gif evaluate`, or a manifest with declared spans and a split.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from video2gif.core.errors import UserError
+from video2gif.core.readers import parsed_json
 from video2gif.datasets import read_manifest
 from video2gif.datasets.given import runs
 
@@ -102,7 +102,7 @@ def youtube_highlights(folder: Path) -> Iterator[Highlight]:
         raise UserError(f"{folder}: no CATEGORY/VIDEO/match_label.json below it")
     for file in files:
         try:
-            clips, labels = json.loads(file.read_text())[:2]
+            clips, labels = parsed_json(file.read_bytes())[:2]
             spans = [(int(start), int(end)) for start, end in clips]
             chosen = [span for span, label in zip(spans, labels, strict=True) if label == 1]
         except (ValueError, TypeError) as error:

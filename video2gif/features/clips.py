@@ -12,11 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from video2gif.core.config import Extract
-from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.layout import read_json
 from video2gif.core.sandbox import Limits
@@ -26,7 +24,7 @@ from video2gif.core.work import Work
 from video2gif.features import backends, warmup
 from video2gif.features import weights as c3d_weights
 from video2gif.features.backends import ClipMode, Forward
-from video2gif.features.network import Extraction, Network
+from video2gif.features.network import Extraction, Network, Timed, batches, to_float16
 from video2gif.features.preprocess import (
     CLIP_FRAMES,
     STEP,
@@ -41,9 +39,6 @@ from video2gif.features.preprocess import (
     stretches,
 )
 from video2gif.media.decode import Decoder
-
-Timed = tuple[float, VideoFrame]
-"""A frame and its time in seconds."""
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.
@@ -187,7 +182,7 @@ def clip_features(
     counts: list[int] = []  # Of the batches that the network has read so far.
 
     def inputs() -> Iterator[np.ndarray]:
-        for clips in _batches(clips_THWC, batch):
+        for clips in batches(clips_THWC, batch):
             counts.append(len(clips))
             filled = np.stack(clips + clips[-1:] * (batch - len(clips)))
             yield network_input(filled, mean_THWC)
@@ -219,7 +214,7 @@ def _run(network: Forward, inputs: Iterable[np.ndarray], mirror: bool) -> Iterat
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
-    found = [_to_float16(part) for part in parts]
+    found = [to_float16(part) for part in parts]
     return np.concatenate(found) if found else np.zeros((0, c3d_weights.ARCHITECTURE.n_fc6), "f2")
 
 
@@ -246,20 +241,6 @@ def _small_frames(frames: Iterable[Timed], spans: Sequence[Span]) -> Iterator[np
             yield small_frame(reformatter.reformat(frame, format="bgr24").to_ndarray())
         else:
             yield None
-
-
-def _to_float16(fc6: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # The next line looks, and gives the reason.
-        half = fc6.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise ItemError("overflow", "fc6 lies outside float16's range; check extract.weights")
-    return half
-
-
-def _batches(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
 
 
 # Kept for the life of a worker; the digest is part of the key so that a changed file is read anew.

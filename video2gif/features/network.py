@@ -5,16 +5,22 @@ one is added: features/registry.py.
 """
 
 import hashlib
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.frame import VideoFrame
 
+from video2gif.core.errors import ItemError
 from video2gif.core.store import read_arrays
 from video2gif.core.work import Item, Work
+
+Timed = tuple[float, VideoFrame]
+"""A frame and its time in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,3 +110,19 @@ class Extraction:
         # Segments tile the video, so the pictures in order of time are in order of segments.
         places = np.searchsorted(arrays["frames"], np.asarray(spans).reshape(-1, 2))
         return Features(rows, places[:, 1] - places[:, 0], classes, arrays["frames"])
+
+
+def batches(items: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """`size` of them at once; the last batch may be smaller."""
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def to_float16(features: np.ndarray) -> np.ndarray:
+    """As they are stored. Raises `ItemError` (overflow) for numbers that float16 does not reach."""
+    with np.errstate(over="ignore"):  # The next line looks, and gives the reason.
+        half = features.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise ItemError("overflow", "features lie outside float16's range; check extract.weights")
+    return half

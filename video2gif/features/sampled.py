@@ -7,7 +7,6 @@ network in this one.
 """
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +16,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
+from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import write_arrays
 from video2gif.features.backends import ahead, openvino_settings, silence_telemetry
+from video2gif.features.network import Timed, batches, to_float16
 from video2gif.media.decode import Decoder
 
 BATCH = 4
@@ -28,7 +28,6 @@ BATCH = 4
 LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 LITE0 = "efficientnet-lite0"
 
-Timed = tuple[float, VideoFrame]
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """RGB pictures uint8 (BATCH, rows, columns, 3) → appearance (BATCH, width), classes (BATCH, k)."""
 
@@ -59,8 +58,8 @@ def arrays(
     found = list(looked_at(pictures(), run))
     features, classes = (np.concatenate(part) for part in zip(*found, strict=True))
     return {
-        "features": _to_float16(features),
-        "classes": _to_float16(classes),
+        "features": to_float16(features),
+        "classes": to_float16(classes),
         "frames": np.array(places, np.int64),
     }
 
@@ -94,23 +93,10 @@ def picture(
 
 def looked_at(pictures: Iterable[np.ndarray], run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Appearance and classes of the pictures, some at once."""
-    for batch in ahead(_batches(pictures)):
+    for batch in ahead(batches(pictures, BATCH)):
         filled = np.stack(batch + batch[-1:] * (BATCH - len(batch)))
         appearance, classes = run(filled)
         yield appearance[: len(batch)], classes[: len(batch)]
-
-
-def _batches(pictures: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    iterator = iter(pictures)
-    while batch := list(itertools.islice(iterator, BATCH)):
-        yield batch
-
-
-def _to_float16(values: np.ndarray) -> np.ndarray:
-    half = values.astype(np.float16)
-    if not np.isfinite(half).all():
-        raise ItemError("overflow", "features lie outside float16's range; check the weights")
-    return half
 
 
 def normalised(rgb_BHWC: np.ndarray) -> np.ndarray:
