@@ -10,7 +10,7 @@ from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 
-pytest_plugins = ["cases"]
+pytest_plugins = ["cases", "fetching"]
 
 # The same examples every time, however slow the machine: what CI refuses, anyone can repeat.
 # `HYPOTHESIS_PROFILE=search` looks for new ones.

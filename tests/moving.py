@@ -1,7 +1,10 @@
 """Synthetic pictures that move, for tests that need frames to tell apart."""
 
+import math
+
 import cv2
 import numpy as np
+from PIL import Image
 
 
 def moving_frames(
@@ -40,3 +43,22 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
     picture -= picture.min(axis=(1, 2), keepdims=True)
     picture /= picture.max(axis=(1, 2), keepdims=True)
     return (picture * 255).astype(np.uint8).transpose(1, 2, 0).copy()
+
+
+def textured(*, seed: int = 0, height: int = 96, width: int = 128) -> np.ndarray:
+    """A smooth picture of many colours: what cameras see, not noise."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def swinging(n: int, *, period: int, seed: int = 0) -> list[np.ndarray]:
+    """A picture that moves to and fro: frame i + period is frame i."""
+    picture = textured(seed=seed)
+    at = [round(20 * math.sin(2 * math.pi * i / period)) for i in range(n)]
+    return [np.roll(picture, shift, axis=1) for shift in at]
+
+
+def panning(n: int, *, seed: int = 0) -> list[np.ndarray]:
+    """A picture that never comes back."""
+    wide = textured(seed=seed, width=128 + 3 * n)
+    return [wide[:, 3 * i : 3 * i + 128] for i in range(n)]

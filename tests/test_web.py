@@ -2,95 +2,37 @@
 
 import base64
 import hashlib
-import http.client
 import json
 import os
 import re
-import signal
-import statistics
-import subprocess
-import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
 
 import av
-import httpx
 import pytest
 from films import film_of_shots
-from patience import PATIENCE_S
+from review_site import OURS, REPO, Site, ready_site
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
-from video2gif.core.store import ItemStore
 from video2gif.datasets.marks import read_marks
 from video2gif.make.rankers import Baseline
 from video2gif.make.verify import verify
 from video2gif.web.app import make_app, run
-from video2gif.web.review import Full, Review
-from video2gif.web.uploads import safe_stem
+from video2gif.web.review import Full
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # It would rather have a successor of httpx.
     from starlette.testclient import TestClient
 
-REPO = Path(__file__).parents[1]
-OURS = {"X-Video2gif": "1"}
-MAX_UPLOAD = 3_000_000
-
-
-class Site:
-    """A server in this process, and the folder it reviews."""
-
-    def __init__(self, folder: Path, store: Path) -> None:
-        self.folder = folder
-        self.store = ItemStore(store)
-        params = Params.load(REPO / "params.yaml")
-        self.review = Review(folder, params, Baseline(), self.store)
-        app = make_app(self.review, max_upload_bytes=MAX_UPLOAD, store=self.store)
-        self.client = TestClient(app, base_url="http://127.0.0.1:8642", headers=OURS)
-
-    def upload(self, content: bytes, name: str = "film.mp4", **headers: str) -> httpx.Response:
-        return self.client.put(
-            f"/api/uploads/{quote(name, safe='')}", content=content, headers=headers
-        )
-
-    def video(self, name: str) -> dict[str, Any]:
-        answer = self.client.get(f"/api/videos/{quote(name, safe='')}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def settled(self, name: str) -> dict[str, Any]:
-        """The video once nothing of it waits or works any more."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            found = self.video(name)
-            states = {found["state"], *(one["state"] for one in found["exports"])}
-            if not states & {"waiting", "working"}:
-                return found
-            time.sleep(0.05)
-        raise TimeoutError(found)
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    base = tmp_path_factory.mktemp("web")
-    (base / "folder").mkdir()
-    film_of_shots(base / "folder" / "film.mp4")
-    site = Site(base / "folder", base / "store")
-    with site.client:
-        site.client.post("/api/videos/film.mp4/start")
-        assert site.settled("film.mp4")["state"] == "ready"
-        yield site
-
-
-# Who is answered (D22)
+    yield from ready_site(tmp_path_factory.mktemp("web"))
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "10.0.0.1:8642"])
@@ -190,9 +132,6 @@ def test_beyond_loopback_only_the_token_opens(site: Site):
     assert TestClient(app, base_url="http://box.lan:8642").get("/api/videos").status_code == 403
 
 
-# What is served
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -254,99 +193,6 @@ def test_frames_and_strip_are_pictures(site: Site, tmp_path: Path):
 )
 def test_senseless_windows_are_refused(site: Site, query: str):
     assert site.client.get(f"/api/videos/film.mp4/frames.jpg?{query}").status_code == 422
-
-
-# Uploads
-
-
-def test_an_upload_is_kept_analysed_and_listed(site: Site, tmp_path: Path):
-    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
-    answer = site.upload(content, "../../My holiday (1)<script>.MP4")
-    assert answer.status_code == 201, answer.text
-    name = answer.json()["name"]
-    assert re.fullmatch(r"[\w -]+\.mp4", name), name
-    assert (site.folder / name).read_bytes() == content
-    assert site.settled(name)["state"] == "ready"
-    again = site.upload(content, "../../My holiday (1)<script>.MP4")
-    assert again.json()["name"] == name
-    listed = [video["name"] for video in site.client.get("/api/videos").json()["videos"]]
-    assert name in listed
-
-
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        pytest.param(b"", "empty", id="empty"),
-        pytest.param(b"<html><script>alert(1)</script></html>", "not_media", id="html"),
-        pytest.param(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "not_media", id="playlist"),
-        pytest.param(b"ffconcat version 1.0\nfile /etc/passwd\n", "not_media", id="ffconcat"),
-        pytest.param(os.urandom(5000), "", id="noise"),
-        pytest.param(b"x" * (MAX_UPLOAD + 1), "too_large", id="large"),
-    ],
-)
-def test_a_hostile_upload_leaves_nothing(site: Site, content: bytes, cause: str):
-    before = sorted(site.folder.rglob("*"))
-    answer = site.upload(content, "evil.mp4")
-    assert answer.status_code in (413, 422), answer.text
-    assert cause in answer.json()["detail"]
-    assert str(site.folder) not in answer.text
-    assert sorted(site.folder.rglob("*")) == before
-
-
-def test_a_cut_upload_is_refused(site: Site, tmp_path: Path):
-    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
-    answer = site.upload(content[: len(content) * 2 // 3], "cut.mp4")
-    assert answer.status_code == 422
-    assert not (site.folder / "cut.mp4").exists()
-
-
-def test_an_upload_that_breaks_off_leaves_nothing(site: Site, tmp_path: Path):
-    content = film_of_shots(tmp_path / "x.mp4").read_bytes()
-    answer = site.upload(content, "short.mp4", **{"Content-Length": str(len(content) + 1000)})
-    assert answer.status_code == 422
-    assert "truncated" in answer.json()["detail"]
-    assert not list(site.folder.glob(".upload-*"))
-
-
-def test_an_endless_upload_is_broken_off_at_the_limit(site: Site):
-    sent = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal sent
-        while sent < 10 * MAX_UPLOAD:
-            sent += 100_000
-            yield b"\0" * 100_000
-
-    answer = site.client.put("/api/uploads/endless.mp4", content=endless())
-    assert answer.status_code == 413
-    assert not list(site.folder.glob(".upload-*"))
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("film.mp4", "film"),
-        ("../../etc/passwd", "passwd"),
-        ("..\\..\\windows\\a.mp4", "a"),
-        (".hidden.mp4", "hidden"),
-        ("...", "video"),
-        ("", "video"),
-        ("a\0b\n.mp4", "a_b"),
-        ("=cmd().mp4", "cmd"),
-        ("--exec=rm.mp4", "exec_rm"),
-        ("Ünïcode 猫.mkv", "Ünïcode 猫"),
-        ("<script>alert(1)</script>.mp4", "script"),
-    ],
-)
-def test_names_are_made_harmless(name: str, stem: str):
-    assert safe_stem(name) == stem
-
-
-def test_a_long_name_is_cut_to_what_file_systems_take():
-    assert len(safe_stem("猫" * 500 + ".mp4").encode()) <= 80
-
-
-# Marks, exports, personal order
 
 
 def test_a_mark_is_written_and_taken_back(site: Site):
@@ -468,84 +314,6 @@ def test_an_unknown_video_is_404(site: Site):
     assert site.client.get("/api/videos/no.mp4").status_code == 404
     with pytest.raises(ItemError):
         site.review.film("no.mp4")
-
-
-# The command
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`video2gif serve` in a process of its own: its address, and the process."""
-    (tmp_path / "folder").mkdir()
-    film_of_shots(tmp_path / "folder" / "film.mp4")
-    command = [Path(sys.executable).with_name("video2gif"), "serve", tmp_path / "folder"]
-    child = subprocess.Popen(
-        [*map(str, command), "--port", "0", "--ranker", "baseline", "--root", str(REPO)],
-        env={**os.environ, "VIDEO2GIF_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        line = child.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:\d+/", line)
-        assert found, line
-        yield found[0], child
-    finally:
-        child.kill()
-        child.wait()
-
-
-def test_C8_fifty_clients_hardly_wait_longer_during_an_analysis(served):
-    url, child = served
-    idle_s = longest_wait_s(url)
-    httpx.post(f"{url}api/videos/film.mp4/start", headers=OURS).raise_for_status()
-    # Ten times as long where the machine is slow without an analysis, too.
-    assert longest_wait_s(url) < max(1.0, 10 * idle_s)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=PATIENCE_S) in (0, 130)
-
-
-def longest_wait_s(url: str) -> float:
-    """Of fifty clients at once, the 99th percentile of their waits, seconds."""
-    waits: list[float] = []
-
-    def ask() -> None:
-        # Not httpx: fifty of its clients cost more than all the answers.
-        client = http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=PATIENCE_S)
-        for path in ("/", "/api/videos", "/api/videos/film.mp4") * 2:
-            began = time.monotonic()
-            client.request("GET", path)
-            answer = client.getresponse()
-            answer.read()
-            waits.append(time.monotonic() - began)
-            assert answer.status == 200
-        client.close()
-
-    clients = [threading.Thread(target=ask) for _ in range(50)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    assert len(waits) == 300
-    print(f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s")
-    return statistics.quantiles(waits, n=100)[-1]
-
-
-def test_a_taken_port_is_named(served, tmp_path: Path):
-    url, _ = served
-    port = url.rstrip("/").rpartition(":")[2]
-    command = [Path(sys.executable).with_name("video2gif"), "serve", tmp_path / "other"]
-    done = subprocess.run(
-        [*map(str, command), "--port", port, "--ranker", "baseline", "--root", str(REPO)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert port in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_S6_an_export_that_finds_no_room_is_not_listed(site: Site, monkeypatch: pytest.MonkeyPatch):

@@ -35,8 +35,8 @@ _LIBRARIES = ("av", "numpy", "opencv-python")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 _MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
-# All frames of a clip are held in memory at their largest height; above this they are held smaller.
 _MIN_HEIGHT = 16  # px; below it nobody sees anything
+# All frames of a clip are held in memory at their largest height; above this they are held smaller.
 _MAX_BYTES_IN_MEMORY = 700_000_000
 HOLD_S = 3.0
 """What a still is worth at the end of a GIF, however long it stood there."""

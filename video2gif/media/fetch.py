@@ -34,7 +34,6 @@ _MAX_REDIRECTS = 5
 _ATTEMPTS = 5  # in a row without a new byte
 _BACKOFF_S = 1.0
 _MAX_BACKOFF_S = 60.0
-_GRACE_S = 30.0  # The fetcher keeps its own deadline; the child is killed only if it does not.
 _STALL_S = 30.0  # without a byte, or with fewer than _MIN_BYTES_PER_S over this long
 _MIN_BYTES_PER_S = 1000
 _REDIRECTS = (301, 302, 303, 307, 308)

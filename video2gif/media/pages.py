@@ -7,7 +7,6 @@ Not verified against a real site: the machine this was written on reaches none.
 """
 
 import importlib
-import logging
 import os
 import tempfile
 import urllib.parse
@@ -28,9 +27,19 @@ _FORMAT = "/".join(
 )
 _NOWHERE = "/nonexistent"
 
-# Its log repeats whole urls, whose queries may be signed; what matters comes as an exception.
-_SILENT = logging.getLogger(f"{__name__}.yt_dlp")
-_SILENT.disabled = True
+
+class _Silent:
+    """Takes yt-dlp's log, which repeats whole urls: their queries may be signed.
+
+    What matters comes as an exception. No logger of Python's: whoever configures logging may switch
+    a disabled one on again (`logging.config.dictConfig` does).
+    """
+
+    def debug(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None: ...
+
+    def error(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +115,7 @@ def options(folder: Path, limits: PageLimits) -> dict[str, Any]:
         "proxy": "",
         "cachedir": False,
         "socket_timeout": 30,
-        "logger": _SILENT,
+        "logger": _Silent(),
         "noprogress": True,
     }
 
@@ -127,7 +136,7 @@ def _as_item_error(error: Exception) -> ItemError:
     inner = cause[1] if cause else None
     if isinstance(inner, ItemError):
         return inner
-    # Not its message: see _SILENT.
+    # Not its message: see _Silent.
     return ItemError("http", f"the site gave no video ({type(inner or error).__name__})")
 
 

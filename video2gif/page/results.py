@@ -12,15 +12,13 @@ from video2gif.page.render import Compared, MethodRow, MethodTable, Metric, Tile
 
 def tiles(metrics: dict[str, Any]) -> list[Tile]:
     """The large figures at the top, each beside that of a random ranking."""
-
-    def figure(name: str) -> str:
-        return "–" if metrics[name] is None else f"{metrics[name]:.3f}"
-
     random = metrics["baselines"]["random"]
     return [
-        Tile("nMSD ↓", figure("nmsd"), f"random {three(random['nmsd'])}"),
-        Tile("mAP ↑", figure("map"), f"random {three(random['map'])}"),
-        Tile("recall at 5 ↑", figure("recall_at_5"), "GIFs found by the best five segments"),
+        Tile("nMSD ↓", three(metrics["nmsd"]), f"random {three(random['nmsd'])}"),
+        Tile("mAP ↑", three(metrics["map"]), f"random {three(random['map'])}"),
+        Tile(
+            "recall at 5 ↑", three(metrics["recall_at_5"]), "GIFs found by the best five segments"
+        ),
         Tile("evaluated", str(metrics["n_gifs"]), f"GIFs of {metrics['n_videos']} videos"),
     ]
 
