@@ -82,6 +82,14 @@ def test_without_a_committed_lock_the_run_says_what_to_commit(tmp_path, capsys):
     assert "commit it with machine.json, metrics/ and plots/" in capsys.readouterr().out
 
 
+def test_a_lock_without_its_machine_is_compared_all_the_same(project, capsys):
+    git(project, "rm", "-q", "machine.json")
+    git(project, "commit", "-q", "-m", "no machine")
+    assert beside_committed(project)
+    assert capsys.readouterr().out == "9 of 9 stages byte-equal to the committed lock\n"
+    assert committed.is_noted(project)
+
+
 def test_an_emulated_processor_is_told_from_the_real_one(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
     assert "OPENBLAS_CORETYPE=Nehalem" in committed.processor()

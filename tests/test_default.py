@@ -9,7 +9,7 @@ from video2gif.fingerprint.cues import NAMES
 from video2gif.fingerprint.defects import Clean
 from video2gif.make.rankers import _groups
 from video2gif.make.words import reasons
-from video2gif.ranking.default import Terms, terms
+from video2gif.ranking.default import DEFECT, WEIGHTS, Terms, terms
 
 N = 4
 GOOD = Clean((0, 30), False, ())
@@ -66,6 +66,10 @@ def test_a_defect_stands_behind_the_worst_without_one():
         **{"wood rabbit": [1, 0, 0, 0], "web site": [0, 1, 1, 1]},
     )
     assert best_of_all.score.argmin() == 0
+
+
+def test_a_defect_costs_more_than_all_other_terms_together():
+    assert sum(map(abs, WEIGHTS.values())) < DEFECT
 
 
 def test_a_film_of_one_segment_has_a_score():

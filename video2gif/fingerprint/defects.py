@@ -14,7 +14,7 @@ import numpy as np
 from video2gif.core.types import Span
 from video2gif.fingerprint.cues import NAMES
 
-KINDS = ("black", "blank", "card", "fading")
+DEFECTS = ("black", "blank", "card", "fading")
 
 _BLACK_MEAN, _BLACK_TOP = 12.0, 28.0  # Levels of luma: one is enough.
 _BLANK_CONTRAST = 5.0
@@ -25,6 +25,7 @@ _FADE_CONTRAST = 0.25  # Natural logarithm of how much the contrast changes in a
 _STILL_CHANGE, _STILL_SHARE = 0.15, 0.7
 _MIN_S = 0.8
 _MIN_SHARE = 0.5
+_SEEN_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Clean:
     is_defective: bool
     """Whether too little of it is clean, or nothing moves."""
     defects: tuple[str, ...]
-    """What spoils it: of `KINDS` those that a fifth of it shows, and `still`."""
+    """What spoils it: of `DEFECTS` those that a fifth of it shows, and `still`."""
 
 
 def _column(cues: np.ndarray, name: str) -> np.ndarray:
@@ -47,7 +48,7 @@ def _column(cues: np.ndarray, name: str) -> np.ndarray:
 def frame_defects(
     cues: np.ndarray, pts_s: np.ndarray, cuts: Sequence[int]
 ) -> Mapping[str, np.ndarray]:
-    """For each of `KINDS` the frames that show it, bool (n,).
+    """For each of `DEFECTS` the frames that show it, bool (n,).
 
     `cues` (n, 9); `pts_s` (n,); `cuts`: first frames of the shots but the first.
     """
@@ -62,7 +63,7 @@ def frame_defects(
 
 
 def clean_frames(cues: np.ndarray, pts_s: np.ndarray, cuts: Sequence[int]) -> np.ndarray:
-    """Frames that show none of `KINDS`, bool (n,)."""
+    """Frames that show none of `DEFECTS`, bool (n,)."""
     return ~np.logical_or.reduce(list(frame_defects(cues, pts_s, cuts).values()))
 
 
@@ -105,7 +106,7 @@ def _judged(
     still: np.ndarray,
 ) -> Clean:
     start, end = span
-    seen = [kind for kind, flags in found.items() if flags[start:end].mean() >= 0.2]
+    seen = [kind for kind, flags in found.items() if flags[start:end].mean() >= _SEEN_SHARE]
     length_s = edges_s[run[1]] - edges_s[run[0]]
     share = length_s / max(edges_s[end] - edges_s[start], 1e-9)
     is_spoilt = share < _MIN_SHARE if length_s >= _MIN_S else bool(seen) or run[0] == run[1]

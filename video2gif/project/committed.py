@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.layout import Layout, read_json, write_json
 from video2gif.core.readers import parsed_yaml
 from video2gif.stages import STAGES
@@ -83,7 +84,7 @@ def is_noted(root: Path) -> bool:
     """Whether machine.json is there and readable."""
     try:
         return bool(read_json(Layout(root).machine)["processor"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (EnvironmentProblem, KeyError, TypeError):
         return False
 
 

@@ -32,9 +32,9 @@ plain: how far the share of the two commonest levels lies above 0.6.
 
 _DARK = 40.0
 _PLAIN = 0.6
-DEFECT = 2.0
-"""What a defective segment loses: more than all else together, so that none stands before a
-better one."""
+DEFECT = 2.5
+"""What a defective segment loses: more than the 2.1 that all other terms can make between two
+segments, so that none stands before a better one."""
 
 
 @dataclass(frozen=True)
