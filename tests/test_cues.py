@@ -150,6 +150,19 @@ def test_a_defect_is_found_where_it_is_the_only_difference(name: str):
     assert not any(flags.any() for flags in good.values())
 
 
+def test_a_lamp_in_the_dark_is_a_dark_picture_and_a_letterbox_is_not():
+    """Dark edges are measured as bars; the lamp between them is bright, what one sees is not."""
+    lamp = [np.full((SIDE, SIDE), 8, np.uint8) for _ in range(40)]
+    boxed = [one.copy() for one in moving(40)]
+    for k in range(40):
+        lamp[k][60:68, 40 + k : 60 + k] = 220
+        boxed[k][: SIDE // 8], boxed[k][-SIDE // 8 :] = 16, 16
+    assert table_of(lamp)[:, NAMES.index("brightness")].min() > 40
+    pts_s = np.arange(40) / FPS
+    assert frame_defects(table_of(lamp), pts_s, ())["black"].all()
+    assert not frame_defects(table_of(boxed), pts_s, ())["black"].any()
+
+
 def test_a_cut_is_no_fade():
     table = table_of(CLIPS["flash"])
     assert clean_frames(table, np.arange(40) / FPS, (20,)).all()

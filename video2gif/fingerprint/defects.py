@@ -16,7 +16,7 @@ from video2gif.fingerprint.cues import NAMES
 
 DEFECTS = ("black", "blank", "card", "fading")
 
-_BLACK_MEAN, _BLACK_TOP = 12.0, 28.0  # Levels of luma: one is enough.
+_BLACK_MEAN, _BLACK_TOP = 18.0, 28.0  # Levels of luma: one is enough.
 _BLANK_CONTRAST = 5.0
 _CARD_PLAIN, _CARD_MOTION = 0.8, 0.8  # Text does not move, people before black do.
 _FADE_S = 0.4
@@ -52,7 +52,8 @@ def frame_defects(
 
     `cues` (n, 9); `pts_s` (n,); `cuts`: first frames of the shots but the first.
     """
-    dark = _column(cues, "brightness") < _BLACK_MEAN
+    # The edges of a dark picture count as bars, so what is inside them is brighter than the picture.
+    dark = _column(cues, "brightness") * (1 - _column(cues, "bars")) < _BLACK_MEAN
     flat = _column(cues, "plain") >= _CARD_PLAIN
     return {
         "black": dark | (_column(cues, "brightest") < _BLACK_TOP),
