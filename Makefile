@@ -27,6 +27,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks/*.py
 
 # The same bytes on plain calls, DVC, a deployment, Dask and Ray? Minutes long.
 certificate: $(STAMP)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -99,7 +100,8 @@ def _seconds(call: Callable[[], object], setup: Setup) -> float:
 def ways(threads: int) -> Iterator[Way]:
     """Every way in turn; a network lives only while it is measured."""
     weights, film = random_weights(0), warmup.film(1, frames=MAX_STRETCH)
-    plain = C3D.with_weights(weights).to(memory_format=torch.contiguous_format)
+    plain = C3D.with_weights(weights)
+    plain.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     pair = batch_of(film, BATCH)
 
     def eager(x: np.ndarray) -> np.ndarray:
@@ -136,7 +138,7 @@ def batch_of(film: np.ndarray, n_clips: int) -> np.ndarray:
 def measure(setup: Setup) -> Iterator[Result]:
     """Every way in turn."""
     for way in ways(setup.threads):
-        rate = clips_a_second(lambda way=way: way.forward(way.x_BCTHW), setup)
+        rate = clips_a_second(partial(way.forward, way.x_BCTHW), setup)
         yield Result(way, rate, way.forward(way.x_BCTHW))
 
 
@@ -159,7 +161,7 @@ def _alone(together: Barrier, setup: Setup) -> float:
 
 def extraction(film: Path, name: Name, mode: ClipMode, setup: Setup) -> tuple[int, float, float]:
     """Clips, seconds of the whole extraction of a film, and of the network alone, one thread."""
-    from video2gif.features import extract
+    from video2gif.features import clips
     from video2gif.features.preprocess import clip_starts
     from video2gif.media.decode import Decoder
 
@@ -168,7 +170,7 @@ def extraction(film: Path, name: Name, mode: ClipMode, setup: Setup) -> tuple[in
     segments = [(start, min(start + 75, n_frames)) for start in range(0, n_frames, 75)]
     n_clips = sum(len(clip_starts(*segment, stride=8)) for segment in segments)
     alone = 0.0
-    network = extract._network("random:0", "random:0", name, mode)
+    network = clips._network("random:0", "random:0", name, mode)
 
     def timed(batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         nonlocal alone
@@ -178,12 +180,12 @@ def extraction(film: Path, name: Name, mode: ClipMode, setup: Setup) -> tuple[in
             alone += setup.clock() - start
             yield fc6
 
-    extract._network = lambda *_: timed
+    setattr(clips, "_network", lambda *_: timed)  # noqa: B010
     params = {"weights": "random:0", "mean": "channel", "clip_stride": 8, "mirror": False}
     params |= {"mode": mode, "backend": name}
     with TemporaryDirectory() as folder:
         start = setup.clock()
-        extract.work(
+        clips.work(
             out=Path(folder) / "out",
             params=params,
             path=str(film),

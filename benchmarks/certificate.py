@@ -154,7 +154,7 @@ def realdata() -> Path:
 
 def plain(workers: int, *, cores: int = 0) -> Callable[[Project], None]:
     """`cores`: how many the run may use; 0 for all."""
-    words = ("-c", PLAIN)
+    words: tuple[str, ...] = ("-c", PLAIN)
     if cores:
         code = "import os, sys; os.sched_setaffinity(0, range(int(sys.argv[1])))\n" + PLAIN
         words = ("-c", code, str(cores))

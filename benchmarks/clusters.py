@@ -111,7 +111,8 @@ def no_ops(n: int, folder: Path) -> None:
     """Print seconds and growth of memory for a tenth of `n` items, and for `n`, in a flow."""
     from flows import stages
 
-    works.code_version = lambda module: "none"  # The work of tests is no part of the package.
+    # The work of tests is no part of the package.
+    setattr(works, "code_version", lambda module: "none")  # noqa: B010
     os.environ.update(VIDEO2GIF_EXECUTOR="process", PYTHONPATH=str(REPO / "tests"))
     with server.api(folder):
         for count in (n // 10, n):

@@ -54,7 +54,8 @@ def hash_loop(path: Path, n: int) -> int:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        return len([imagehash.phash(f.to_image()) for f in islice(container.decode(stream), n)])
+        frames = islice(container.decode(stream), n)
+        return len([imagehash.phash(f.to_image()) for f in frames])  # type: ignore[no-untyped-call]
 
 
 def scenes(path: Path, n: int, backend: str) -> int:

@@ -13,6 +13,7 @@ machines are shared. The time of a search is that of all its encodes.
 """
 
 import argparse
+import math
 import os
 import resource
 import shutil
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -118,7 +120,7 @@ def compared(source: Source, folder: Path) -> "dict[str, Measured]":
     for name, recipe in (("ours", "ffmpeg"), ("ours (bayer)", "bayer")):
         budget = rows[recipe][0]
         rows[name] = measured(
-            lambda p, budget=budget: make(p, source, max_bytes=budget), folder / "o.gif", source
+            partial(make, source=source, max_bytes=budget), folder / "o.gif", source
         )
     rows["same shape"] = measured(
         lambda p: make(p, source, height=HEIGHT, fps=FPS), folder / "s.gif", source
@@ -174,6 +176,8 @@ def make(path: Path, source: Source, **options: int) -> None:
         path=str(source.path),
         pts_s=source.times_s.tolist(),
         end_s=source.end_s,
+        file_end_s=source.end_s,
+        hold_s=math.inf,
         moment=(0, len(source.times_s)),
         spans=[],
     )
@@ -192,7 +196,9 @@ def pillow(path: Path, source: Source, height: int) -> None:
     index = np.abs(source.times_s[None] - wanted[:, None]).argmin(axis=1)
     tall, wide, _ = source.frames[0].shape
     size = round(wide * height / tall), height
-    pictures = [Image.fromarray(source.frames[i]).resize(size, Image.LANCZOS) for i in index]
+    pictures = [
+        Image.fromarray(source.frames[i]).resize(size, Image.Resampling.LANCZOS) for i in index
+    ]
     pictures[0].save(
         path, save_all=True, append_images=pictures[1:], duration=1000 // FPS, loop=0, optimize=True
     )
@@ -295,7 +301,8 @@ def rendered(analysis: Analysis, one: object, options: GifOptions, context: Cont
 def best_span(analysis: Analysis, context: Context) -> tuple[float, float]:
     """The best moment as it is ranked, inside its shot."""
     (one,) = choose(analysis, rank(analysis, Baseline(), context), Choice(top=1))
-    return float(analysis.edges_s[one.core[0]]), float(analysis.edges_s[one.core[1]])
+    start, end = one.within.core
+    return float(analysis.edges_s[start]), float(analysis.edges_s[end])
 
 
 def decoded(analysis: Analysis, start_s: float, end_s: float) -> Source:

@@ -306,7 +306,7 @@ def measure_noise() -> None:
         arrays |= {f"{case.name}.pts_s": gif.pts_s, f"{case.name}.masks": best}
         arrays[f"{case.name}.end_s"] = np.array(gif.end_s)
         print(f"{case.name:26} {len(gif):4} frames  {np.bitwise_count(best).mean():5.2f} bits")
-    np.savez_compressed(NOISE, **arrays)
+    np.savez_compressed(NOISE, **arrays)  # type: ignore[arg-type]
 
 
 def errors(case: "Case", gif: Track, video: Track) -> Iterator[np.ndarray]:

@@ -20,20 +20,22 @@ import torch
 
 from video2gif.core.config import Params, Train
 from video2gif.evaluation.videos import video_metrics
-from video2gif.ranking.losses import pair_loss
+from video2gif.ranking.baselines import CUES
+from video2gif.ranking.losses import adaptive_huber
 from video2gif.ranking.model import Ensemble, RankNet, Standardise
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import N_FEATURES, Video
+from video2gif.ranking.videos import Video
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml").train
 BARE = replace(PARAMS, context=[], fusion=False, ensemble=1)
+WIDTH = 4096  # fc6, the widest features there are.
 STRENGTH = 3.0  # Of the planted direction, in standard deviations along it.
 
 
 def make_videos(n_videos: int, n_segments: int, n_positive: int) -> list[Video]:
     """One clip a segment, the positives shifted; the last fifth of the videos is the test."""
     rng = np.random.default_rng(0)
-    direction = rng.normal(size=N_FEATURES) / np.sqrt(N_FEATURES)
+    direction = rng.normal(size=WIDTH) / np.sqrt(WIDTH)
     return [
         _video(number, n_videos, n_segments, n_positive, direction, rng)
         for number in range(n_videos)
@@ -49,7 +51,7 @@ def _video(
     rng: np.random.Generator,
 ) -> Video:
     positives = np.sort(rng.choice(n_segments, n_positive, replace=False))
-    clips = rng.normal(size=(n_segments, N_FEATURES))
+    clips = rng.normal(size=(n_segments, WIDTH))
     clips[positives] += STRENGTH * direction
     start = np.arange(n_segments) * 30
     negatives = np.setdiff1d(np.arange(n_segments), positives)
@@ -65,7 +67,7 @@ def _video(
         n_clips=np.ones(n_segments, np.int64),
         clips=clips.astype(np.float16),
         gifs=tuple((int(start[p]), int(start[p]) + 30) for p in positives),
-        change=np.zeros((n_segments, 3)),
+        cues=np.zeros((n_segments, len(CUES))),
         pairs=pairs,
         popularity=rng.random(len(pairs)),
     )
@@ -82,7 +84,7 @@ def pairwise(videos: list[Video], params: Train) -> Ensemble:
         [torch.from_numpy(v.pairs + at) for v, at in zip(videos, first, strict=False)]
     )
     popularity = torch.cat([torch.from_numpy(v.popularity).float() for v in videos])
-    ranker = RankNet(N_FEATURES, params.hidden, params.dropout)
+    ranker = RankNet(WIDTH, params.hidden, params.dropout)
     optimiser = torch.optim.SGD(
         ranker.parameters(),
         lr=params.learning_rate,
@@ -96,7 +98,7 @@ def pairwise(videos: list[Video], params: Train) -> Ensemble:
             batch = order[start : start + params.batch_pairs]
             positive, negative = x[pairs[batch, 0]], x[pairs[batch, 1]]
             u = 1 - ranker(positive) + ranker(negative)
-            loss = pair_loss(params.loss, u, delta=params.huber_delta, popularity=popularity[batch])
+            loss = adaptive_huber(u, params.huber_delta, popularity[batch])
             optimiser.zero_grad()
             loss.mean().backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from video2gif.fingerprint.cues import NAMES
 from video2gif.ranking import baselines
+from video2gif.ranking.baselines import CUES
 
 SPANS = np.array([[0, 3], [3, 6], [6, 7]])
 CONTENT = np.array(
@@ -43,3 +45,14 @@ def test_equal_segments_share_a_rank() -> None:
     scores = baselines.motion_colour(np.ones((9, 3)), np.array([[0, 3], [3, 6], [6, 9]]))
     np.testing.assert_allclose(scores, 0.5)
     assert np.isfinite(baselines.motion_colour(np.ones((3, 3)), np.array([[0, 3]]))).all()
+
+
+def test_cues_of_a_segment_are_means_without_its_first_frame() -> None:
+    cues = np.zeros((7, len(NAMES)))
+    cues[:, NAMES.index("motion")] = [99, 2, 4, 99, 6, 8, 99]
+    cues[:, NAMES.index("bars")] = 0.5  # No part of the ranking.
+    found = dict(zip(CUES, baselines.segment_cues(CONTENT, cues, SPANS).T, strict=True))
+    np.testing.assert_allclose(found.pop("moved"), [3, 7, 0])
+    np.testing.assert_array_equal(found.pop("motion"), baselines.motion(CONTENT, SPANS))
+    np.testing.assert_allclose(found.pop("colour"), [1.75, 7.5, 0])
+    assert not np.any([*found.values()])

@@ -15,7 +15,7 @@ from video2gif.ranking.videos import load_videos
 
 def test_the_weights_are_those_of_logistic_regression_on_both_signs() -> None:
     rng = np.random.default_rng(0)
-    differences = [rng.normal([0.5, 0.3, 0.1, -0.2], 1, (n, 4)) for n in (5, 40, 1)]
+    differences = [rng.normal(np.linspace(0.5, -0.2, 10), 1, (n, 10)) for n in (5, 40, 1)]
     rows = np.concatenate(differences)
     weight = np.concatenate([np.full(len(part), 1 / len(part)) for part in differences])
     # Both signs of each pair, each with half of the weight that `fit` gives a pair.
@@ -26,15 +26,16 @@ def test_the_weights_are_those_of_logistic_regression_on_both_signs() -> None:
 
 
 def test_without_pairs_the_network_stands_alone() -> None:
-    assert fusion.fit([]).weights == (1, 0, 0, 0)
-    assert fusion.fit([np.zeros((0, 4))]).weights == (1, 0, 0, 0)
+    assert fusion.fit([]).weights == (1, *[0] * 9)
+    assert fusion.fit([np.zeros((0, 10))]).weights == (1, *[0] * 9)
 
 
 def test_what_orders_every_pair_gets_the_weight() -> None:
-    differences = [np.array([[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.5, 0.0]])] * 20
-    network, linear, motion, colour = fusion.fit(differences).weights
+    pairs = np.zeros((2, 10))
+    pairs[:, 2] = 1.0, 0.5
+    network, linear, motion, *others = fusion.fit([pairs] * 20).weights
     assert motion > 1
-    assert network == linear == colour == 0
+    assert not any((network, linear, *others))
 
 
 @given(
@@ -43,19 +44,19 @@ def test_what_orders_every_pair_gets_the_weight() -> None:
 )
 def test_only_the_order_of_the_networks_scores_counts(scores: list[int], scale: float) -> None:
     network = np.array(scores, float)
-    change = np.arange(3.0 * len(scores)).reshape(-1, 3)
-    fused = Fusion((1.0, 0.75, 0.5, 0.25))
-    expected = fused.score(network, -network, change)
-    np.testing.assert_array_equal(fused.score(network * scale, -network, change), expected)
-    np.testing.assert_array_equal(fused.score(network, -network * scale, change), expected)
+    cues = np.arange(8.0 * len(scores)).reshape(-1, 8)
+    fused = Fusion((1.0, 0.75, *[0.5] * 8))
+    expected = fused.score(network, -network, cues)
+    np.testing.assert_array_equal(fused.score(network * scale, -network, cues), expected)
+    np.testing.assert_array_equal(fused.score(network, -network * scale, cues), expected)
 
 
 def test_an_unscored_segment_stays_unscored_and_moves_no_other() -> None:
-    fused, change = Fusion((1.0, 0.5, 1.0, 0.0)), np.array([[1.0, 1, 1], [9, 9, 9], [3, 3, 3]])
+    fused, cues = Fusion((1.0, 0.5, *[1.0] * 8)), np.outer([1.0, 9.0, 3.0], np.ones(8))
     scores = np.array([0.2, np.nan, 0.1])
-    with_gap = fused.score(scores, scores, change)
+    with_gap = fused.score(scores, scores, cues)
     assert np.isnan(with_gap[1])
-    alone = fused.score(scores[[0, 2]], scores[[0, 2]], change[[0, 2]])
+    alone = fused.score(scores[[0, 2]], scores[[0, 2]], cues[[0, 2]])
     np.testing.assert_array_equal(with_gap[[0, 2]], alone)
 
 
@@ -63,20 +64,20 @@ def test_rankers_that_know_are_trusted_over_noise(tmp_path) -> None:
     videos = load_videos(write_project(tmp_path, n_videos=20))
     found = train(videos, small_params(fusion=True, ensemble=1).train).model.fusion
     assert found is not None
-    network, linear, motion, colour = found.weights
-    assert network + linear > 2 * max(abs(motion), abs(colour))
+    network, linear, *others = found.weights
+    assert network + linear > 2 * max(map(abs, others))
 
 
 def test_one_training_video_leaves_the_network_alone(tmp_path) -> None:
     videos = load_videos(write_project(tmp_path, n_videos=1, splits=("train",)))
     found = train(videos, small_params(fusion=True, ensemble=1, epochs=2).train).model.fusion
-    assert found == Fusion((1.0, 0.0, 0.0, 0.0))
+    assert found == Fusion((1.0, *[0.0] * 9))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_ranks_lie_in_minus_one_to_one(n: int) -> None:
-    rows = fusion.ranks(np.arange(float(n)), -np.arange(float(n)), np.zeros((n, 3)))
-    assert rows.shape == (n, 4)
+    rows = fusion.ranks(np.arange(float(n)), -np.arange(float(n)), np.zeros((n, 8)))
+    assert rows.shape == (n, 10)
     assert np.abs(rows).max() <= 1
     if n > 1:
         np.testing.assert_allclose(rows[:, 0], np.linspace(-1, 1, n))

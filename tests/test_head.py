@@ -59,7 +59,7 @@ def test_the_released_head_scores_as_its_formula_says(
         tags=("cat",),
         spans_s=np.array([[0, 1], [1, 2], [2, 3]], float),
         duration_s=3.0,
-        change=np.zeros((3, 3)),
+        cues=np.zeros((3, 8)),
     )
 
     w1, b1, w2, b2, w3, b3 = arrays

@@ -16,6 +16,7 @@ from video2gif.core.layout import Layout, read_json, write_json
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 from video2gif.features.registry import feature_sources
+from video2gif.ranking.fusion import FUSED
 from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.videos import load_videos
 from video2gif.stages import train
@@ -62,7 +63,7 @@ def test_the_card_counts_its_data_and_says_how_good_the_model_looked(layout: Lay
     assert card["validation"]["n_videos"] == 2
     assert "BSD" in card["licence"]
     assert card["features_origin"]["efficientnet-lite0"]["licence"] == "Apache-2.0"
-    assert {*card["fusion"]} == {"network", "linear", "motion", "colour"}
+    assert {*card["fusion"]} == {*FUSED}
 
 
 def test_the_card_quotes_what_the_features_say_of_their_weights(
@@ -145,7 +146,7 @@ def test_A22_a_segment_without_clips_has_no_score(layout: Layout) -> None:
         tags=(),
         spans_s=np.array([[0.0, 1.0], [1.0, 1.2]]),
         duration_s=1.2,
-        change=np.zeros((2, 3)),
+        cues=np.zeros((2, 8)),
     )
     assert np.isfinite(scores[0])
     assert np.isnan(scores[1])
@@ -156,7 +157,7 @@ def test_A22_a_video_without_any_clips_has_no_scores(layout: Layout) -> None:
     spans_s = np.array([[0.0, 1.0]])
     empty = [np.zeros((0, 4096), np.float16)]
     scores = scorer.model.score(
-        empty, category="", tags=(), spans_s=spans_s, duration_s=1.0, change=np.zeros((1, 3))
+        empty, category="", tags=(), spans_s=spans_s, duration_s=1.0, cues=np.zeros((1, 8))
     )
     assert np.isnan(scores).all()
 

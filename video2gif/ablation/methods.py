@@ -130,12 +130,12 @@ def _random(videos: Sequence[Video], seed: int) -> Score:
 
 
 def _motion(videos: Sequence[Video], seed: int) -> Score:
-    return lambda video: video.change.mean(axis=1)
+    return lambda video: video.motion
 
 
 def _motion_colour(videos: Sequence[Video], seed: int) -> Score:
     rank = baselines.rank_in_video
-    return lambda v: (rank(v.change.mean(axis=1)) + rank(v.change[:, :2].mean(axis=1))) / 2
+    return lambda video: (rank(video.motion) + rank(video.colour)) / 2
 
 
 def _bound(videos: Sequence[Video], seed: int) -> Score:

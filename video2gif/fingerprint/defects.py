@@ -52,7 +52,7 @@ def frame_defects(
 
     `cues` (n, 9); `pts_s` (n,); `cuts`: first frames of the shots but the first.
     """
-    # The edges of a dark picture count as bars, so what is inside them is brighter than the picture.
+    # The whole picture: the edges of a dark one count as bars, and between them is what is lit.
     dark = _column(cues, "brightness") * (1 - _column(cues, "bars")) < _BLACK_MEAN
     flat = _column(cues, "plain") >= _CARD_PLAIN
     return {

@@ -20,7 +20,7 @@ from video2gif.make.analysis import Analysis, analyse
 from video2gif.make.features import film_features, looking_at
 from video2gif.make.words import reasons
 from video2gif.ranking import default
-from video2gif.ranking.baselines import motion_colour, segment_change
+from video2gif.ranking.baselines import motion_colour, segment_cues
 from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.videos import side_by_side
 
@@ -112,7 +112,9 @@ class TrainedRanker(_Mute):
             tags=(),
             spans_s=analysis.spans_s,
             duration_s=analysis.fingerprint.end_s,
-            change=segment_change(analysis.fingerprint.content, analysis.spans),
+            cues=segment_cues(
+                analysis.fingerprint.content, analysis.fingerprint.cues, analysis.spans
+            ),
         )
 
     def _features(self, analysis: Analysis, context: Context) -> list[Features]:

@@ -7,6 +7,24 @@ import hashlib
 
 import numpy as np
 
+from video2gif.fingerprint.cues import NAMES
+
+_SEEN = {
+    "changed": "change",
+    "relit": "relit",
+    "moved": "motion",
+    "brightness": "brightness",
+    "sharpness": "sharpness",
+    "plain": "plain",
+}
+CUES = ("motion", "colour", *_SEEN)
+"""What a fingerprint says of a segment.
+
+motion: how much hue, saturation and value change (`Fingerprint.content`); colour: the first two.
+changed, relit, moved: how much luma changes; what is left of it without the change of light; and
+without the camera's own move. Those and brightness, sharpness, plain: `fingerprint.cues.NAMES`.
+"""
+
 
 def random(video_id: str, n_segments: int, *, seed: int) -> np.ndarray:
     """Uniform scores in [0, 1), (n_segments,), seeded by the video's id: the same in any run."""
@@ -31,6 +49,18 @@ def segment_change(content: np.ndarray, spans: np.ndarray) -> np.ndarray:
     return np.array([_mean(change[start + 1 : end]) for start, end in spans]).reshape(-1, 3)
 
 
+def segment_cues(content: np.ndarray, cues: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """`CUES` of each segment, float64 (n_segments, 8): means over its frames but the first.
+
+    `content` (n_frames, 3) and `cues` (n_frames, 9) as a fingerprint has them.
+    """
+    change = segment_change(content, spans)
+    seen = np.asarray(cues, np.float64)[:, [NAMES.index(name) for name in _SEEN.values()]]
+    means = [_mean(seen[start + 1 : end]) for start, end in spans]
+    both = [change.mean(axis=1), change[:, :2].mean(axis=1)]
+    return np.column_stack([*both, np.array(means).reshape(-1, len(_SEEN))])
+
+
 def motion_colour(
     content: np.ndarray, spans: np.ndarray, colourfulness: np.ndarray | None = None
 ) -> np.ndarray:
@@ -47,7 +77,7 @@ def motion_colour(
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:
-    return rows.mean(axis=0) if len(rows) else np.zeros(3)
+    return rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1])
 
 
 def rank_in_video(values: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""The network's ranking fused with three plainer ones, the weights learned from the same pairs.
+"""The network's ranking fused with plainer ones, the weights learned from the same pairs.
 
 Not in the paper. The weights of the network and of the linear ranker (`ranking/linear.py`) depend
-on how well they rank training videos that they have not seen; motion and colour get the rest. Four
-numbers are learned by a convex problem, in milliseconds. Every input is a rank within its video,
-since the four have no common unit (Wolpert, Stacked generalization, 1992; logistic loss on
+on how well they rank training videos that they have not seen; the cues of the fingerprint get the
+rest. Ten numbers are learned by a convex problem, in milliseconds. Every input is a rank within its
+video, since they have no common unit (Wolpert, Stacked generalization, 1992; logistic loss on
 differences of a pair as in RankNet).
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2gif.ranking.baselines import rank_in_video
+from video2gif.ranking.baselines import CUES, rank_in_video
 
-FUSED = ("network", "linear", "motion", "colour")
+FUSED = ("network", "linear", *CUES)
 _TRUST = 2.0  # The evidence of one video against the prior, a unit Gaussian on each weight.
 
 
@@ -24,26 +24,26 @@ class Fusion:
 
     weights: tuple[float, ...]
 
-    def score(self, network: np.ndarray, linear: np.ndarray, change: np.ndarray) -> np.ndarray:
+    def score(self, network: np.ndarray, linear: np.ndarray, cues: np.ndarray) -> np.ndarray:
         """Scores (n,) of a video's segments; NaN where `network` and `linear` (n,) have none.
 
-        `change` (n, 3): of hue, saturation and value, as `Video.change`.
+        `cues` (n, 8): `baselines.CUES`.
         """
         fused = np.full(len(network), np.nan)
         scored = ~np.isnan(network)
-        inputs = ranks(network[scored], linear[scored], change[scored])
+        inputs = ranks(network[scored], linear[scored], cues[scored])
         fused[scored] = inputs @ np.array(self.weights)
         return fused
 
 
-def ranks(network: np.ndarray, linear: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The inputs of the fusion, each a rank within the video in [−1, 1]: (n, 4)."""
-    columns = (network, linear, change.mean(axis=1), change[:, :2].mean(axis=1))
+def ranks(network: np.ndarray, linear: np.ndarray, cues: np.ndarray) -> np.ndarray:
+    """The inputs of the fusion, each a rank within the video in [−1, 1]: (n, 10)."""
+    columns = (network, linear, *cues.T)
     return np.stack([2 * rank_in_video(column) - 1 for column in columns], axis=1)
 
 
 def fit(differences: Sequence[np.ndarray]) -> Fusion:
-    """Weights from the pairs of each video, (P, 4): inputs of the positive less the negative's.
+    """Weights from the pairs of each video, (P, 10): inputs of the positive less the negative's.
 
     Minimises ½|w|² + `_TRUST` · Σ over videos of the mean over pairs of log(1 + exp(−w · d)), by
     Newton's method: strictly convex, so that there is one answer. The scores must be of videos
@@ -52,7 +52,7 @@ def fit(differences: Sequence[np.ndarray]) -> Fusion:
     """
     given = [rows for rows in differences if len(rows)]
     if not given:
-        return Fusion((1.0, 0.0, 0.0, 0.0))
+        return Fusion((1.0,) + (0.0,) * (len(FUSED) - 1))
     d = np.concatenate(given)
     weight = _TRUST * np.concatenate([np.full(len(rows), 1 / len(rows)) for rows in given])
     w = np.zeros(d.shape[1])

@@ -37,12 +37,12 @@ class Model:
         tags: Sequence[str],
         spans_s: np.ndarray,
         duration_s: float,
-        change: np.ndarray,
+        cues: np.ndarray,
     ) -> np.ndarray:
         """Score of each segment of a video, float64 (n,); NaN for one without clips.
 
-        `features`: (n_clips, width) of each segment; `spans_s` (n, 2) seconds; `change` (n, 3) as
-        `baselines.segment_change` gives it. Unknown category: "".
+        `features`: (n_clips, width) of each segment; `spans_s` (n, 2) seconds; `cues` (n, 8) as
+        `baselines.segment_cues` gives them. Unknown category: "".
         """
         columns = self.context.encode(
             category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
@@ -60,7 +60,7 @@ class Model:
         if self.fusion is None:
             return network
         linear = self.ensemble.score_linear(*seen).numpy().astype(np.float64)
-        return self.fusion.score(network, linear, change)
+        return self.fusion.score(network, linear, cues)
 
     def score_video(self, video: Video) -> np.ndarray:
         """The same for a video of the tables."""
@@ -70,7 +70,7 @@ class Model:
             tags=video.tags,
             spans_s=video.spans_s,
             duration_s=video.duration_s,
-            change=video.change,
+            cues=video.cues,
         )
 
 

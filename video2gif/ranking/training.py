@@ -231,7 +231,7 @@ def _scores(ranker: RankNet, block: Block) -> np.ndarray:
 
 
 def _differences(one: Seen, ranker: RankNet, weights: Tensor) -> np.ndarray:
-    """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 4).
+    """Inputs of the fusion, the positive's less the negative's, of a video's pairs: (P, 10).
 
     `weights` (r,): of the linear ranker, in coordinates of the training span.
     """
@@ -239,7 +239,7 @@ def _differences(one: Seen, ranker: RankNet, weights: Tensor) -> np.ndarray:
     plain = segment_means(one.small.x @ weights, one.block.n_clips).numpy()
     scored = ~np.isnan(network)
     inputs = np.full((len(network), len(fusion.FUSED)), np.nan)
-    inputs[scored] = fusion.ranks(network[scored], plain[scored], one.video.change[scored])
+    inputs[scored] = fusion.ranks(network[scored], plain[scored], one.video.cues[scored])
     positive, negative = one.block.pairs.numpy().T
     return inputs[positive] - inputs[negative]
 

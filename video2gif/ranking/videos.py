@@ -16,8 +16,8 @@ from video2gif.core.layout import Layout, read_json
 from video2gif.core.shards import ShardReader
 from video2gif.core.tables import FEATURES, LABELS, PAIRS, SEGMENTS, SOURCES, SPANS, TAGS
 from video2gif.core.types import Span
-from video2gif.fingerprint.read import Fingerprints
-from video2gif.ranking.baselines import segment_change
+from video2gif.fingerprint.read import Fingerprint, Fingerprints
+from video2gif.ranking.baselines import CUES, segment_cues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class Video:
     """(n,) int64; 0 for a segment without features."""
     clips: np.ndarray
     """(sum of n_clips, width) float16: features of the segments' clips, one after the other."""
-    change: np.ndarray
-    """(n, 3) float64: how much hue, saturation and value change from frame to frame."""
+    cues: np.ndarray
+    """(n, 8) float64: `baselines.CUES`, what the fingerprint says of each segment."""
     gifs: tuple[Span, ...] = ()
     """Frames [start, end) of the GIFs whose place in it is known (SPANS, placed)."""
     pairs: np.ndarray
@@ -59,6 +59,16 @@ class Video:
     @property
     def duration_s(self) -> float:
         return float(self.spans_s[-1, 1])
+
+    @property
+    def motion(self) -> np.ndarray:
+        """(n,) float64: the baseline of that name."""
+        return self.cues[:, CUES.index("motion")]
+
+    @property
+    def colour(self) -> np.ndarray:
+        """(n,) float64: how much hue and saturation change."""
+        return self.cues[:, CUES.index("colour")]
 
     @property
     def features(self) -> list[np.ndarray]:
@@ -91,7 +101,7 @@ def load_videos(layout: Layout, inputs: Sequence[str] = ()) -> list[Video]:
             pairs=pairs.get(video_id),
             clips=_clips(shown, video_id, rows["segment_id"].to_numpy()),
             seen_tags=seen.get(video_id, ""),
-            content=fingerprints.get("video", video_id).content,
+            fingerprint=fingerprints.get("video", video_id),
         )
         for video_id, rows in sorted(segments.items())
     ]
@@ -115,7 +125,7 @@ def _video(
     placed: pd.DataFrame | None,
     pairs: pd.DataFrame | None,
     clips: tuple[np.ndarray, np.ndarray],
-    content: np.ndarray,
+    fingerprint: Fingerprint,
     seen_tags: str,
 ) -> Video:
     row_of = {segment: row for row, segment in enumerate(segments["segment_id"])}
@@ -138,7 +148,7 @@ def _video(
         spans_s=segments[["start_s", "end_s"]].to_numpy(np.float64),
         n_clips=n_clips,
         clips=features,
-        change=segment_change(content, spans),
+        cues=segment_cues(fingerprint.content, fingerprint.cues, spans),
         gifs=tuple((int(start), int(end)) for start, end in gifs),
         pairs=_pair_rows(pairs, row_of),
         popularity=np.zeros(0) if pairs is None else pairs["popularity"].to_numpy(np.float64),

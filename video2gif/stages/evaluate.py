@@ -175,7 +175,7 @@ def _rank_all(
 ) -> list[Ranked]:
     ranked = []
     for done, video in enumerate(videos, start=1):
-        ranked.append(Ranked(video, score(video), video.change.mean(axis=1)))
+        ranked.append(Ranked(video, score(video), video.motion))
         context.progress("evaluate", done, len(videos))
     return ranked
 
