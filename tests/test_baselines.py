@@ -54,5 +54,5 @@ def test_cues_of_a_segment_are_means_without_its_first_frame() -> None:
     found = dict(zip(CUES, baselines.segment_cues(CONTENT, cues, SPANS).T, strict=True))
     np.testing.assert_allclose(found.pop("moved"), [3, 7, 0])
     np.testing.assert_array_equal(found.pop("motion"), baselines.motion(CONTENT, SPANS))
-    np.testing.assert_allclose(found.pop("colour"), [1.75, 7.5, 0])
+    np.testing.assert_allclose(found.pop("colour"), [2, 7.5, 0])
     assert not np.any([*found.values()])
