@@ -18,7 +18,7 @@ import pytest
 
 LIST = Path(__file__).with_name("cases.txt")
 MARKER = "<!-- written by `make reliability` -->"
-_NUMBERS = re.compile(r"test_((?:[A-E]\d+_)+)")
+_NUMBERS = re.compile(r"test_((?:[A-EKS]\d+_)+)")
 
 
 def cases() -> dict[str, str]:

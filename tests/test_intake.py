@@ -1,6 +1,8 @@
 """Whoever takes a file in, the look at it is the same, and so are the words."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -126,3 +128,22 @@ def test_K10_every_way_in_says_the_same(
     (words,) = set(said.values())
     assert words.startswith(f"{cause}: ")
     assert SECRET not in words
+
+
+@pytest.mark.parametrize("command", ["rank", "match"])
+def test_K12_a_cut_file_is_named_with_what_is_wrong_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("VIDEO2GIF_CACHE", str(tmp_path / "store"))
+    path = cut_webm(tmp_path)
+    others = [path] if command == "match" else []
+    said = subprocess.run(
+        [sys.executable, "-m", "video2gif", command, path, *others],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 3, said
+    (line,) = (line for line in said.stderr.splitlines() if line.startswith("error: "))
+    for part in (path.name, "truncated", "fetch or export the file again"):
+        assert part in line

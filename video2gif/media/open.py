@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from video2gif.core.errors import ItemError
 from video2gif.media.kinds import DEMUXERS, refusal
-from video2gif.media.sniff import Content, cut_short, sniff
+from video2gif.media.sniff import Content, cut_short, sniff, truncated
 from video2gif.media.webp import as_film
 
 MAX_GIF_FRAME_PIXELS = 4096**2
@@ -116,7 +116,7 @@ def _open_error(path: Path, content: Content, error: av.error.FFmpegError) -> It
     if content.is_media:
         why = cut_short(path, content.kind)
         if why:
-            return ItemError("truncated", f"{content.kind} file is cut short: {why}")
+            return truncated(f"{content.kind} file is cut short ({why})")
         return ItemError("not_media", f"{content.kind} file cannot be read: {error.strerror}")
     return ItemError("not_media", refusal(content.kind))
 

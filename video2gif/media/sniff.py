@@ -50,6 +50,11 @@ def sniff(path: Path) -> Content:
     return Content(_container(head) or _image(head) or _stream(head) or _text(head))
 
 
+def truncated(why: str) -> ItemError:
+    """The error of a file of which a part is missing, with what to do."""
+    return ItemError("truncated", f"{why}: a part is missing, fetch or export the file again")
+
+
 def cut_short(path: Path, kind: str) -> str:
     """Why a file of this kind (see `sniff`) cannot be whole; "" if nothing speaks against it."""
     if kind in ("mp4", "mov"):

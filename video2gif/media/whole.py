@@ -14,10 +14,9 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from video2gif.core.errors import ItemError
 from video2gif.media.clock import parts_recordings
 from video2gif.media.shown import stored_aspect
-from video2gif.media.sniff import cut_short
+from video2gif.media.sniff import cut_short, truncated
 
 MAX_SHORTFALL = 0.02  # of the declared duration
 _MIN_SHORTFALL_S = 0.25  # muxers round durations up by a few frames or a packet of sound
@@ -102,10 +101,8 @@ def check_whole(info: StreamInfo, counts: PacketCounts, *, all_streams: bool) ->
         return
     if shortfall_s > MAX_SHORTFALL * declared_s:
         declared = f" of {info.n_samples}" if info.n_samples else ""
-        raise ItemError(
-            "truncated",
-            f"{counts.video}{declared} frames, {max(end_s, 0):.2f} of {declared_s:.2f} s",
-        )
+        found = f"{counts.video}{declared} frames, {max(end_s, 0):.2f} of {declared_s:.2f} s"
+        raise truncated(found)
 
 
 def check_end(path: Path, kind: str, counts: PacketCounts) -> None:
@@ -113,7 +110,7 @@ def check_end(path: Path, kind: str, counts: PacketCounts) -> None:
     why = cut_short(path, kind)
     # Trailing damage behind the last packet of an mp4 costs no frame.
     if why and (kind in ("gif", "ts") or counts.last_is_corrupt):
-        raise ItemError("truncated", f"{why}; {counts.video} frames read")
+        raise truncated(f"{why}; {counts.video} frames read")
 
 
 def declared(container: InputContainer, stream: VideoStream) -> StreamInfo:
