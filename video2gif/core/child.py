@@ -27,8 +27,11 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 def main() -> None:
     """Limits and confinement first, then jobs until standard input ends."""
     settings = json.loads(sys.argv[1])
+    # A killed parent cannot end its children, so the kernel does.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle.
+    # Address space, as Linux ignores limits on resident memory. No core dumps: a decoder that a
+    # hostile file crashes would leave gigabytes on the disk each time.
     for limit, value in (
         (resource.RLIMIT_AS, settings["memory_bytes"]),
         (resource.RLIMIT_FSIZE, settings["disk_bytes"]),
@@ -36,11 +39,13 @@ def main() -> None:
     ):
         resource.setrlimit(limit, (value, value))
     folder = Path(settings["folder"])
+    # Libraries put their temporary files there; no other folder can be written to from here on.
     os.environ["TMPDIR"] = str(folder)
     if settings["door"] is not None:
         from video2gif.core import egress  # Few children need it, and all would pay its imports.
 
         egress.go_through(settings["door"])
+    # After what needs rights: a confined process opens no door.
     confine(folder, frozenset(settings["needs"]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Libraries that print must not break the protocol.
@@ -72,6 +77,7 @@ def _answer(request: bytes) -> dict[str, Any]:
     except OSError as error:
         return _failed(_cause(error), f"{type(error).__name__}: {_said(error)}")
     except Exception as error:
+        # Some libraries say in words that memory was lacking, and raise another type.
         if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):
             return _failed("oom", _said(error))
         return _failed("crash", f"{type(error).__name__}: {_said(error)}")

@@ -58,7 +58,9 @@ def closure(module: str) -> frozenset[str]:
 def code_version(module: str) -> str:
     """Digest of the code that computes: the closure without the plumbing, docstrings left out."""
     digest = hashlib.sha256()
+    # The order of a set differs from one process to the next.
     for name in sorted(closure(module)):
+        # Else a change in how items travel would compute every item of every project anew.
         if name in (_PACKAGE, _PLUMBING) or name.startswith(f"{_PLUMBING}."):
             continue
         digest.update(name.encode() + b"\0" + _normal_form(module_path(name)).encode() + b"\0")
@@ -83,6 +85,7 @@ def _runtime_nodes(tree: ast.AST) -> list[ast.AST]:
         nodes.append(node)
         children = list(ast.iter_child_nodes(node))
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            # What only a type checker imports never runs, so it changes no result.
             children = list(node.orelse)
         waiting += children
     return nodes

@@ -213,6 +213,8 @@ class Params:
     evaluate: Evaluate
     report: Report
 
+    # strict: no "yes" for a bool, no "3" for a number. YAML can write infinity and NaN; no value
+    # here may be either.
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     @classmethod
@@ -279,6 +281,7 @@ def _check_together(params: Params, *, where: str) -> None:
     for key, names in twice.items():
         if len(set(names)) < len(names):
             raise UserError(f"{where}: {key} = {names!r} must name each once")
+    # A file goes by its name without folder, suffix and digest, as in `features/registry.py`.
     known = [Path(name.partition("@")[0]).stem for name in params.extract.networks]
     if unknown := [name for name in params.train.inputs if name not in known]:
         raise UserError(

@@ -22,8 +22,11 @@ from typing import Any
 
 from video2gif.core.errors import ItemError
 
+# RFC 6052: the last four bytes are an IPv4 address, perhaps a private one.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Bytes of a question or an answer: each is one message.
 _MAX_MESSAGE = 4096
+# A child may ask for any time-out, and its parent waits no longer than this.
 _MAX_DIAL_S = 60.0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -39,6 +42,7 @@ class Unresolved(OSError):
 
 def is_public(address: str) -> bool:
     """Whether a numeric address is on the public internet, IPv4 inside IPv6 included."""
+    # In fe80::1%eth0 the part behind % names the machine's interface.
     ip = ipaddress.ip_address(address.partition("%")[0])
     return all(part.is_global and not part.is_multicast for part in (ip, *_embedded(ip)))
 
@@ -116,9 +120,11 @@ class Door:
 
     def connect(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
         """What `dial` gives and raises in the parent."""
+        # One question at a time: answers to all of them come over one socket.
         with self._lock:
             self._asked += 1
             asked = {"number": self._asked, "host": host, "port": port, "timeout_s": timeout_s}
+            # A second more than the parent has, so that its answer comes before we give up.
             self._end.settimeout(timeout_s + 1)
             self._end.send(json.dumps(asked).encode())
             while True:
@@ -145,6 +151,7 @@ def _error_of(answer: dict[str, Any]) -> Exception:
 
 def open_door(*, allow_private: bool) -> socket.socket:
     """The end for a child; a thread of this process serves the other until the child is gone."""
+    # SEQPACKET keeps messages apart and reports an end that is gone.
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     threading.Thread(target=_serve, args=(ours, allow_private), name="egress", daemon=True).start()
     return theirs
@@ -180,6 +187,7 @@ def _answer(end: socket.socket, question: bytes, allow_private: bool) -> None:
 
 
 _door: Door | None = None
+# A confined child makes no sockets, but may copy one that it made before.
 _blank: socket.socket | None = None
 
 
@@ -216,6 +224,7 @@ def guarded_sockets(*, allow_private: bool) -> Iterator[list[ItemError]]:
     genuine = _Sockets(socket.socket, socket.getaddrinfo)
 
     def dialled(host: str, port: int, timeout_s: float) -> socket.socket:
+        # To connect takes the genuine functions; the library must find the guarded ones afterwards.
         genuine.put_back()
         try:
             return connect(host, port, timeout_s=timeout_s, allow_private=allow_private)

@@ -81,6 +81,7 @@ def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> 
     keys = [work.key(item.inputs) for item in items]
     found = _in_store(context.store, set(keys))
     todo: dict[str, Item] = {}
+    # Equal keys go out once: two ids with the same bytes are one piece of work.
     for key, item in zip(keys, items, strict=True):
         if key not in found:
             todo.setdefault(key, item)
@@ -90,6 +91,7 @@ def compute(stage: str, work: Work, items: Sequence[Item], context: Context) -> 
         found |= {one.key: one for one in outcomes}
         done += len(outcomes)
         context.progress(stage, len(items) - len(todo) + done, len(items))
+    # The outcome of a key may come from another id with the same bytes: each gets its own id.
     return [replace(found[key], id=item.id) for key, item in zip(keys, items, strict=True)]
 
 

@@ -96,6 +96,7 @@ class Layout:
         """
         for name in ("data", "models", "metrics", "plots", "report"):
             folder = self.root / name
+            # A folder that is not there yet must be one that we can make.
             found = folder if folder.exists() else self.root
             if not (found.is_dir() and os.access(found, os.W_OK | os.X_OK)):
                 raise EnvironmentProblem(
@@ -110,6 +111,7 @@ class Layout:
 
     def _is_ours(self, target: Path) -> bool:
         """In the project, or in DVC's cache, which may link its objects into the workspace."""
+        # Where the cache is may be set; that its objects are in files/md5 may not.
         return target.is_relative_to(self.root.resolve()) or "files/md5" in target.as_posix()
 
     def checkpoint(self, stage: str) -> Path:
@@ -174,6 +176,7 @@ def clear_folder(folder: Path) -> None:
     if folder.is_symlink():
         raise EnvironmentProblem(f"{folder}: is a symbolic link; outputs are written to folders")
     folder.mkdir(parents=True, exist_ok=True)
+    # Deepest first: only an empty folder can be removed.
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir() and not path.is_symlink():
             path.rmdir()

@@ -69,6 +69,7 @@ class ProcessMapper:
         singles = [
             Chunk(chunk.work, (job,), chunk.store_root) for chunk in chunks for job in chunk.jobs
         ]
+        # Left from right to left: the children are closed while the threads that started them live.
         with ThreadPoolExecutor(self.workers) as pool, WorkerPool() as children:
             yield from pool.map(children.process, singles)
 
@@ -80,6 +81,7 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
+        # Threads share the list without a lock: its `pop` and `append` are atomic.
         self._idle: list[tuple[tuple[str, Limits, str], Worker]] = []
 
     def __enter__(self) -> "WorkerPool":
@@ -128,6 +130,8 @@ def process_chunk(chunk: Chunk) -> list[Outcome]:
     when the key it computes is not the key that was sent.
     """
     if not _same_code(chunk):
+        # Perhaps the checkout was updated under a worker that runs for days: read the code anew,
+        # and let new children import it.
         codeversion.forget()
         _pool_of_this_process().close()
         if not _same_code(chunk):
@@ -140,6 +144,7 @@ def process_chunk(chunk: Chunk) -> list[Outcome]:
 
 
 def _same_code(chunk: Chunk) -> bool:
+    # One job tells: code, libraries and parameters are those of the whole chunk.
     return all(chunk.work.key(job.inputs) == job.key for job in chunk.jobs[:1])
 
 

@@ -30,6 +30,7 @@ def file_name(text: str, *, fallback: str = "video") -> str:
     """A name of a file or folder that stays where it is put; `text` itself if that is harmless."""
     plain = "".join("_" if c in "/\\" or c == _UNSHOWN else c for c in shown(text))
     name = plain.strip().lstrip(".").rstrip(". ")
+    # File systems count bytes; `ignore` drops a character that was cut in two.
     return name.encode()[:MAX_FILE_NAME_BYTES].decode(errors="ignore").strip() or fallback
 
 
@@ -47,9 +48,11 @@ def item_id(text: str) -> str:
     """
     name = quote(os.fsencode(text), safe=" ")
     if not name.strip("."):
+        # `quote` leaves dots as they are, but `.` and `..` are folders.
         return name.replace(".", "%2E")
     if len(name) <= _MAX_ID_CHARS:
         return name
+    # Two long names may begin alike: the digest of the whole keeps their ids apart.
     return f"{name[:80]}~{hashlib.sha256(os.fsencode(text)).hexdigest()[:32]}"
 
 

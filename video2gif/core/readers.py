@@ -17,6 +17,7 @@ import yaml
 
 from video2gif.core.errors import ItemError, UserError
 
+# Far above anything real. Without them a hostile file fills the memory before it is refused.
 MAX_COLUMNS = 1000
 MAX_CELL_CHARS = 100_000
 MAX_TABLE_BYTES = 500_000_000
@@ -122,6 +123,7 @@ def parsed_yaml(text: str | bytes) -> Any:
         # Events come from a loop; only what builds values from them calls itself.
         depth = 0
         for event in yaml.parse(text, Loader=loader):
+            # A kilobyte of aliases can unfold to gigabytes ("billion laughs").
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 0
                 raise Unreadable(f"line {line}: *{event.anchor} repeats a part; write it out")
@@ -138,6 +140,7 @@ def parsed_json(text: str | bytes) -> Any:
     _check_size(text)
     try:
         plain = text.decode() if isinstance(text, bytes) else text
+        # `json.loads` calls itself for each level, so levels are counted before, in a loop.
         depth = 0
         for token in _JSON_TOKEN.finditer(plain):
             depth += (token[0] in "[{") - (token[0] in "]}")

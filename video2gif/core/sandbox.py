@@ -31,6 +31,8 @@ from video2gif.core import egress
 from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.core.workplace import Workplace
 
+# A child under foreign control may answer anything. The parent holds no more than this of an
+# answer, and passes on no more of a message.
 _MAX_ANSWER_BYTES = 1 << 20
 _MAX_MESSAGE = 4000
 # Products of matrices are summed in another order by another number of threads. One makes the same
@@ -99,6 +101,7 @@ class Worker:
         """
         child, place = self._ready_child()
         with contextlib.ExitStack() as stack:
+            # Whatever happens, the next job finds the child's folder empty.
             stack.callback(place.empty)
             lent = stack.enter_context(place.lending(kept))
             named = {**args, **({"kept": str(lent)} if lent else {})}
@@ -122,6 +125,7 @@ class Worker:
             self._end(kill=True)
             raise
         if line is None:
+            # It may still write, or never end: after its limit a child does no other job.
             self._end(kill=True)
             raise ItemError("timeout", f"{work} ran past its limit of {self._limits.wall_s:g} s")
         if not line:
@@ -158,6 +162,7 @@ class Worker:
             return
         if kill:
             _kill_group(child)
+        # End of file on standard input tells a child that it may go.
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -193,6 +198,8 @@ class Worker:
             door = None
             if limits.network != "none":
                 end = egress.open_door(allow_private=limits.network == "any")
+                # Our copy of the child's end is closed when this block ends. While it is open, the
+                # thread at the other end cannot see that the child is gone.
                 door = stack.enter_context(end).fileno()
             settings = {
                 "memory_bytes": limits.memory_bytes,
@@ -226,6 +233,7 @@ class Worker:
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     """The child and whatever it started."""
     if child.poll() is None:
+        # It leads a session of its own, so its number is also that of its group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
 
@@ -233,6 +241,7 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
 def _understood(line: bytes) -> tuple[str, str]:
     """Cause and message of an answer, both empty when the job went well."""
     try:
+        # Nothing in an answer is believed: a cause that is no word does not get into a table.
         answer = json.loads(line)
         if answer["ok"]:
             return "", ""
@@ -246,6 +255,7 @@ def _understood(line: bytes) -> tuple[str, str]:
 
 def _write_all(pipe: Any, content: bytes, deadline: float) -> bool:
     """Write to an unbuffered pipe; False past the deadline: a child may have stopped reading."""
+    # A plain write would wait for ever for a child that has stopped reading.
     os.set_blocking(pipe.fileno(), False)
     while content:
         left = deadline - time.monotonic()
@@ -273,5 +283,6 @@ def _read_line(pipe: Any, deadline: float, look: Callable[[], None]) -> bytes | 
             return b""
         line += part
         if len(line) > _MAX_ANSWER_BYTES:
+            # Cut short it is no JSON, so that `_understood` calls it garbled.
             return line
     return line

@@ -40,6 +40,7 @@ class ShardWriter:
         first = self._rows.get(shard, 0)
         for columns in parts:
             lengths = {len(array) for array in columns.values()}
+            # A short column would shift the rows of all items behind it.
             if len(lengths) != 1:
                 raise ValueError(f"{item_id}: columns of different lengths {sorted(lengths)}")
             for name, array in columns.items():
@@ -80,6 +81,7 @@ class _GrowingArray:
         self._n += len(rows)
 
     def close(self) -> None:
+        # How many rows there are is known only now.
         self._file.seek(0)
         self._write_header()
         self._file.close()

@@ -22,6 +22,7 @@ import safetensors.numpy
 
 from video2gif.core.errors import DISK_ERRNOS, EnvironmentProblem, ItemError
 
+# The 2: since then the digest covers the key as well. An item without it counts as absent.
 _MAGIC = b"V2GITEM2"
 _FAILED = b"V2GFAIL2"
 _FOOTER_BYTES = len(_MAGIC) + 32
@@ -61,6 +62,7 @@ class ItemStore:
         if self._magic(key) != _FAILED:
             return None
         payload, footer = _split(self.path(key).read_bytes())
+        # Damaged, or of another key: not believed, so the item is tried again.
         is_ours = footer == _footer(_FAILED, key, payload)
         return ItemError(*json.loads(payload)) if is_ours else None
 
@@ -78,6 +80,7 @@ class ItemStore:
     @contextmanager
     def arrays(self, key: str) -> Iterator["StoredArrays"]:
         """An item that `write_arrays` wrote, read a part at a time; digest checked before."""
+        # All bytes are checked before the first row is handed out.
         for _ in self._payload(key):
             pass
         with self.path(key).open("rb") as file:
@@ -95,6 +98,7 @@ class ItemStore:
         final = self.path(key)
         with _room_for(final), atomic_path(final) as temporary:
             yield temporary
+            # Sealed here, because a child that writes a payload knows nothing of footers.
             with temporary.open("rb+") as file:
                 digest = hashlib.file_digest(file, partial(_begun, key)).digest()
                 file.seek(0, os.SEEK_END)
@@ -104,6 +108,8 @@ class ItemStore:
         """Read a file that is there, every byte, and say what it holds."""
         digest, footer = _begun(key), b""
         with self.path(key).open("rb") as file:
+            # Where the footer starts is known at the end of file only: the last bytes wait each
+            # time.
             for block in iter(lambda: file.read(_BLOCK), b""):
                 footer += block
                 digest.update(footer[:-_FOOTER_BYTES])
@@ -137,6 +143,7 @@ class ItemStore:
                 digest.update(block)
                 left -= len(block)
                 yield block
+            # To the end: bytes behind the footer are damage too.
             if file.read() != _MAGIC + digest.digest():
                 self.drop(key)
                 raise EnvironmentProblem(
@@ -194,6 +201,8 @@ class StoredArrays:
     """The arrays and notes of an item, on disk: for items larger than memory should hold."""
 
     def __init__(self, file: BinaryIO) -> None:
+        # By hand: safetensors' own reader refuses a file that does not end with its last tensor,
+        # and ours ends with a footer.
         header_bytes = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(header_bytes))
         self._file = file
@@ -226,6 +235,7 @@ def file_digest(path: Path) -> str:
 def atomic_path(final: Path) -> Iterator[Path]:
     """A temporary sibling of `final`, renamed to it after fsync when the block ends cleanly."""
     _sweep(final)
+    # Two threads of one process may write the same file, so each has a temporary one of its own.
     owner = f"{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}"
     temporary = final.with_name(f".{final.name}.{owner}.tmp")
     try:
@@ -233,6 +243,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, final)
+        # A rename is on disk only when the folder is.
         folder = os.open(final.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -249,6 +260,7 @@ def _sweep(final: Path) -> None:
     names = os.listdir(final.parent) if final.parent.is_dir() else []
     for name in names:
         if name.startswith(prefix) and name.endswith(".tmp"):
+            # The name ends in .pid.thread.tmp.
             pid = int(name.split(".")[-3])
             if pid != os.getpid() and not Path(f"/proc/{pid}").exists():
                 final.with_name(name).unlink(missing_ok=True)

@@ -28,6 +28,7 @@ class Table:
     def write(self, path: Path, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> None:
         """Write rows sorted by key, with exactly the schema's columns."""
         frame = pd.DataFrame(rows, columns=self.schema.names)
+        # Rows with equal keys keep their order, so that equal rows in give equal bytes out.
         frame = frame.sort_values(list(self.key), kind="stable", ignore_index=True)
         # Where no row gives a list, pandas makes the column one of floats (NaN), which arrow does
         # not take for a column of lists.

@@ -55,6 +55,7 @@ class Work:
         identity = {
             "function": self.function,
             "code": code_version(self.function.partition(":")[0]),
+            # A new av or torch may decode or round otherwise, and no code of ours tells.
             "libraries": {name: _version(name) for name in self.libraries},
             "params": self.params,
             "inputs": list(inputs),

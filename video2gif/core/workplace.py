@@ -34,6 +34,8 @@ class Workplace:
         _sweep(root)
         self.path = folder / f"{_owner()}.{secrets.token_hex(6)}"
         self.path.mkdir(mode=0o700)
+        # A folder that was removed and made again has another number: the child may not write
+        # there.
         self._identity = _identity(self.path)
 
     @property
@@ -54,6 +56,7 @@ class Workplace:
         """Move the result to `target`. Raises `ItemError` (crash) if it is no plain file."""
         taken = self.path.with_name(f"{self.path.name}.out")
         try:
+            # First out of the child's reach, then looked at: else it could change it in between.
             os.replace(self.out, taken)
         except OSError as error:
             raise ItemError("crash", f"the child left no result: {error.strerror}") from None
@@ -62,6 +65,7 @@ class Workplace:
             # A link to a file elsewhere would be changed, or copied, in its stead.
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
                 raise ItemError("crash", "the child's result is not a plain file")
+            # No plain rename: below the system's temporary folder it may be on another disk.
             shutil.move(taken, target)
         finally:
             _remove(taken)
@@ -114,6 +118,8 @@ def _sizes(folder: Path) -> Iterator[int]:
                 if entry.is_dir(follow_symlinks=False):
                     yield from _sizes(Path(entry.path))
                 else:
+                    # Blocks of 512 bytes, whatever the disk's own are. A file with holes counts
+                    # what it takes.
                     yield entry.stat(follow_symlinks=False).st_blocks * 512
 
 
@@ -147,9 +153,11 @@ def _sweep(root: Path) -> None:
     for path in (root / _FOLDER).iterdir():
         name = path.name.removeprefix(f"{host}.")
         pid = name.partition(".")[0]
+        # Of another machine, or of a parent that lives: not ours to remove.
         if name == path.name or not pid.isdecimal() or Path(f"/proc/{pid}").exists():
             continue
         if path.is_dir():
+            # So that a fetch whose parent was killed goes on where it was.
             for lent in path.glob(f"{_LENT}*"):
                 _give_back(lent, root / PARTIAL / lent.name.removeprefix(_LENT))
         _remove(path)

@@ -57,6 +57,7 @@ def confine(folder: Path, needs: frozenset[Needs] = frozenset()) -> InForce:
     devices = [Path("/dev/null")]
     if "gpu" in needs:
         devices += [path for pattern in _GPU_DEVICES for path in Path("/dev").glob(pattern)]
+    # In this order: Landlock forbids mounts and seccomp forbids new namespaces.
     network, read_only = namespaces.enter(folder)
     version = landlock.restrict(folder, devices=devices, programs="program" in needs)
     in_force = InForce(network, read_only, version, seccomp.restrict(needs))

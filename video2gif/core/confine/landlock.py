@@ -24,6 +24,7 @@ from video2gif.core.confine.calls import libc, syscall
 NEWEST = 8
 """The last version that this module was written for."""
 
+# From linux/landlock.h and linux/prctl.h; the calls' numbers are the same on all machines.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PR_SET_NO_NEW_PRIVS = 38
 _ASK_VERSION, _PATH_BENEATH = 1, 1
@@ -44,6 +45,7 @@ class Ruleset(ctypes.Structure):
 
 
 class _Beneath(ctypes.Structure):
+    # As in the kernel's header: with padding, the size would be wrong.
     _pack_ = 1
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
@@ -63,6 +65,7 @@ def ruleset(abi: int, *, programs: bool = False) -> tuple[Ruleset, int]:
     newer than `NEWEST` keeps what that one knew, as the kernel promises.
     """
     abi = min(abi, NEWEST)
+    # Naming a right that the kernel does not know is an error, so the version decides.
     files = ((1 << _FILE_RIGHTS[abi]) - 1) & ~(_READ | (_EXECUTE if programs else 0))
     rules = Ruleset(files, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
     return rules, _RULESET_BYTES[abi]
@@ -80,9 +83,11 @@ def restrict(folder: Path, *, devices: Iterable[Path] = (), programs: bool = Fal
     rules, size = ruleset(abi, programs=programs)
     handle = syscall(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(size), 0)
     try:
+        # Not even what the child has written itself may be started.
         _allow(handle, folder, rules.files & ~_EXECUTE)
         for device in devices:
             _allow(handle, device, rules.files & _ON_A_FILE)
+        # Without this promise (never to gain rights by a setuid program) the kernel refuses.
         libc("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         syscall(_RESTRICT_SELF, handle, 0)
     finally:

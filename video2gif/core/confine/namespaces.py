@@ -10,6 +10,7 @@ from pathlib import Path
 
 from video2gif.core.confine.calls import libc, syscall
 
+# Flags and numbers of clone(2), mount(2), mount_setattr(2) and capget(2): Python names none.
 _NEW_MOUNTS, _NEW_IPC, _NEW_USER, _NEW_NET = 0x20000, 0x8000000, 0x10000000, 0x40000000
 _OURS = _NEW_NET | _NEW_IPC | _NEW_MOUNTS
 _BIND, _RECURSIVE, _SLAVE = 0x1000, 0x4000, 0x80000
@@ -66,7 +67,9 @@ def _may_have_users() -> bool:
 def _with_users(flags: int) -> None:
     user, group = os.geteuid(), os.getegid()
     libc("unshare", flags | _NEW_USER)
+    # user_namespaces(7): without rights a group can be mapped only after this.
     Path("/proc/self/setgroups").write_text("deny")
+    # The same user inside and outside, so that what is written belongs to whom it should.
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
@@ -74,11 +77,14 @@ def _with_users(flags: int) -> None:
 def _all_read_only_but(folder: Path) -> bool:
     own = os.fsencode(folder)
     try:
+        # From here on, no mount of ours shows outside.
         libc("mount", b"none", b"/", None, ctypes.c_ulong(_RECURSIVE | _SLAVE), None)
+        # Only a mount can be set read-only or not, so the folder becomes one.
         libc("mount", own, own, None, ctypes.c_ulong(_BIND), None)
         _set_mount(b"/", _MountAttributes(set=_READ_ONLY), _AT_RECURSIVE)
     except OSError:
         return False
+    # Not in the `try`: with everything read-only, this folder too, no work could be done.
     _set_mount(own, _MountAttributes(clear=_READ_ONLY), 0)
     return True
 

@@ -18,6 +18,8 @@ from typing import Literal
 
 from video2gif.core.confine.calls import libc, syscall
 
+# Numbers of the kernel's headers: linux/prctl.h, linux/seccomp.h, linux/audit.h (machines) and
+# linux/bpf_common.h (instructions).
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_FILTER = 1
@@ -176,20 +178,28 @@ def rules(process: int, needs: frozenset[Needs] = frozenset()) -> list[Rule]:
         "openat": [Rule("openat", 2, values=(os.O_TRUNC,), mask=_EMPTIES)],
         "fcntl": [Rule("fcntl", 1, values=_FCNTL)],
         "ioctl": [Rule("ioctl", 1, values=_IOCTL)],
+        # Itself it may signal: that is how `abort` ends a process.
         "kill": [Rule("kill", 0, values=(process,), allowed=True)],
         "tgkill": [Rule("tgkill", 0, values=(process,), allowed=True)],
+        # The C library asks for its own limits by this call.
         "prlimit64": [Rule("prlimit64", 0, values=(0, process), allowed=True)],
         "sched_setaffinity": [Rule("sched_setaffinity", 0, values=(0, process), allowed=True)],
+        # This value asks and changes nothing.
         "personality": [Rule("personality", 0, values=(0xFFFFFFFF,), allowed=True)],
+        # Threads, no processes. clone3 keeps its flags behind a pointer, where a filter sees
+        # nothing: it is newer than the table, so not there, and the C library then takes clone.
         "clone": [Rule("clone", 0, values=(_THREAD,), mask=_THREAD, allowed=True)],
+        # It must not be able to outlive its parent.
         "prctl": [Rule("prctl", 0, values=(_PDEATHSIG,))],
     }
     if "stream" in needs:
         special["sendto"] = [Rule("sendto", 3, values=(_FAST_OPEN,), mask=_FAST_OPEN)]
     if "program" in needs:
         special |= {name: [] for name in ("fork", "vfork", "execve", "execveat")}
+        # No new namespaces: in one of users it would have all rights again.
         special["clone"] = [Rule("clone", 0, values=(0,), mask=_NEW_NAMESPACES, allowed=True)]
     if "gpu" in needs:
+        # 1: AF_UNIX, which cannot leave the machine.
         special["socket"] = [Rule("socket", 0, values=(1,), allowed=True)]
         special |= {name: [] for name in ("bind", "listen")}
     return [rule for call in NUMBERS for rule in special.get(call, [Rule(call)])]
@@ -209,6 +219,7 @@ def program(machine: str, rules: Iterable[Rule]) -> list[tuple[int, int, int, in
         number = NUMBERS[rule.call][column]
         if number is not None:
             block = _block(rule, refuse)
+            # A jump counts the instructions that it leaves out: here those of the block.
             found += [(_EQUAL, 0, len(block), number), *block]
     harmless = [(_EQUAL, len(HARMLESS) - i, 0, number) for i, number in enumerate(HARMLESS)]
     found += [(_AT_LEAST, 0, len(HARMLESS) + 1, NEW), *harmless]
@@ -247,6 +258,7 @@ class _Program(ctypes.Structure):
 
 def _install(machine: str, instructions: Sequence[tuple[int, int, int, int]]) -> None:
     packed = b"".join(struct.pack("=HBBI", *one) for one in instructions)
+    # In a variable, as the kernel reads this memory and Python would free it.
     kept = ctypes.create_string_buffer(packed, len(packed))
     filled = _Program(len(instructions), ctypes.addressof(kept))
     syscall(_SECCOMP[machine], _SET_FILTER, _AS_FAST_AS_BEFORE, ctypes.byref(filled))
