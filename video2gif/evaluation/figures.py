@@ -68,7 +68,9 @@ def by_category(videos: Sequence[Scored], *, samples: int, seed: int) -> dict[st
 
 def by_length(videos: Sequence[Scored], *, samples: int, seed: int) -> list[dict[str, Any]]:
     """The figures of each tenth of the videos, shortest first (fewer groups for under ten)."""
+    # Of equal length by id: else the groups would depend on the order of the table.
     ordered = sorted(videos, key=lambda one: (one.duration_s, one.video_id))
+    # Without videos there is no part, but numpy wants one.
     parts = np.array_split(np.arange(len(ordered)), min(10, len(ordered)) or 1)
     groups = [[ordered[place] for place in part] for part in parts if len(part)]
     return [
@@ -115,6 +117,7 @@ def _gifs_lost(one: Scored) -> int:
         np.minimum(gone[:, 1], end) - np.maximum(gone[:, 0], start) for start, end in one.gifs
     ]
     return sum(
+        # Whole numbers, so that exactly half is never more than half.
         2 * int(part.clip(0).sum()) > end - start
         for part, (start, end) in zip(shared, one.gifs, strict=True)
     )
@@ -137,8 +140,10 @@ def calibration(videos: Sequence[Scored], n_bins: int = 10) -> list[dict[str, An
     for one in videos:
         scored = ~np.isnan(one.scores)
         scores, spans = one.scores[scored], one.spans[scored]
+        # Strictly better ones: segments of equal scores share a bin.
         above = (scores[None, :] > scores[:, None]).mean(axis=1)
         place = np.minimum((above * n_bins).astype(int), n_bins - 1)
+        # Not `+=`: several segments may fall into one bin, and it would add one of them only.
         np.add.at(total, place, spans[:, 1] - spans[:, 0])
         np.add.at(inside, place, frames_inside(spans, one.gifs))
     return [

@@ -70,6 +70,7 @@ def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
     """
     above = np.triu_indices(len(a), 1)
     order_a, order_b = (np.sign(np.subtract.outer(x, x)[above]) for x in map(np.asarray, (a, b)))
+    # Pairs that a orders times pairs that b orders: the two factors below the root.
     untied = np.count_nonzero(order_a) * np.count_nonzero(order_b)
     return float((order_a * order_b).sum() / np.sqrt(untied)) if untied else 0.0
 

@@ -70,6 +70,7 @@ def average_precision(*, truth: np.ndarray, score: np.ndarray) -> float:
     precision, recall = precision_recall_curve(truth=truth, score=score)
     # The reference compares recalls as float32: a change below its resolution is no change.
     changes = np.flatnonzero(np.diff(recall.astype(np.float32)))
+    # The curve begins at recall 1: this is the highest precision at this recall or more.
     return float(np.maximum.accumulate(precision)[changes].mean())
 
 
@@ -114,6 +115,7 @@ def recall_at_k(
     found = 0
     for start, end in gifs:
         shared = np.minimum(chosen[:, 1], end) - np.maximum(chosen[:, 0], start)
+        # Whole numbers: exactly half counts as found.
         found += 2 * int(shared.clip(0).sum()) >= end - start
     return found / len(gifs)
 

@@ -65,6 +65,7 @@ def read(predictions: Path, labels: Path) -> Read:
 
 def _table(path: Path, more: tuple[str, ...]) -> pd.DataFrame:
     read_in = read_table(path, ("video_id", *more))
+    # Cells stay text: a video may be called NA, or 007.
     table = pd.DataFrame([row for _, row in read_in.rows], columns=read_in.columns, dtype=object)
     table["line"] = [line for line, _ in read_in.rows]
     units = {"frames": ("start_frame", "end_frame"), "seconds": ("start_s", "end_s")}
@@ -124,6 +125,7 @@ def _scored(
     return Scored(
         video_id=video_id,
         category=category if isinstance(category, str) else "",
+        # Frames have no seconds. It only orders the videos by length (`figures.by_length`).
         duration_s=end / GRID_FPS if unit == "seconds" else float(end),
         gifs=tuple(usable),
         spans=spans,
@@ -139,6 +141,7 @@ def _end(gifs: pd.DataFrame, spans: np.ndarray, unit: str) -> int:
         "seconds": ("duration_s", GRID_FPS),
     }
     name, scale = declared[unit]
+    # What is no number counts as not said: the end is then that of segments and GIFs.
     values = pd.to_numeric(gifs[name], errors="coerce").dropna() if name in gifs else pd.Series()
     stated = [round(float(value) * scale) for value in values]
     return max([int(spans[-1, 1]), int(gifs["end"].max()), *stated])

@@ -28,6 +28,7 @@ without the camera's own move. Those and brightness, sharpness, plain: `fingerpr
 
 def random(video_id: str, n_segments: int, *, seed: int) -> np.ndarray:
     """Uniform scores in [0, 1), (n_segments,), seeded by the video's id: the same in any run."""
+    # Not `hash()`, which differs from one process to the next.
     digest = hashlib.sha256(f"{seed}:{video_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8])).random(n_segments)
 
@@ -83,4 +84,5 @@ def _mean(rows: np.ndarray) -> np.ndarray:
 def rank_in_video(values: np.ndarray) -> np.ndarray:
     """Share of the other values that are smaller, ties by half, in [0, 1]."""
     smaller = (values[:, None] > values).sum(axis=1) + 0.5 * (values[:, None] == values).sum(axis=1)
+    # Each value equals itself: that half is taken off.
     return (smaller - 0.5) / max(len(values) - 1, 1)

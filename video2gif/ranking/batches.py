@@ -53,6 +53,7 @@ def block_of(video: Video, inputs: Inputs, context: ContextEncoder) -> Block:
 
 def paired(block: Block) -> Block:
     """The block without the segments that no pair names: they need no score in training."""
+    # `used` rises, so segments keep their order; `rows` are the pairs by their new numbers.
     used, rows = torch.unique(block.pairs, return_inverse=True)
     return replace(_segments(block, used), pairs=rows.reshape(-1, 2))
 
@@ -63,6 +64,7 @@ def merge(blocks: Sequence[Block]) -> Block:
     return Block(
         x=torch.cat([block.x for block in blocks]),
         n_clips=torch.cat([block.n_clips for block in blocks]),
+        # A segment's number grows by the segments of the blocks before it.
         pairs=torch.cat([b.pairs + int(at) for b, at in zip(blocks, first, strict=False)]),
         popularity=torch.cat([block.popularity for block in blocks]),
     )
@@ -77,6 +79,7 @@ def by_video(blocks: Sequence[Block], batch_pairs: int) -> Iterator[Block]:
 def gathered(n_pairs: Sequence[int], batch_pairs: int) -> Iterator[list[int]]:
     """The places of `n_pairs` in random order, in batches of at least `batch_pairs` pairs."""
     batch: list[int] = []
+    # torch's own random numbers: `Member` seeds them and a checkpoint keeps them.
     for place in torch.randperm(len(n_pairs)).tolist():
         batch.append(place)
         if sum(n_pairs[member] for member in batch) >= batch_pairs:

@@ -39,6 +39,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"key": self._key, "notes": json.dumps(notes)}
         with atomic_path(self.path) as temporary:
+            # safetensors refuses tensors that do not lie in one piece.
             save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, metadata)
         self._saved_at = time.monotonic()
 
@@ -53,6 +54,7 @@ class Checkpoint:
                 return {name: file.get_tensor(name) for name in names}, json.loads(
                     metadata["notes"]
                 )
+        # Whatever is wrong with the file: to train anew costs time and nothing else.
         except (OSError, safetensors.SafetensorError, ValueError, KeyError):
             return None
 

@@ -15,6 +15,7 @@ import numpy as np
 from video2gif.core.errors import UserError
 
 CONTEXT_PARTS = ("category", "tags", "position")
+# Start, rank and centre: `_positions`.
 _POSITIONS = 3
 
 
@@ -40,6 +41,7 @@ class ContextEncoder:
                 f" choose from {', '.join(CONTEXT_PARTS)}"
             )
         vocabulary = tuple(sorted({category for category in categories if category}))
+        # In one order whatever params.yaml says, as the columns of a model must be.
         return cls(tuple(part for part in CONTEXT_PARTS if part in wanted), vocabulary, tag_buckets)
 
     @classmethod
@@ -78,6 +80,7 @@ class ContextEncoder:
             "tags": lambda: np.tile(hashed_tags(tags, self.tag_buckets), (n_segments, 1)),
             "position": lambda: _positions(spans_s, duration_s),
         }
+        # `hstack` needs one array at least.
         empty = np.zeros((n_segments, 0))
         return np.hstack([empty, *(columns[part]() for part in self.parts)]).astype(np.float32)
 
@@ -102,6 +105,7 @@ def _one_hot(category: str, vocabulary: tuple[str, ...]) -> np.ndarray:
 
 def _positions(spans_s: np.ndarray, duration_s: float) -> np.ndarray:
     """Start, rank and centre of each segment, relative to the video: (n, 3) in [0, 1]."""
+    # A video of no length has its segments at 0, and no division by 0.
     n_segments, duration_s = len(spans_s), max(duration_s, 1e-9)
     start = spans_s[:, 0] / duration_s
     rank = np.arange(n_segments) / max(n_segments, 1)

@@ -90,6 +90,7 @@ def terms(
     return Terms(
         motion=rank_in_video(cues["motion"]),
         unlike=rank_in_video(distance(features)),
+        # A class may be both (a menu is food, and text): then it is a page.
         subject=seen[:, named & ~groups.pages].sum(axis=1),
         crisp=rank_in_video(cues["sharpness"]),
         page=seen[:, groups.pages].sum(axis=1),

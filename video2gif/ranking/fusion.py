@@ -30,6 +30,7 @@ class Fusion:
         `cues` (n, 8): `baselines.CUES`.
         """
         fused = np.full(len(network), np.nan)
+        # Ranks among the scored segments only: one without a score moves no other.
         scored = ~np.isnan(network)
         inputs = ranks(network[scored], linear[scored], cues[scored])
         fused[scored] = inputs @ np.array(self.weights)
@@ -54,8 +55,10 @@ def fit(differences: Sequence[np.ndarray]) -> Fusion:
     if not given:
         return Fusion((1.0,) + (0.0,) * (len(FUSED) - 1))
     d = np.concatenate(given)
+    # A video counts once, however many pairs it has.
     weight = _TRUST * np.concatenate([np.full(len(rows), 1 / len(rows)) for rows in given])
     w = np.zeros(d.shape[1])
+    # Newton's method needs a few steps for so few weights; 50 only make sure that it ends.
     for _ in range(50):
         wrong = 1 / (1 + np.exp(d @ w))
         gradient = w - np.einsum("p,pi->i", weight * wrong, d)

@@ -26,6 +26,8 @@ def fit(blocks: Sequence[Block], n_inputs: int) -> Tensor:
     before any change of coordinates.
     """
     width = blocks[0].x.shape[1]
+    # Inputs are standardised, so that |x|² grows with D: a strength times D means the same for any
+    # width.
     curvature = _STRENGTH * n_inputs * torch.eye(width, dtype=torch.float64)
     slope = torch.zeros(width, dtype=torch.float64)
     for block in blocks:
@@ -34,5 +36,6 @@ def fit(blocks: Sequence[Block], n_inputs: int) -> Tensor:
         sides = positive - negative  # (pairs, n): 1 and −1 at the segments of each pair
         # Sums over pairs as sums over the few segments that they share.
         curvature += means.T @ (sides.T @ sides / len(sides)) @ means
+        # A mean over its pairs: a video with many of them weighs no more than one with few.
         slope += means.T @ sides.mean(dim=0)
     return torch.linalg.solve(curvature, slope).float()

@@ -72,6 +72,7 @@ def listwise(positive: Tensor, negative: Tensor, group: Tensor) -> Tensor:
     # The largest exponent of a group is taken out, so that exp never overflows.
     top = lead.new_zeros(n_groups).scatter_reduce(0, group, lead.detach(), "amax")
     sums = torch.zeros_like(top).index_add(0, group, torch.exp(lead - top[group]))
+    # exp(−top) is the positive itself, whose lead is 0.
     return (top + torch.log(torch.exp(-top) + sums))[group]
 
 

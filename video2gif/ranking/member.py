@@ -50,6 +50,8 @@ class Member:
         self.number, self._params, self._span = number, params, span
         torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
         full = RankNet(n_inputs, params.hidden, params.dropout)
+        # W = A·B + W⊥ (ranking/subspace.py): A is trained, W⊥ only decays. Held-out videos lie
+        # outside the span, so they need W⊥; its share of their sums is computed once.
         first = full.first.weight.detach()
         self._beyond = span.beyond(first)
         self._decay = Decay(params.learning_rate, params.momentum, params.weight_decay)
@@ -80,9 +82,11 @@ class Member:
         nmsd = self._validation_nmsd()
         epoch = Epoch(self.number, len(self.history), loss, nmsd)
         self.history.append(epoch)
+        # Strictly lower: of equal epochs the first is kept, in `restore` as well.
         if self.best is None or _criterion(epoch) < _criterion(self.best):
             self.best = epoch
             state = self.ranker.state_dict()
+            # `state_dict` hands out the weights themselves, and the next step changes them.
             self._best_state = {name: value.clone() for name, value in state.items()}
             self._best_factor = self._decay.factor
 
@@ -90,6 +94,8 @@ class Member:
         """The network as it was after its best epoch, on inputs as they are."""
         self.ranker.load_state_dict(self._best_state)
         within = self._span.full(self.ranker.first.weight.detach())
+        # Put together again, with the decay of that epoch: the network now takes inputs as they
+        # are.
         return self.ranker.with_first(within + self._best_factor * self._beyond).eval()
 
     def _pass(self, blocks: Sequence[Block]) -> float:
@@ -165,6 +171,7 @@ def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _criterion(epoch: Epoch) -> float:
+    # Without validation videos the training loss has to do.
     return epoch.loss if np.isnan(epoch.validation_nmsd) else epoch.validation_nmsd
 
 
@@ -176,6 +183,7 @@ def _losses(ranker: RankNet, batch: Block, params: Train) -> Tensor:
         params.loss,
         positive=positive,
         negative=negative,
+        # Pairs of one positive are one group of the listwise loss.
         group=batch.pairs[:, 0],
         delta=params.huber_delta,
         popularity=batch.popularity,

@@ -201,6 +201,7 @@ class Ensemble:
         rankers = []
         width = len(mean) * (2 if features == "neighbours" else 1)
         for number in range(n_members):
+            # Dropout is for training: it has no weights, and scoring has none of it.
             ranker = RankNet(width + context_size, hidden, dropout=0.0)
             state = {
                 name: _take(tensors, f"member.{number}.{name}", path, shape=expected.shape)
@@ -232,6 +233,7 @@ def segment_means(clips: Tensor, n_clips: Tensor) -> Tensor:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
+            # `safe_open` has keys but cannot be iterated over.
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path}: missing; `dvc repro train` makes it") from None
@@ -249,6 +251,7 @@ def _take(
         raise EnvironmentProblem(
             f"{path}: {name} is {tuple(tensor.shape)}, the model card says {tuple(shape)}"
         )
+    # One NaN would make every score NaN, which elsewhere means "not scored".
     if not torch.isfinite(tensor).all():
         raise EnvironmentProblem(f"{path}: {name} holds NaN or infinity; train again")
     return tensor

@@ -64,6 +64,7 @@ class Neighbourhood:
     def score(self, x: Tensor, category: str) -> Tensor:
         """Scores (n,) of a video's segments, `x` (n, D) as in a `Lesson`."""
         known = {name: row for row, name in enumerate(self.categories, start=1)}
+        # A category that was not learned goes the way of all, which is row 0.
         return surroundings(x @ self.basis) @ self.weights[known.get(category, 0)]
 
     def tensors(self) -> dict[str, Tensor]:
@@ -93,14 +94,18 @@ def fit(lessons: Sequence[Lesson], *, seed: int, streams: Sequence[int] = ()) ->
     random start of the search for directions. Raises `UserError` if the widths do not sum to D.
     """
     basis = _basis(torch.cat([lesson.x for lesson in lessons]), streams, seed=seed)
+    # Sorted: the order of a set differs from one process to the next, and the rows of the weights
+    # have it.
     means = {
         name: _moments([lesson for lesson in lessons if lesson.category == name], basis)
         for name in sorted({lesson.category for lesson in lessons})
     }
+    # Every category counts once here, however many videos it has.
     shared = _solved(
         torch.stack([curvature for curvature, _ in means.values()]).mean(dim=0),
         torch.stack([slope for _, slope in means.values()]).mean(dim=0),
     )
+    # A category's own weights explain what the shared ones leave over: b − a·w.
     own = [shared + _solved(a, b - a @ shared) for a, b in means.values()]
     return Neighbourhood(basis, torch.stack([shared, *own]).float(), tuple(means))
 
@@ -110,6 +115,7 @@ def surroundings(z: Tensor) -> Tensor:
     place = torch.arange(len(z), dtype=z.dtype)
     apart = place[:, None] - place
     kernels = [torch.exp(-0.5 * (apart / width) ** 2) for width in WIDTHS]
+    # Divided by the sum, or averages would shrink at the ends of a video.
     return torch.cat([kernel / kernel.sum(dim=1, keepdim=True) @ z for kernel in kernels], dim=1)
 
 
@@ -122,6 +128,7 @@ def _basis(x: Tensor, streams: Sequence[int], *, seed: int) -> Tensor:
             f" {x.shape[1]} wide"
         )
     found = [directions(part, seed=seed) for part in x.split(widths, dim=1)]  # type: ignore[no-untyped-call]
+    # All streams together have the variance that one alone would have (see `_STRENGTH`).
     return torch.block_diag(*found) / len(widths) ** 0.5  # type: ignore[no-untyped-call]
 
 
@@ -135,13 +142,16 @@ def directions(x: Tensor, *, seed: int) -> Tensor:
     start = torch.randn(
         x.shape[1], min(k + _SPARE, *x.shape), generator=torch.Generator().manual_seed(seed)
     )
+    # Made orthonormal at each pass: else rounding turns all columns into the first direction.
     found = torch.linalg.qr(start).Q
     for _ in range(_ROUNDS):
         found = torch.linalg.qr(x.T @ (x @ found)).Q
     inside = x @ found
     variances, turn = torch.linalg.eigh((inside.T @ inside).double() / len(x))
+    # `eigh` gives the smallest first.
     variances, turn = variances.flip(0)[:k].clamp(min=1e-9), turn.flip(1)[:, :k]
     scale = variances**-_POWER
+    # With variances that sum to 1, `_STRENGTH` means the same for any features.
     scale = scale / (variances * scale**2).sum().sqrt()
     return (found.double() @ (turn * scale)).float()
 
@@ -154,6 +164,7 @@ def _moments(lessons: Sequence[Lesson], basis: Tensor) -> tuple[Tensor, Tensor]:
     trust = 0.0
     for lesson in lessons:
         known = ~torch.isnan(lesson.target)
+        # A single target differs from nothing, and only differences inside a video teach.
         if known.sum() < 2:
             continue
         z, y = surroundings(lesson.x @ basis)[known].double(), lesson.target[known].double()

@@ -47,6 +47,7 @@ class Model:
         columns = self.context.encode(
             category=category, tags=tags, spans_s=spans_s, duration_s=duration_s
         )
+        # A video without any clip: this keeps the width.
         empty = np.zeros((0, len(self.ensemble.standardise.mean)), np.float32)
         seen = (
             torch.from_numpy(np.concatenate([empty, *features])),
@@ -120,6 +121,7 @@ class Scorer:
         only change how well it is seen and may differ.
         """
         trained = self.card["features"]
+        # The order counts too: features of several networks stand side by side.
         if list(trained) != list(sources):
             raise UserError(
                 f"{self.path}: trained on features of {', '.join(trained)}, given"

@@ -27,6 +27,7 @@ class Subspace:
         """Of inputs (n, D); all of R^D when they are too many for it to pay."""
         if len(x) > _WORTH_IT * x.shape[1]:
             return cls(None)
+        # Orthonormal: only so is the weight decay of A that of A·B.
         return cls(torch.linalg.qr(x.T).Q.T.contiguous())
 
     def within(self, rows: Tensor) -> Tensor:
@@ -56,6 +57,8 @@ class Decay:
     velocity: float = 0.0
 
     def step(self) -> None:
+        # As SGD does it: decay is the whole gradient, it moves the velocity, and Nesterov's step
+        # looks ahead along it.
         gradient = self.weight_decay * self.factor
         self.velocity = self.momentum * self.velocity + gradient
         self.factor -= self.learning_rate * (gradient + self.momentum * self.velocity)

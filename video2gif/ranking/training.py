@@ -83,6 +83,7 @@ def train(
         taught_ids = [name for name, block in blocks.items() if len(block.pairs)]
         if not taught_ids:
             raise UserError(_why_no_pairs(training))
+        # A clip that no pair names has no part in any gradient.
         span = Subspace.of(torch.cat([paired(blocks[name]).x for name in taught_ids]))
 
         def seen(video: Video) -> Seen:
@@ -105,6 +106,7 @@ def train(
 def _neighbourhood(training: Sequence[Video], params: Train) -> Trained:
     """The ranker of ranking/neighbourhood.py: a positive's target is 1, a negative's 0."""
     with _threads(1):
+        # `train.features` is about the network; this ranker makes its own surroundings.
         standardise = _fit(training, replace(params, features="own"))
         lessons = [_lesson(video, standardise) for video in training if video.n_clips.any()]
         n_pairs = sum(len(_scored_pairs(video)) for video in training)
@@ -153,6 +155,8 @@ class _Run:
         self._span = span
         self._report, self._checkpoint = report, checkpoint
         self.history: list[Epoch] = []
+        # With one video there is none left to learn from when it is held out: the network stands
+        # alone.
         folds = min(_FOLDS, len(taught)) if params.fusion and len(taught) > 1 else 0
         self._folds = [range(start, len(taught), folds) for start in range(folds)]
 
@@ -169,6 +173,8 @@ class _Run:
     def fusion(self) -> fusion.Fusion:
         """What the fusion learns from rankers that have not seen the video they score."""
         differences = []
+        # Numbers go on after the ensemble's: each has a seed, and a place in the checkpoint, of its
+        # own.
         for number, fold in enumerate(self._folds, start=self._params.ensemble):
             others = [one for place, one in enumerate(self._taught) if place not in fold]
             ranker, weights = self._trained(number, others).chosen(), self._linear(others)
@@ -189,6 +195,7 @@ class _Run:
         blocks = [paired(one.small) for one in taught]
         n_inputs = taught[0].block.x.shape[1]
         total = (self._params.ensemble + len(self._folds)) * self._params.epochs
+        # Whoever calls this keeps the random numbers that it had.
         with torch.random.fork_rng(devices=[]):
             member = Member(number, self._span, self._held_out, n_inputs, self._params)
             self._resume(member)
@@ -198,6 +205,7 @@ class _Run:
                 self._report([*self.history, *member.history], done, total)
                 if self._checkpoint and self._checkpoint.is_due():
                     self._save(member, self._checkpoint)
+        # The curve shows the networks that are kept.
         if number < self._params.ensemble:
             self.history += member.history
         return member
@@ -235,6 +243,7 @@ def _differences(one: Seen, ranker: RankNet, weights: Tensor) -> np.ndarray:
 
     `weights` (r,): of the linear ranker, in coordinates of the training span.
     """
+    # `chosen` takes inputs as they are; the linear weights are still in coordinates of the span.
     network = _scores(ranker, one.block)
     plain = segment_means(one.small.x @ weights, one.block.n_clips).numpy()
     scored = ~np.isnan(network)

@@ -88,6 +88,7 @@ def load_videos(layout: Layout, inputs: Sequence[str] = ()) -> list[Video]:
     spans = SPANS.read(layout.spans)
     placed = _by_video(spans[spans["status"] == "placed"])
     sources = _by_video(SOURCES.read(layout.sources))
+    # Every row of a video has its split.
     split = LABELS.read(layout.labels).groupby("video_id")["split"].first().to_dict()
     fingerprints = Fingerprints.open(layout)
     seen = _seen_tags(layout)
@@ -215,6 +216,7 @@ def side_by_side(networks: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
     found = []
     for parts in zip(*networks, strict=True):
         is_whole = all(len(part) for part in parts)
+        # Summed in float32: float16 has three digits.
         means = [part.mean(axis=0, dtype=np.float32) for part in parts] if is_whole else []
         row = np.concatenate(means).astype(np.float16)[None] if is_whole else None
         found.append(np.zeros((0, width), np.float16) if row is None else row)
