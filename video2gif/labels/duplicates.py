@@ -71,6 +71,7 @@ def _share_within(looked_for: np.ndarray, shown: np.ndarray) -> float:
     if not len(looked_for) or not len(shown):
         return 0.0
     # Every k-th of the sorted hashes: always the same sample, spread over the whole video.
+    # Rounded up, so that there are no more than `_SAMPLE`.
     step = -(-len(looked_for) // _SAMPLE)
     sample = looked_for[::step]
     nearest = np.full(len(sample), 64, np.uint8)
@@ -87,9 +88,11 @@ def _sketch(hashes: np.ndarray) -> np.ndarray:
     """
     mixed = np.asarray(hashes, dtype=np.uint64).copy()
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        # Products wrap around at 64 bits, as splitmix64 wants it.
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
     if len(mixed) <= _SKETCH:
         return mixed
+    # All distinct, so the set of the smallest is the same on every processor.
     return np.partition(mixed, _SKETCH)[:_SKETCH]
 
 
@@ -99,6 +102,7 @@ def _candidates(sketches: Sequence[np.ndarray]) -> list[tuple[int, int]]:
         return []
     hashes = np.concatenate(sketches)
     video = np.repeat(np.arange(len(sketches)), [len(sketch) for sketch in sketches])
+    # By hash, then by video: each pair comes with the smaller number first.
     order = np.lexsort((video, hashes))
     hashes, video = hashes[order], video[order]
     found = set()

@@ -102,6 +102,8 @@ def _record(span: Any, source: Any, fingerprints: Fingerprints) -> dict[str, Any
         "gif_id": span.gif_id,
         "video_id": span.video_id,
         "of": of,
+        # Microseconds, and hundredths of a quality: more digits would say nothing and fill the
+        # file.
         "pts_s": [round(time_s, 6) for time_s in track.pts_s.tolist()],
         "end_s": round(track.end_s, 6),
         "quality": [round(value, 2) for value in track.quality.tolist()],
@@ -121,6 +123,7 @@ def _is_blank(value: Any) -> bool:
 def read(path: Path) -> Iterator[Sequence | Aligned]:
     """The sequences of a file. A bad line comes as an `Aligned` with the reason."""
     try:
+        # A byte that is no UTF-8 spoils its own line only.
         with path.open(encoding="utf-8", errors="replace") as file:
             if _parsed(file.readline()).get("format") != _FORMAT["format"]:
                 raise UserError(f"{path}: its first line does not say {_FORMAT['format']!r}")
@@ -181,6 +184,7 @@ def _align_one(one: Sequence, searched: list[str], fingerprints: Fingerprints) -
     }
     hits = [(found.bits, candidate) for candidate, found in tried.items() if not found.reason]
     if hits:
+        # Of equal distance the first id.
         _, best = min(hits)
         return Aligned(one.line, one.gif_id, best, tried[best], one.known)
     missing = Realigned(reason=f"missing: no video {one.video_id} among the fingerprints")

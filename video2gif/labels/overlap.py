@@ -18,6 +18,7 @@ OverlapOf = Literal["segment", "gif"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+# For unknown views: neither trusted nor mistrusted.
 _NEUTRAL_POPULARITY = 0.5
 _YEAR_DAYS = 365.0
 
@@ -81,6 +82,7 @@ def label_segments(
 
     Without a certain GIF all segments are ignored, because nobody knows what people would choose.
     """
+    # By id, so that of GIFs with equal shares the first id stands in the table.
     certain = sorted((gif for gif in gifs if gif.certain), key=lambda gif: gif.gif_id)
     share = overlap_share(segments, _spans(certain), of=overlap_of)
     # Uncertain GIFs count here: a segment that one might show is not safely a negative.
@@ -127,6 +129,7 @@ def sample_pairs(
     drawn = np.arange(n_pairs)
     if n_pairs > max_pairs:
         source = np.random.default_rng(_hash64(f"pairs:{seed}:{video_id}"))
+        # `choice` draws in any order; rows stand in theirs.
         drawn = np.sort(source.choice(n_pairs, size=max_pairs, replace=False))
     return [(*chosen[n // len(negative)], negative[n % len(negative)]) for n in drawn.tolist()]
 

@@ -91,6 +91,7 @@ def declared_frames(declared_s: tuple[float, float], times_s: np.ndarray) -> tup
         raise ItemError("label", f"{shown}: must be 0 <= start_s < end_s")
     if end_s > duration_s + _TOLERANCE_S or start_s >= duration_s:
         raise ItemError("label", f"{shown}: overruns the video, which is {duration_s:g} s long")
+    # `times_s` has one more entry than there are frames.
     start = min(nearest_frame(start_s, times_s), len(times_s) - 2)
     return start, max(nearest_frame(end_s, times_s), start + 1)
 

@@ -56,6 +56,7 @@ def from_hex(digits: Sequence[str]) -> np.ndarray:
 
 def excerpt(track: Track, start: int, end: int) -> Track:
     """Frames [start, end) of a track, evenly thinned to `_MOST_FRAMES`; its time begins at 0."""
+    # Rounded up, so that there are no more than `_MOST_FRAMES`.
     step = -(-(end - start) // _MOST_FRAMES)
     frames = np.arange(start, end, step)
     stop_s = track.pts_s[end] if end < len(track) else track.end_s

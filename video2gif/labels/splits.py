@@ -33,12 +33,14 @@ def splits_of(
     fixed: dict[str, set[str]] = {}
     for video_id, split in zip(sources.video_id, sources.split, strict=True):
         fixed.setdefault(video_id, set()).add(split)
+    # The published test videos are held out whatever the manifest says (docs/paper.md, Data).
     for video_id in published_test_ids():
         fixed.setdefault(video_id, set()).add("test")
     line = sources.groupby("video_id").line.min().fillna(math.inf).to_dict()
     grouped = {video_id for group in duplicates for video_id in group}
     found: dict[str, Assigned] = {}
     for group in [*duplicates, *([one] for one in video_ids if one not in grouped)]:
+        # The manifest's first one decides: copies are added below it and so move no video.
         first = min(group, key=lambda video_id: (line.get(video_id, math.inf), video_id))
         words = {word for video_id in group for word in fixed.get(video_id, ())}
         split = group_split(words, _own_split(first, params))

@@ -34,6 +34,7 @@ _FULL_WEIGHT = 1 << 14  # float32 adds _COARSE_FRAMES · CAP of these without ro
 _BIN_S = 0.1
 _MOST_BYTES = 1 << 26  # Of binned distances at once: a ten-hour video has 46 MB a variant.
 _AS_GOOD_BITS = 1.0  # Worse than the best by no more than this: hashes cannot tell which.
+# Of these, so many are left for the pictures to choose from.
 _MOST_ALIKE = 1024
 _COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
 _SPEEDS = 72  # Of the coarse scan, 4 % apart.
@@ -152,6 +153,7 @@ def _coarse(
         for speed in speeds(MIN_SPEED, MAX_SPEED, _SPEEDS).tolist():
             shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
             cost = _shifted_mean(binned, shifts, weights[frames])
+            # At this speed the GIF may be longer than the video: then there is no place.
             if cost.size:
                 some = found.get(speed, []) + _best_of(cost, speed, first)
                 found[speed] = sorted(some, key=_rank)[:_MOST_PER_SPEED]
@@ -198,6 +200,8 @@ def _binned(distance_KN: np.ndarray, video: Track) -> np.ndarray:
     edges = np.arange(0.0, max(video.end_s, _BIN_S), _BIN_S)
     first = video.shown_at(edges)
     last = np.searchsorted(video.pts_s, edges + _BIN_S, side="left") - 1
+    # `reduceat` takes the least from each index to the next, so every second result is that of a
+    # bin; one more column, far from everything, lets the last bin end behind the last frame.
     pairs = np.column_stack([first, np.maximum(last, first) + 1]).ravel()
     padded = np.pad(distance_KN, ((0, 0), (0, 1)), constant_values=CAP)
     return np.minimum.reduceat(padded, pairs, axis=1)[:, ::2].astype(np.float32)
@@ -219,6 +223,7 @@ def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Plac
     """The least costs of one speed; of equals, those of the first variants and the first starts."""
     flat = cost_VB.ravel()
     count = min(_MOST_PER_SPEED, len(flat))
+    # By value: `argpartition` takes another one of equal places on another processor.
     limit = np.partition(flat, count - 1)[count - 1]
     less, equal = np.flatnonzero(flat < limit), np.flatnonzero(flat == limit)
     best = np.append(less, equal[: count - len(less)])

@@ -20,8 +20,11 @@ from video2gif.fingerprint.track import THUMB_SIDE, Track
 
 _MOST = 5  # Rows of a thumbnail that a bar may take.
 _FLAT_LEVELS = 6.0  # Palette noise and ringing of an even bar.
+# Of the pixels of a row, over all frames, as close to one level as palette noise allows.
 _FLAT_SHARE = 0.97
+# An edge row that is more picture than this has no thin bar.
 _THIN_SHARE = 0.75
+# Frames of a file that are looked at.
 _FRAMES = 60
 _BITS = 20  # Of a weight after the point: products of two with a gray level are exact.
 
@@ -61,6 +64,8 @@ def picture_box(thumbs: np.ndarray) -> Window:
 def _bars(thumbs: np.ndarray) -> float:
     """Height of the bars at the top and the bottom, as a share of the picture."""
     other = thumbs[:, ::-1]
+    # A caption may hide a broad bar on one side, so that the other side counts. A thin one is
+    # believed only where both sides have it.
     return max(_bar(thumbs), _bar(other)) or min(_thin_bar(thumbs), _thin_bar(other))
 
 
@@ -69,6 +74,7 @@ def _bar(thumbs: np.ndarray) -> float:
     level = np.median(thumbs[:, 0])
     flat = (np.abs(thumbs - level) <= _FLAT_LEVELS).mean(axis=(0, 2)) >= _FLAT_SHARE
     rows = int(np.argmin(flat))
+    # A picture that is dark all over has no bar.
     if flat[: _MOST + 1].all() or not rows:
         return 0.0
     return (rows + 1.0 - _picture_share(thumbs - level, rows)) / THUMB_SIDE

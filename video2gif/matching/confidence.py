@@ -43,6 +43,7 @@ _MOST_ALTERNATIVES = 5
 # The share of the evidence that counts against rivals. Errors of neighbouring frames are
 # correlated: the full sum would make the best place look more certain than it is.
 _RIVAL_SHARE = 0.5
+# Of what moves: the frames of a GIF that plays there and back differ from their partners by less.
 _FOLDED_SHARE = 0.2
 # On a frame's own time, say, an answer must not lie before it here and after it elsewhere.
 _DIGITS = 9
@@ -147,6 +148,7 @@ def _way_there(gif: Track) -> Track | None:
 def _folds(thumbs: np.ndarray, partner: np.ndarray) -> bool:
     """Whether frames and their partners differ little beside what moves: a still scene may not."""
     levels = thumbs.astype(np.float32)
+    # A difference of two pictures has twice the variance of one.
     apart = ((levels - levels[partner]) ** 2).mean() / 2
     return bool(apart <= _FOLDED_SHARE * levels.var(axis=0).mean())
 

@@ -31,6 +31,7 @@ from video2gif.fingerprint.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, m
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.matching.align import MAX_SPEED, MIN_SPEED, column, mean_cost
 
+# Frames of the GIF that are looked at: for its view, then for its time.
 _VIEW_FRAMES = 8
 _MOST_FRAMES = 40
 _PART_PENALTY = 0.01  # Of correlation: a part of the picture must agree better than the whole.
@@ -38,10 +39,11 @@ _SIZES = (1.0, 0.95, 0.9, 0.85)
 # A GIF that letterboxes a whole 16:9 picture in 4:3 sees beyond the picture's edges; a GIF that
 # leaves out the bars of its video sees the band between them.
 _LETTERBOXED = Window(0.0, -1 / 6, 1.0, 7 / 6)
-# Pulls gain and gamma to none, per pixel, where the pictures do not tell them.
 _WEIGHT_BITS = 20  # Of a resampler's weight after the point: twice that and 8 are a gray level.
 _GRID_BITS = 30  # Of a curve of levels after the point: exact when summed with 8-bit gray levels.
+# Pulls gain and gamma to none, per pixel, where the pictures do not tell them.
 _GAIN_RIDGE, _GAMMA_RIDGE = 1e-6, 1e-5
+# Shares of the picture. The finest, 1/80, is for when the time is known.
 _STEP = 0.05
 _FINE_STEP, _FINEST_STEP = 0.025, 0.0125
 # Squared gray levels: palette and rounding noise of an exact match; the box's own error.
@@ -51,6 +53,7 @@ _MOVING_FREEDOM_PER_FRAME, _STILL_FREEDOM = 2.0, 10.0
 # Offsets of start, seconds, and factors of speed around a place: wide, then fine.
 _WIDE = (np.arange(-15, 16) * 0.06, 1.0 + np.arange(-10, 11) * 0.02)
 _FINE = (np.arange(-12, 13) * 0.02, 1.0 + np.arange(-8, 9) * 0.006)
+# Starts and ends closer than this, in seconds, are one place.
 _SETTLED_S = 0.3
 _MOST_OTHERS = 2
 _BLOCK = 64  # Tried at once, where they lie far apart.
@@ -284,6 +287,7 @@ def _residuals(
     x = grid((np.clip(theirs, 0.0, 255.0) + 1.0) / 256.0, _GRID_BITS)
     curves = np.stack([np.ones_like(x), x, grid(x * np.log(x), _GRID_BITS)])  # (3, n, p)
     k, p = ours.shape
+    # Of each frame of the video once; a map adds up those of the frames that it shows.
     gram = np.einsum("anp,bnp->nab", curves, curves)[shown].sum(axis=1)
     both = (curves @ ours.T)[:, shown, np.arange(k)].sum(axis=2).T
     gram[:, 2, 2] += _GAMMA_RIDGE * k * p
@@ -296,8 +300,10 @@ def _residuals(
     upside_down = levels[:, 1] + levels[:, 2] * middle < 0.0
     levels[upside_down] = [ours.mean(), 0.0, 0.0]
     fitted = 2.0 * both - np.einsum("mab,mb->ma", gram, levels)
+    # |ours − curve|² multiplied out: no picture has to be made for a map.
     square = ((ours**2).sum() - (levels * fitted).sum(axis=1)) / (k * p)
     numbers = shown + np.arange(len(shown))[:, None] * len(theirs)
+    # How often each map shows each frame: with these counts its mean picture is a product.
     counts = np.bincount(numbers.ravel(), minlength=len(shown) * len(theirs)).astype(np.float64)
     mean_AMP = counts.reshape(len(shown), -1) @ curves / k
     rest = ours.mean(axis=0) - np.einsum("ma,amp->mp", levels, mean_AMP)

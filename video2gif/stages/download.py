@@ -116,6 +116,7 @@ def safe_name(item_id: str) -> str:
     A long name is cut and ends in `~` and half a sha256. Short names never contain `~`, so the two
     kinds cannot collide.
     """
+    # `quote` leaves both. A dot would start an extension, which `with_suffix` replaces; ~ is ours.
     name = urllib.parse.quote(item_id, safe="").replace(".", "%2E").replace("~", "%7E")
     if len(name) <= 120:
         return name
@@ -167,6 +168,7 @@ def _spoilt(bad: BadRow) -> Result:
 
 def _only_span(gif: SourceRow) -> Result:
     reason = "missing: the manifest gives its span and no gif_url"
+    # Not `quarantined`: it is no failure, and no share of `max_failed_fraction`.
     return Result(_row("gif", gif.gif_id, "missing", reason), "reused")
 
 
@@ -297,6 +299,7 @@ def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) ->
         one.path.unlink()
         return _failed(source.kind, source.id, outcome.reason, **known)
     found = read_probe(context.store.read(outcome.key))
+    # What it is by content, whatever the address calls it.
     final = one.path.with_suffix(f".{found.extension}")
     os.replace(one.path, final)
     known["path"] = final.relative_to(layout.media).as_posix()
@@ -306,6 +309,7 @@ def _settled(one: Staged, outcome: Outcome, layout: Layout, context: Context) ->
     if not found.as_named:
         remarks.append(f"given as a {source.kind}, by content {found.extension}")
     reason = "; ".join(filter(None, remarks))
+    # Both the bytes and the look into them must have been there already to count as reused.
     status: Status = "computed" if "computed" in (one.status, outcome.status) else "reused"
     return Result(_row(source.kind, source.id, "ok", reason, **known), status)
 

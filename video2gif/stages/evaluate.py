@@ -62,6 +62,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     if params.evaluate.protocol == "leave_one_out":
         score, split = partial(score_left_out, videos=videos, params=params.train), "all"
     ranked = _rank_all(videos, score, context)
+    # Of every video, whatever its split: the report shows them all.
     rows = [_prediction_rows(one) for one in ranked]
     PREDICTIONS.write(layout.predictions, pd.concat(rows) if rows else [])
     evaluated = [

@@ -45,12 +45,14 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     clear_folder(layout.features)
     tags: dict[str, dict[str, str]] = {}
     for extraction, own in zip(chosen, outcomes, strict=True):
+        # Films are in the order of the work; shards want theirs, by id.
         by_video = {film.id: outcome for film, outcome in zip(films, own, strict=True)}
         tags |= _pack(layout, extraction, segments, by_video, context)
         about = description(extraction.network, params.extract, root=layout.root)
         write_json(layout.network(extraction.network.name), about)
     TAGS.write(layout.tags, list(tags.values()))
     counts = sum((Counts.of(own) for own in outcomes), Counts())
+    # After the tables, which say why each one failed.
     check_failed_fraction(
         STAGE,
         failed=counts.quarantined,
@@ -62,6 +64,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 
 def _placed(extraction: Extraction) -> Extraction:
     """Where it is to run: on a GPU if that is its backend."""
+    # Not in `params`: where it runs must not change its key.
     resources = {"GPU": 1.0} if extraction.backend.startswith("cuda") else {}
     return replace(extraction, work=replace(extraction.work, resources=resources))
 
@@ -69,6 +72,7 @@ def _placed(extraction: Extraction) -> Extraction:
 def _labelled_first(layout: Layout, segments: Segments) -> list[str]:
     sources = SOURCES.read(layout.sources)
     labelled = set(sources.loc[sources["gif_id"] != "", "video_id"])
+    # False sorts before True.
     return sorted(segments, key=lambda video_id: (video_id not in labelled, video_id))
 
 

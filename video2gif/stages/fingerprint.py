@@ -57,6 +57,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     outcomes = compute(STAGE, fingerprinting(params.fingerprint), todo, context)
     _pack(layout, outcomes, context)
     counts = Counts.of(outcomes)
+    # After the table, which says why each one failed.
     check_failed_fraction(
         STAGE,
         failed=counts.quarantined,
@@ -75,6 +76,7 @@ def _pack(layout: Layout, outcomes: list[Outcome], context: Context) -> None:
 
 
 def _row(outcome: Outcome, shards: ShardWriter, context: Context) -> _Row:
+    # A kind has no colon, an id may have some.
     kind, _, item_id = outcome.id.partition(":")
     if not outcome.ok:
         return _Row(kind, item_id, "quarantined", outcome.reason)

@@ -50,6 +50,7 @@ def label_video(
         }
         for segment_id, label, overlap, gif_id in columns
     ]
+    # A GIF's popularity says how far its pairs are trusted.
     trust = {placement.row["gif_id"]: placement.row["popularity"] for placement in placements}
     sampled = sample_pairs(
         labels, video_id=video_id, max_pairs=params.max_pairs_per_video, seed=params.split_seed

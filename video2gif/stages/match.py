@@ -26,7 +26,9 @@ STAGE = "match"
 Pair = tuple[str, str]
 """gif_id, video_id."""
 
+# An empty span, which `labels.place` takes for none.
 _NOWHERE = MatchedSpan(start_frame=0, end_frame=0, start_s=np.nan, end_s=np.nan)
+# What `fingerprint.read.of_row` needs to find a file's rows in the shards.
 _PLACE = ("shard", "row", "n_frames", "duration_s", "width", "height", "bad_packets")
 
 

@@ -59,8 +59,10 @@ class _Data:
         self.labels = LABELS.read(layout.labels)
         folders = layout.feature_folders()
         indices = [FEATURES.read(folder / "index.parquet") for folder in folders]
+        # What one network has nothing of has no score (`ranking.videos.side_by_side`).
         self.features = pd.concat(indices).groupby(["video_id", "segment_id"])["n_clips"].min()
         status = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
+        # A video that fails for several networks in the same way is told of once.
         self.feature_status = pd.concat(status).drop_duplicates(["video_id", "reason"])
         self.seen_tags = TAGS.read(layout.tags).set_index("video_id")["tags"]
         self.predictions = PREDICTIONS.read(layout.predictions)
@@ -172,6 +174,7 @@ def _video_card(
     folder: Path,
     context: Context,
 ) -> VideoCard:
+    # The file's name was made of the id and is harmless, which the id need not be.
     stem = PurePosixPath(data.media("video").loc[video, "path"]).stem
     strip_name = f"{stem}.jpg" if strip.ok else ""
     if strip.ok:

@@ -42,6 +42,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     fingerprints = Fingerprints.open(layout)
     index = fingerprints.index
     video_ids = sorted(index.loc[(index.kind == "video") & (index.status == "ok"), "id"])
+    # Given features have no width, and no pictures for a network to look at.
     shown = sorted(index.loc[(index.kind == "video") & (index.width > 0), "id"])
     outcomes = _network_runs(shown, layout, params.segment, context)
     rows: list[dict[str, Any]] = []

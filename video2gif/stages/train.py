@@ -59,6 +59,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     write_json(layout.train_metrics, metrics)
     _write_curve(layout, trained.history)
     write_csv(layout.loss_plot, curves(params.train.huber_delta))
+    # A ranker that is solved at once has no epochs, and is one model.
     return Counts(computed=max(1, len(trained.best)))
 
 
@@ -81,6 +82,7 @@ def _key(layout: Layout, params: Params) -> str:
     """A digest of all that this training depends on; a checkpoint with another one is not used."""
     folders = (*map(layout.features_of, params.train.inputs), layout.fingerprints)
     tables = _tables(layout, params.train.inputs)
+    # The shards too: features of other weights may have the same index.
     files = [*tables.values(), *(p for one in folders for p in sorted(one.iterdir()))]
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
     return hashlib.sha256("\n".join([*parts, *map(file_digest, files)]).encode()).hexdigest()
@@ -163,6 +165,7 @@ def _tables(layout: Layout, inputs: Sequence[str]) -> dict[str, Path]:
 def _is_rendered_sample(layout: Layout, params: Params) -> bool:
     """Whether its videos are the ones that this project renders, which look like no others."""
     manifest = layout.root / params.download.manifest
+    # The column after a video's id is its address.
     return manifest.is_file() and ",sample:" in manifest.read_text(errors="replace")
 
 

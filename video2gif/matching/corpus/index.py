@@ -83,6 +83,7 @@ class HashTable:
         """Have the buckets that `probe` will look at read, all at once, if they are not."""
         turned = queries << np.uint64(self.rotation) | queries >> np.uint64(64 - self.rotation)
         keys = (turned >> np.uint64(64 - self.bits)).astype(np.int64)[:, None] ^ flips
+        # `madvise` takes whole pages only.
         first = self.starts[keys] * 8 // mmap.PAGESIZE * mmap.PAGESIZE
         sizes = self.starts[keys + 1] * 8 - first
         for start, size in zip(first.ravel().tolist(), sizes.ravel().tolist(), strict=True):
