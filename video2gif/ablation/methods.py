@@ -53,6 +53,7 @@ def methods(params: Train) -> list[Method]:
     )
     adaptive = replace(bare, loss="adaptive_huber")
     context = replace(adaptive, context=list(CONTEXT_PARTS))
+    # Averaging needs several, also where params.yaml trains one.
     averaged = replace(context, ensemble=max(params.ensemble, 3))
     return [
         Method("random", _random),
@@ -98,6 +99,7 @@ def _ranker(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
 
 
 def _linear(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
+    # Of the model only the linear ranker is used, so one epoch is enough for the network.
     model = train(videos, replace(params, fusion=True, epochs=1)).model
     alone = Fusion(tuple(float(name == "linear") for name in FUSED))
     return replace(model, fusion=alone).score_video
@@ -116,6 +118,7 @@ def best_union(scores: np.ndarray, n_clips: np.ndarray) -> np.ndarray:
     """
     together = n_clips[:-1] + n_clips[1:]
     sums = scores * n_clips
+    # Of two segments without clips the sums are NaN anyway.
     unions = (sums[:-1] + sums[1:]) / np.maximum(together, 1)
     candidates = np.stack([scores, np.append(unions, np.nan), np.insert(unions, 0, np.nan)])
     best = np.where(np.isnan(candidates), -np.inf, candidates).max(axis=0)
@@ -196,6 +199,7 @@ def category_svm(videos: Sequence[Video], seed: int) -> Score:
         rows, labels = [], []
         for video in group:
             features = means(video)
+            # Column 0 of the pairs holds positives, column 1 negatives.
             for column, label in ((0, 1), (1, 0)):
                 named = np.unique(_scored_pairs(video)[:, column])
                 rows.append(features[named])
@@ -214,6 +218,7 @@ def rank_svm(videos: Sequence[Video], seed: int) -> Score:
 
     def fit(group: Sequence[Video]) -> Callable[[np.ndarray], np.ndarray]:
         differences = np.concatenate([_pair_differences(means(v), _scored_pairs(v)) for v in group])
+        # A classifier needs two classes: each difference, and the same the other way round.
         both = np.concatenate([differences, -differences])
         signs = np.repeat([1, -1], len(differences))
         machine = LinearSVC(C=_C, fit_intercept=False, random_state=seed).fit(both, signs)

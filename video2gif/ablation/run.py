@@ -56,6 +56,7 @@ def run(layout: Layout, params: Params, choice: Ablation, progress: AblationProg
         workers=choice.workers,
         progress=progress,
     )
+    # A generator: without `choice.noise` it is not asked, and nothing is trained.
     noise = noise_rows(
         parts,
         params.train,

@@ -71,6 +71,7 @@ def folds(videos: Sequence[Video], count: int) -> list[Fold]:
         learn = [video for video in videos if video.split != "test"]
         return [Fold(learn, [video for video in usable if video.split == "test"])]
     found = []
+    # More folds than videos would leave some with nothing to score.
     for first in range(min(count, len(usable))):
         held = {video.video_id for video in usable[first::count]}
         learn = [
@@ -169,6 +170,7 @@ def _row(
     samples: int,
     seed: int,
 ) -> Row:
+    # Seeds first, then videos: a video counts once however many seeds there are.
     by_video = [mean_metrics(of_video) for of_video in zip(*runs, strict=True)]
     nmsd = [one.nmsd for one in by_video]
     precision = [one.average_precision for one in by_video]
@@ -225,6 +227,8 @@ def noise_rows(
         for share in shares:
             runs = []
             for number in range(seeds):
+                # A thousand seeds apart, as in `methods._ranker`: members and folds take the ones
+                # in between.
                 trained = replace(bare, loss=loss, seed=params.seed + 1000 * number)
                 metrics: list[VideoMetrics] = []
                 for part in parts:
@@ -250,6 +254,8 @@ def with_noise(video: Video, share: float, *, seed: int, tells: bool) -> Video:
 
     pairs, popularity = video.pairs.copy(), video.popularity.copy()
     positives = np.unique(pairs[:, 0])
+    # Two numbers a positive whatever the share, so that what is wrong at one is wrong at a larger
+    # one.
     luck = random(f"noise:{video.video_id}", 2 * len(positives), seed=seed).reshape(2, -1)
     for positive, draw, choice in zip(positives, *luck, strict=True):
         if draw >= share:

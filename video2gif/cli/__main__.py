@@ -56,6 +56,7 @@ def doctor(root: Root = Path(".")) -> None:
 
 def main() -> NoReturn:
     """Run the command line. An error of ours is printed as one line and sets the exit code."""
+    # Ends by an exception, so that every `with` on the way closes its children and temporary files.
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()

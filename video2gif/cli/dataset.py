@@ -76,6 +76,7 @@ def given(
     videos = READERS[layout](folder)
     (output / "clips").mkdir(parents=True, exist_ok=True)
     for video in videos:
+        # The file's clock begins at 0, as do the spans of `manifest_table`.
         clips = GivenClips(video.times_s - video.times_s[0], video.features)
         clips.write(output / "clips" / f"{video.video_id}.npz")
     table = manifest_table(videos, saturation_views=views)
@@ -126,6 +127,7 @@ def import_hashes(
     layout = Layout(root.resolve())
     manifest = layout.root / Params.load(layout.params).download.manifest
     target = output or manifest.with_name(f"{manifest.stem}-aligned.csv")
+    # A manifest's paths start at its own folder.
     if target.resolve().parent != manifest.resolve().parent:
         raise UserError(f"{target}: must lie beside {manifest}, whose urls are relative to it")
     found = list(align(read(sequences), Fingerprints.open(layout), everywhere=everywhere))

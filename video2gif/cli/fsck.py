@@ -48,5 +48,6 @@ def _told(damage: "Damage", *, repair: bool) -> bool:
     """Print what is wrong and repair it if asked to. Returns whether it is repaired."""
     is_mended = bool(repair and damage.repair and damage.repair())
     state = "mended" if is_mended else "damaged"
+    # No markup: a path may hold brackets, which Rich would take for it.
     _out.print(f"{state}: {damage.path}: {damage.what}; {damage.remedy}", markup=False)
     return is_mended

@@ -162,6 +162,7 @@ def _gif_table(made: "Made") -> Table:
             f"{gif.width}×{recipe.height}",
             f"{recipe.rate:g}"[:4],
             f"{gif.bytes / 1000:.0f}",
+            # "why" is the ninth column, where it is there at all.
             *([", ".join(gif.moment.why)] if len(table.columns) > 8 else []),
         )
     return table
@@ -177,6 +178,7 @@ def _parse_time(option: str, text: str) -> float:
     """Seconds from 90, 90.5, 1:30 or 1:01:30.5."""
     try:
         parts = [float(part) for part in text.split(":")]
+        # Hours, minutes, seconds: from the right, each stands for 60 times as much.
         seconds = sum(part * 60**power for power, part in enumerate(reversed(parts)))
     except (ValueError, OverflowError):
         parts, seconds = [], math.nan

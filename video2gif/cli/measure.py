@@ -61,7 +61,9 @@ def _progress() -> "Iterator[Report]":
 def _table(path: Path) -> Table:
     reference = read_json(path.with_suffix(".json"))["reference"]
     table = Table("method", "nMSD %", "mAP %", f"nMSD less {reference}", "paper")
+    # Rows of the noise figure have a share there.
     for row in read_csv(path).query("noise.isna()").to_dict("records"):
+        # Methods that are not in the paper have NaN, which is not above 0 either.
         paper = f"{100 * row['paper_nmsd']:.2f}" if row["paper_nmsd"] > 0 else ""
         cells = [
             _with_interval(row[name], (row[f"{name}_low"], row[f"{name}_high"]), sign)
@@ -73,6 +75,7 @@ def _table(path: Path) -> Table:
 
 def _with_interval(value: float, interval: tuple[float, float], sign: str = "") -> str:
     mean, low, high = (f"{100 * share:{sign}.1f}" for share in (value, *interval))
+    # The backslash: Rich would take a bracket for markup.
     return f"{mean} \\[{low}, {high}]"
 
 
@@ -100,6 +103,8 @@ def evaluate(
     content["without_labels"] = found.without_labels
     if against is not None:
         other = {one.video_id: one.metrics for one in read(against, labels).videos}
+        # Over the same videos only: a difference of two sets of videos says nothing of two
+        # rankings.
         both = [one for one in found.videos if one.video_id in other]
         content["less_against"] = {
             "n_videos": len(both),

@@ -39,6 +39,7 @@ def _items(one: "Planned") -> str:
 def _minutes(value: float | None) -> str:
     if value is None:
         return "unknown"
+    # An exact 0 is no small number: nothing is to be done.
     return f"{value:.1f}" if value >= 0.05 or not value else "< 0.1"
 
 

@@ -62,6 +62,7 @@ def rank(
                 "rank": m.rank,
                 "start_s": m.start_s,
                 "end_s": m.end_s,
+                # JSON has no NaN.
                 "score": None if math.isnan(m.score) else m.score,
                 "why": list(m.why),
             }
@@ -102,6 +103,7 @@ def match(
     from video2gif.make.match import match_files
     from video2gif.make.preview import write_preview
 
+    # Exactly one of the two.
     if bool(videos) == corpus:
         raise UserError("name the videos to search, or give --corpus for all of the project's")
     params = Params.load(find_params(root))

@@ -78,6 +78,7 @@ def personalise(
         chosen = personal_of_file(base, marks, params, context)
         announce(chosen)
         analysis = analyse(video, params, context)
+        # Both rankings are of the same segments, so a start names one.
         before = {moment.start_s: moment.rank for moment in rank(analysis, base, context)}
         moments = rank(analysis, chosen, context)
     table = Table("rank", "before", "start", "end", "score", title=plain(video.name))

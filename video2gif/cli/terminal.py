@@ -50,6 +50,7 @@ def params_and_ranker(
     """The project's parameters, and the ranker that --ranker or --about asks for."""
     if name is not None and about is not None:
         raise UserError("--about ranks by what is in the picture: give it or --ranker, not both")
+    # Imported late: `--help` needs none of it.
     from video2gif.make.rankers import choose_ranker
 
     params = Params.load(find_params(root))
@@ -75,6 +76,7 @@ def announce(ranker: "Ranker") -> None:
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Context]:
     """The default runtime, with a progress bar in a terminal and log lines elsewhere."""
+    # Without a terminal a bar would fill a log with its redraws.
     if quiet or not err.is_terminal:
         yield Context.default(_log_line)
         return

@@ -66,6 +66,7 @@ def fetch(
         out.print(f"[yellow]note:[/] {doubt}", soft_wrap=True, highlight=False)
     if not accept_licence:
         raise UserError(f"weights fetch {name}: add --accept-licence once you accept the above")
+    # Beside the items, so that a cut download is found and resumed from any folder.
     folder = ItemStore.default().root / "weights" / name
     file = download(one, folder, sha256=sha256, unpinned=unpinned)
     target = output or root / FOLDER / f"{name}.safetensors"
@@ -130,4 +131,5 @@ def _import(
 
 
 def _say(text: str) -> None:
+    # No markup: a path may hold brackets, which Rich would take for it.
     out.print(text, soft_wrap=True, highlight=False, markup=False)

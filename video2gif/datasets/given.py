@@ -112,8 +112,11 @@ def manifest_table(
                 {
                     **fixed,
                     "gif_id": f"{video.video_id}-{number}",
+                    # The clips' own clock begins at 0, as that of a video's frames does.
                     "start_s": video.times_s[start] - video.times_s[0],
                     "end_s": video.times_s[end] - video.times_s[0],
+                    # `labels.overlap.popularity` turned round: of so many views the popularity is
+                    # the trust.
                     "views": (1 + saturation_views) ** video.trust - 1,
                 }
             )
@@ -135,6 +138,7 @@ def liked(video: GivenVideo, *, best_share: float) -> np.ndarray:
 
 def runs(chosen: np.ndarray) -> list[tuple[int, int]]:
     """[start, end) of each run of true clips or frames."""
+    # With a zero at either end every run has both of its edges.
     edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
@@ -188,12 +192,14 @@ def clip_features(folder: Path) -> Callable[[str], np.ndarray | None]:
     """
     packed = sorted(folder.glob("*.npz"))
     if packed:
+        # Nothing is read yet: an npz reads an array when it is asked for.
         archive = np.load(packed[0], allow_pickle=False)
         names = set(archive.files)
         return lambda video_id: _clips(packed[0], archive[video_id]) if video_id in names else None
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".npy", ".npz"))
 
     def streams(video_id: str) -> np.ndarray | None:
+        # One id may begin like another. Then the numbers of clips tell (`_MOST_SPARE_CLIPS`).
         own = [p for p in files if p.stem == video_id or p.stem.startswith(f"{video_id}_")]
         parts = [_clips(path, _array(path)) for path in own]
         lengths = [len(part) for part in parts]

@@ -155,6 +155,7 @@ def manifest_table(
             {
                 "video_id": one.video_id,
                 "video_url": _URL.format(one.video_id),
+                # Numbered within its video: the data sets give no ids of their own.
                 "gif_id": f"{one.video_id}-{counts[one.video_id]}",
                 "gif_url": "",
                 "start_s": one.start / scale,

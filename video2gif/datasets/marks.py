@@ -29,7 +29,6 @@ _COLUMNS = (
     "split",
     "verdict",
 )
-# Hundreds of thousands of marks, more than anybody makes by hand; a larger file is another file.
 _MAX_S = 1e6  # eleven days
 
 

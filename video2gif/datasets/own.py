@@ -107,6 +107,7 @@ def _check_text(cell: dict[str, str]) -> None:
 def _with_gif(video: SourceRow, cell: dict[str, str]) -> SourceRow:
     if cell["gif_id"]:
         check_id("gif_id", cell["gif_id"])
+    # Marks say "bad" of a span, and a bad span is no GIF.
     if cell["verdict"] == "bad" or not (cell["gif_id"] or cell["gif_url"]):
         return video
     if not cell["gif_id"]:

@@ -37,6 +37,7 @@ _URL = "https://www.youtube.com/watch?v={}"
 def is_header(line: str) -> bool:
     """Whether a file with this first line is meant to be PHD2's, complete or not."""
     names = set(line.split(","))
+    # video_url tells a manifest of ours, which may have columns of these names as well.
     return "video_url" not in names and len(names & set(PHD2_COLUMNS)) >= 3
 
 
@@ -94,6 +95,7 @@ def _with_gif(video: SourceRow, cell: Mapping[str, str]) -> SourceRow:
     end_s = round(start_s + duration_s, 6)
     if video_s < 0:
         raise GifError("label", f"video_duration {video_s:g}: PHD2 did not know its length")
+    # NaN, for a length that is not given, contradicts nothing.
     if end_s > video_s + _TOLERANCE_S:
         raise GifError("label", f"span {start_s:g}–{end_s:g} s of a video of {video_s:g} s")
     gif_id = _gif_id(cell)

@@ -96,6 +96,7 @@ def read_tags(path: Path) -> dict[str, str]:
         head, separator, rest = text.partition(SEPARATOR)
         # A few tags contain line breaks: a line without the separator continues the one before.
         video_id = head if separator else video_id
+        # Our tables separate tags by |, so it cannot stand in one.
         tags = (tag.strip().replace("|", "/") for tag in (rest if separator else text).split(";"))
         found.setdefault(video_id, []).extend(filter(None, tags))
     return {video_id: "|".join(tags) for video_id, tags in found.items()}

@@ -177,6 +177,7 @@ def local_videos(folder: Path) -> dict[str, str]:
     """
     return {
         path.stem: path.relative_to(folder).as_posix()
+        # Sorted, as the order in a folder differs from disk to disk.
         for path in sorted(folder.glob("videos/*"))
         if path.is_file()
     }
@@ -209,6 +210,7 @@ def collected(
             bad.append(BadRow(line, error.reason, "gif", gif_id(cells)))
         except ItemError as error:
             bad.append(BadRow(line, error.reason))
+        # Whatever is wrong with its GIF, the video is there.
         rows.append(row)
     return reconciled(rows, bad)
 
@@ -219,8 +221,10 @@ def reconciled(rows: list[SourceRow], bad: list[BadRow]) -> Manifest:
     Of equal rows the first stays. A video with no usable GIF keeps one row without a GIF.
     """
     source: Callable[[SourceRow], object] = lambda row: (row.video_url, row.split)  # noqa: E731
+    # Where a row stands is no contradiction.
     whole: Callable[[SourceRow], object] = lambda row: replace(row, line=0)  # noqa: E731
     gifs = [row for row in rows if row.gif_id]
+    # Not `+=`: the caller's list stays as it was.
     bad = bad + _missing_urls(rows)
     bad += _conflicts(rows, "video", source, "video_url or split")
     bad += _conflicts(gifs, "gif", whole, "data")

@@ -115,6 +115,7 @@ def corpus(layout: Layout) -> Corpus:
     tables = _Tables()
     sources = tables.read(SOURCES, layout.sources)
     prints = tables.read(FINGERPRINTS, layout.fingerprints / "index.parquet")
+    # Nothing is counted from it: this only says so where it is missing.
     tables.read(DOWNLOADS, layout.downloads)
     matches = tables.read(MATCHES, layout.matches)
     spans = tables.read(SPANS, layout.spans)
@@ -122,6 +123,7 @@ def corpus(layout: Layout) -> Corpus:
     pairs = tables.read(PAIRS, layout.pairs)
     usable = prints[prints.status == "ok"]
     of_video = sources.drop_duplicates("video_id")
+    # All rows of a video have its split and its duplicate.
     by_video = labels.drop_duplicates("video_id")
     placed = spans[spans.status == "placed"]
     lengths = (placed.end_s - placed.start_s).to_numpy(dtype=float)

@@ -17,6 +17,7 @@ from video2gif.core.readers import parsed_yaml
 from video2gif.stages import STAGES
 
 LOCK = "dvc.lock"
+# How the flags that matter begin, on x86 and on ARM.
 _VECTOR_UNITS = ("sse", "ssse", "avx", "fma", "f16c", "bmi", "amx", "asimd", "sve")
 # What makes libraries take another processor than the one that is there (`make certificate`).
 _EMULATION = (
@@ -66,6 +67,7 @@ def compared(root: Path) -> Comparison | None:
     before, now = (_outs(text) for text in (committed, (root / LOCK).read_text()))
     equal = tuple(s for s in STAGES if s in now and now[s] == before.get(s))
     noted = _committed(root, Layout(root).machine.name)
+    # The lock of a machine that nobody noted explains nothing.
     theirs = set(parsed_yaml(noted)["processor"]) if noted else set()
     ours = set(processor())
     features = (
@@ -93,6 +95,7 @@ def processor() -> list[str]:
     flags: set[str] = set()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
+        # "flags" on x86, "Features" on ARM.
         if key.strip() in ("flags", "Features"):
             flags |= {flag for flag in value.split() if flag.startswith(_VECTOR_UNITS)}
     told = {f"{name}={os.environ[name]}" for name in _EMULATION if os.environ.get(name)}
@@ -108,6 +111,7 @@ def in_git(root: Path) -> list[str]:
         for out in (*entry.get("outs", ()), *entry.get("metrics", ()))
         if isinstance(out, dict)
         for path, options in out.items()
+        # Such outputs are in git in place of DVC's cache.
         if options.get("cache") is False
     ]
     return [LOCK, Layout(root).machine.name, *outs]

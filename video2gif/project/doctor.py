@@ -78,6 +78,7 @@ def _cache() -> list[Check]:
     root = ItemStore.default().root
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # To try it is the only way to know: a disk may be mounted read-only.
         probe = root / f".doctor.{os.getpid()}"
         probe.touch()
         probe.unlink()

@@ -70,6 +70,7 @@ def items(store: ItemStore, tally: Tally) -> Iterator[Damage]:
     """Stored items that are cut or changed. It is safe to remove them: they are computed again."""
     for path in sorted(store.root.glob("??/*")):
         key = path.name
+        # Only what could be an item: the folder holds other things as well.
         if len(key) != 64 or not _HEX.issuperset(key) or key[:2] != path.parent.name:
             continue
         tally.items += 1
@@ -101,6 +102,7 @@ def objects(layout: Layout, tally: Tally) -> Iterator[Damage]:
     cache = _cache(layout)
     in_workspace: dict[str, _Source] | None = None
     for path in sorted(cache.glob("files/md5/??/*")):
+        # DVC names the listing of a folder by its md5 and `.dir`.
         md5 = path.parent.name + path.name.removesuffix(".dir")
         if not _is_md5(md5):
             continue
@@ -137,6 +139,7 @@ def _cache(layout: Layout) -> Path:
     """`.dvc/cache`, or where .dvc/config or config.local has put it."""
     home = layout.root / ".dvc"
     chosen = home / "cache"
+    # In this order, as DVC does: config.local wins.
     for name in ("config", "config.local"):
         config = ConfigParser(strict=False, interpolation=None)
         with suppress(Error, UnicodeDecodeError):
@@ -165,6 +168,7 @@ def _folder(folder: Path) -> dict[str, _Source]:
     """The files of a folder, and the listing of it that DVC would write, by md5."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     found, listed = {}, []
+    # In the very form that DVC writes, or the md5 would be another.
     for name, path in sorted(files.items()):
         if path.is_file():
             md5 = _md5(path)
@@ -181,6 +185,7 @@ def _restored(source: _Source, target: Path) -> bool:
             shutil.copyfile(source.path, temporary)
         else:
             temporary.write_bytes(source.listing)
+        # DVC protects the objects of its cache in this way.
         temporary.chmod(0o444)
     return True
 
@@ -245,6 +250,7 @@ def _entry_fault(entry: Any, wanted: Mapping[str, Any]) -> str:
             if not isinstance(one, Mapping) or not _is_md5(one.get("md5")) or "size" not in one:
                 return f"an entry of its {kind} is not whole"
     listed = [*wanted.get("outs", ()), *wanted.get("metrics", ()), *wanted.get("plots", ())]
+    # An output is its path, or a mapping from its path to its options.
     outs = {one if isinstance(one, str) else next(iter(one)) for one in listed}
     missing = outs - {str(one.get("path")) for one in entry.get("outs") or ()}
     # dvc.lock has the path after a parameter (`${…}`) was put in, so such paths cannot be compared.
@@ -281,6 +287,7 @@ def _is_held(path: Path) -> bool:
     """Whether a running process has locked the file, in the way of zc.lockfile (DVC's)."""
     try:
         with path.open("rb") as file:
+            # `zc.lockfile` locks by flock, so a lock that can be had belongs to no process.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -70,6 +70,7 @@ def minutes(rate: Rate | None, todo: int | None) -> float | None:
         return None
     if todo is None:
         return rate.run_s / 60
+    # Without a rate for items the time is unknown, unless there are none.
     return None if rate.item_s is None and todo else (rate.item_s or 0.0) * todo / 60
 
 
@@ -115,6 +116,8 @@ class _NoMapper:
     workers = 1
 
     def run(self, chunks: Sequence[Chunk]) -> NoReturn:
+        # No total: only `progress` knows it, and it raises first where the items are the stage's
+        # own.
         raise _Asked(sum(len(chunk.jobs) for chunk in chunks), 0)
 
 

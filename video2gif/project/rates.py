@@ -27,6 +27,7 @@ def remember(root: Path, stage: str, counts: Counts, seconds: float) -> None:
     item_s = seconds / counts.computed if counts.computed else None
     if before := rates.get(stage):
         seconds = _mean(before.run_s, seconds)
+        # A run that only reused says nothing about an item.
         item_s = before.item_s if item_s is None else _mean(before.item_s or item_s, item_s)
     rates[stage] = Rate(seconds, item_s)
     content = {name: vars(rate) for name, rate in sorted(rates.items())}
