@@ -81,6 +81,7 @@ class Dask:
     def _check_resources(self, chunk: Chunk) -> None:
         if not chunk.work.resources:
             return
+        # All of them: without the number, Dask tells of five.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         for name, amount in chunk.work.resources.items():
             if not any(worker["resources"].get(name, 0) >= amount for worker in workers):
@@ -216,6 +217,7 @@ class PrefectMapper:
         )(self._process)
         ended: SimpleQueue[PrefectFuture[list[Outcome]]] = SimpleQueue()
         waiting = iter(chunks)
+        # As one ends, the next is sent. The rest waits here, and not in the cluster.
         for chunk in islice(waiting, self._engine.in_flight):
             observed.submit(chunk).add_done_callback(ended.put)
         for _ in chunks:

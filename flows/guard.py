@@ -82,6 +82,7 @@ def locked(path: Path, *, wait_s: float) -> Iterator[None]:
     Raises `EnvironmentProblem` naming the holder when it is not free after `wait_s` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not "w": whoever waits must be able to read who holds it.
     with path.open("a+") as file:
         _acquire(file, path, deadline=time.monotonic() + wait_s)
         file.seek(0)
@@ -94,6 +95,7 @@ def locked(path: Path, *, wait_s: float) -> Iterator[None]:
 def _acquire(file: IO[str], path: Path, *, deadline: float) -> None:
     while True:
         try:
+            # flock itself can wait, but not until a deadline.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:

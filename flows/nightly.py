@@ -217,6 +217,7 @@ def last_good(root: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
+        # Without a lock from before there is nothing to go back to.
         if root / "dvc.lock" in kept:
             for path, content in kept.items():
                 path.write_bytes(content)
@@ -241,6 +242,7 @@ def merge_inbox(root: Path, inbox: Path) -> list[str]:
                 if _key(row) not in known:
                     known.add(_key(row))
                     rows.append({name: row.get(name) or "" for name in columns})
+    # A run that is killed here leaves the old manifest or the new one.
     temporary = manifest.with_suffix(".tmp")
     with temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
@@ -279,4 +281,5 @@ def commit(root: Path, branch: str, paths: list[str], *, push: bool) -> None:
         made = git("commit-tree", tree, "-p", "HEAD", "-m", f"Data of {runs.lock_digest(root)}")
         git("update-ref", f"refs/heads/{branch}", made)
         if push:
+            # The branch is made anew on HEAD each time, so it is seldom a continuation of the last.
             git("push", "--force-with-lease", "origin", f"refs/heads/{branch}")

@@ -67,6 +67,7 @@ def tell(layout: Layout) -> Exit:
 def beside_committed(root: Path) -> bool:
     """Print how many stages gave the committed lock's bytes; whether that is as it must be."""
     found = committed.compared(root)
+    # Only where bytes differ, so that it makes no noise in git.
     if found is None or found.other or not committed.is_noted(root):
         committed.note_machine(root)
     print(found or "no dvc.lock is committed: commit it with machine.json, metrics/ and plots/")

@@ -109,6 +109,7 @@ def _healthy(url: str) -> bool:
 
 def _start(folder: Path, environment: Mapping[str, str]) -> _Server:
     folder.mkdir(parents=True, exist_ok=True)
+    # The kernel names a port that is free.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -143,6 +144,7 @@ def _owner() -> int:
 def main(port: int, owner: int) -> None:
     """The server's process: serve until `owner` ends, however it ends."""
     try:
+        # A number may be given to another process; this handle stays that of its owner.
         handle = os.pidfd_open(owner)
     except ProcessLookupError:
         return

@@ -95,6 +95,8 @@ class Watched:
             name = path.rpartition("/")[2]
             if name.startswith(_HIDDEN) or _age_s(info) < settle_s:
                 continue
+            # To know a film's content is to read all of it: not again each minute while nothing
+            # changed.
             stamp = f"{info['size']} {_changed(info)}"
             if seen.get(name, ("",))[0] != stamp:
                 seen[name] = (stamp, self._digest(path))
@@ -167,6 +169,7 @@ def _ranked(watched: Watched, video: Arrived, *, top: int, ranker: str, timeout_
 
 def _video2gif(words: list[str], timeout_s: float) -> tuple[int, str]:
     """Run the command line tool: its exit code and its last words."""
+    # -P: a file in the working folder must not become a module of ours.
     command = [sys.executable, "-P", "-m", "video2gif", *words]
     try:
         done = subprocess.run(

@@ -201,9 +201,11 @@ def category_svm(videos: Sequence[Video], seed: int) -> Score:
             features = means(video)
             # Column 0 of the pairs holds positives, column 1 negatives.
             for column, label in ((0, 1), (1, 0)):
+                # A segment is in many pairs, and is one example.
                 named = np.unique(_scored_pairs(video)[:, column])
                 rows.append(features[named])
                 labels += [label] * len(named)
+        # A video has many more segments without a GIF than with one.
         machine = LinearSVC(C=_C, class_weight="balanced", random_state=seed)
         return machine.fit(np.concatenate(rows), labels).decision_function
 

@@ -67,6 +67,7 @@ def run(layout: Layout, params: Params, choice: Ablation, progress: AblationProg
         progress=progress,
     )
     path = layout.ablation / f"{choice.name}.csv"
+    # In the order in which `table` scores them: `as_frame` names its columns by it.
     scored = [video.video_id for part in parts for video in part.score]
     write_csv(path, as_frame(rows, noise if choice.noise else (), scored))
     write_json(path.with_suffix(".json"), _about(layout, params, parts, choice))

@@ -24,6 +24,7 @@ def mean_interval(
     if not len(array):
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
+    # All draws at once, one a row.
     means = array[rng.integers(len(array), size=(samples, len(array)))].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

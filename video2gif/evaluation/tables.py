@@ -109,6 +109,7 @@ def _scored(
 ) -> Scored | None:
     rows = rows.sort_values("start", kind="stable")
     spans = rows[["start", "end"]].to_numpy()
+    # In order of time, so that the first overlap is one of neighbours.
     overlap = np.flatnonzero(spans[1:, 0] < spans[:-1, 1])
     if len(overlap):
         first, second = spans[overlap[0]], spans[overlap[0] + 1]

@@ -48,6 +48,7 @@ def usable_gifs(gifs: Sequence[Span], n_frames: int) -> list[Span]:
 def video_metrics(*, gifs: Sequence[Span], spans: np.ndarray, scores: np.ndarray) -> VideoMetrics:
     """All metrics of one video. `gifs` as `usable_gifs` gives them, `scores` (n,), NaN: none."""
     frames = frame_scores(spans=spans, scores=scores)
+    # Average precision asks for the frames of any GIF, nMSD for those of each.
     truth = np.any([span_mask(gif, len(frames)) for gif in gifs], axis=0)
     return VideoMetrics(
         nmsd=video_nmsd(gifs=gifs, score=frames),

@@ -38,6 +38,8 @@ class Ahead(Generic[T]):
     def __exit__(self, *_: object) -> None:
         """Stop the thread: afterwards nobody touches the iterator."""
         self._stopped = True
+        # The thread may be waiting for room: what it puts is taken until it sees that it is to
+        # stop.
         while self._thread.is_alive():
             try:
                 self._chunks.get(timeout=0.01)

@@ -172,6 +172,7 @@ def _unexplained(columns: list[np.ndarray], target: np.ndarray) -> np.ndarray:
     inputs = np.stack(columns, axis=1)
     products = inputs @ inputs.transpose(0, 2, 1)
     towards = np.einsum("nip,np->ni", inputs, target)
+    # Each column is scaled to length 1, so that the ridge weighs on all alike.
     sizes = np.sqrt(np.maximum(np.einsum("nii->ni", products), 1))
     products /= sizes[:, :, None] * sizes[:, None, :]
     towards /= sizes

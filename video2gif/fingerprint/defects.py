@@ -22,7 +22,9 @@ _CARD_PLAIN, _CARD_MOTION = 0.8, 0.8  # Text does not move, people before black 
 _FADE_S = 0.4
 _FADE_LIGHT = 0.35  # Of the change of a window, the share that is light alone.
 _FADE_CONTRAST = 0.25  # Natural logarithm of how much the contrast changes in a window.
+# Levels of change, and the share of frames below it that makes a still.
 _STILL_CHANGE, _STILL_SHARE = 0.15, 0.7
+# A run of at least so many seconds, and so great a share of its segment, is good.
 _MIN_S = 0.8
 _MIN_SHARE = 0.5
 _SEEN_SHARE = 0.2
@@ -110,6 +112,7 @@ def _judged(
     seen = [kind for kind, flags in found.items() if flags[start:end].mean() >= _SEEN_SHARE]
     length_s = edges_s[run[1]] - edges_s[run[0]]
     share = length_s / max(edges_s[end] - edges_s[start], 1e-9)
+    # A shorter run is good only in a segment that shows no defect, and so is short itself.
     is_spoilt = share < _MIN_SHARE if length_s >= _MIN_S else bool(seen) or run[0] == run[1]
     moving = still[(run[0] if length_s else start) + 1 : run[1] if length_s else end]
     is_still = not len(moving) or bool(moving.mean() > _STILL_SHARE)

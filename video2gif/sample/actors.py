@@ -49,6 +49,7 @@ def cast(shot: Shot, *, size: tuple[int, int]) -> list[Actor]:
         extras = [_actor(shot, size, chance, radius=chance.uniform(11, 15)) for _ in range(2)]
         return [*extras, _star(shot, size, chance)]
     if shot.kind == "crowd":
+        # Small ones are far away: those that are drawn later cover them.
         radii = np.sort(chance.uniform(9, 16, size=14))
         return [_actor(shot, size, chance, radius=r, pace=2.2) for r in radii]
     count = int(chance.integers(2, 4))
@@ -91,6 +92,7 @@ def _actor(
     x0, y0 = width * chance.uniform(0.12, 0.88), height * chance.uniform(0.45, 0.82)
     start, tempo = chance.uniform(0, 2 * np.pi), chance.uniform(0.06, 0.12)
     x = x0 + chance.uniform(15, 45) * np.sin(tempo * t + start)
+    # Balls bounce, gulls glide, the others bob.
     if shot.category == "sports":
         y = y0 - chance.uniform(20, 50) * np.abs(np.sin(0.2 * t + start))
     elif shot.category == "nature":
@@ -132,6 +134,7 @@ def stroke(
     frame: np.ndarray, start: np.ndarray, end: np.ndarray, width: float, colour: Rgb
 ) -> None:
     """A line with round ends."""
+    # OpenCV takes whole pixels here.
     thickness = max(1, round(width))
     cv2.line(frame, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _SHIFT)
 

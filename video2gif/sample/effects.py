@@ -13,6 +13,7 @@ from video2gif.sample.actors import disc, middle, stroke
 from video2gif.sample.scale import enlarged
 from video2gif.sample.script import Shot, rng
 
+# Of sparks and, so that colour alone is no sign, of confetti.
 _WARM = ((255, 246, 200), (255, 214, 90), (255, 160, 50), (255, 255, 255))
 
 

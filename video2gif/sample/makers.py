@@ -25,6 +25,7 @@ def timing(n_frames: int, edits: Edits) -> tuple[list[int], list[int]]:
     centisecond of its true time; rounding errors do not add up.
     """
     length_s = n_frames / FPS / edits.speed
+    # The 1e-9: what is whole but for its last bit counts as whole.
     starts_s = np.arange(math.ceil(length_s * edits.fps - 1e-9)) / edits.fps
     numbers = np.floor(starts_s * edits.speed * FPS + 1e-9).astype(int)
     edges_cs = np.rint(np.append(starts_s, length_s) * 100).astype(int)

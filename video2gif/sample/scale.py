@@ -37,6 +37,7 @@ def _weights(n_from: int, n_to: int, cubic: bool) -> np.ndarray:
     for offset in reach:
         pixel = np.clip(left + offset, 0, n_from - 1)
         apart = np.abs(centre - (left + offset))
+        # Not `+=`: at an edge several offsets fall on one pixel, and all of them count.
         np.add.at(weights, (np.arange(n_to), pixel), _kernel(apart, cubic))
     return grid(weights, _WEIGHT_BITS)
 
@@ -44,6 +45,7 @@ def _weights(n_from: int, n_to: int, cubic: bool) -> np.ndarray:
 def _kernel(x: np.ndarray, cubic: bool) -> np.ndarray:
     if not cubic:
         return 1.0 - x
+    # The cubic convolution kernel of Keys (1981), |x| up to 1 and up to 2.
     near = ((_CUBIC + 2) * x - (_CUBIC + 3)) * x * x + 1
     far = ((_CUBIC * x - 5 * _CUBIC) * x + 8 * _CUBIC) * x - 4 * _CUBIC
     return np.where(x <= 1, near, far)
@@ -57,6 +59,8 @@ def view(picture: np.ndarray, map_23: np.ndarray, size: tuple[int, int]) -> np.n
     maps = np.stack([a[0] * x + a[1] * y + a[2], b[0] * x + b[1] * y + b[2]])
     steps = np.floor(maps * cv2.INTER_TAB_SIZE + 0.5).astype(int)
     whole, part = np.divmod(steps, cv2.INTER_TAB_SIZE)
+    # In OpenCV's fixed-point form: whole pixels, and which of 32 × 32 tables of weights is between
+    # them.
     return cv2.remap(
         picture,
         whole.transpose(1, 2, 0).astype(np.int16),

@@ -16,6 +16,7 @@ from video2gif.sample.scale import enlarged, view
 from video2gif.sample.script import ScriptedVideo, Shot, rng
 
 WIDTH, HEIGHT = 240, 180
+# Twice the picture, so that the camera has room to move.
 _CANVAS_W, _CANVAS_H = 480, 360
 
 
@@ -55,6 +56,7 @@ def _views(shot: Shot) -> np.ndarray:
     if shot.kind == "pan":
         x = x + chance.choice([-1, 1]) * chance.uniform(11, 17) * n
     zoom = zoom * (1 + 0.15 * pulse(shot))
+    # From picture to canvas, so that to zoom in is to divide.
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     rows = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     centre = np.array([WIDTH / 2, HEIGHT / 2])
@@ -85,7 +87,9 @@ def _place(shot: Shot) -> np.ndarray:
 def _clouds(chance: np.random.Generator) -> np.ndarray:
     """Smooth noise of four octaves, about unit variance, float64 (_CANVAS_H, _CANVAS_W)."""
     total = np.zeros((_CANVAS_H, _CANVAS_W))
+    # The squares of the weights sum to about 1, and with them the variance.
     for cells, weight in ((4, 0.7), (8, 0.55), (20, 0.35), (60, 0.25)):
+        # As many cells down as make them square in a 4:3 picture.
         heights = chance.normal(size=(cells * 3 // 4, cells))
         total += weight * enlarged(heights, (_CANVAS_W, _CANVAS_H), cubic=True)
     return total

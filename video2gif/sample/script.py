@@ -30,6 +30,7 @@ _VIDEO_FRAMES = (15 * FPS, 18 * FPS)
 _MOMENT_FRAMES = (24, 34)  # 34 frames are 2.83 s: a moment is never split into segments
 _DULL_FRAMES = (20, 54)
 _MAX_SEGMENT_FRAMES = 3 * FPS  # params.yaml's segment.max_len_s, for the spans of dull GIFs
+# Shares; they sum to 1.
 _DULL_KINDS: dict[ShotKind, float] = {
     "calm": 0.34,
     "pan": 0.24,
@@ -132,6 +133,7 @@ def rng(*names: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
+# Kept: each rendering asks for all of them.
 @cache
 def videos() -> tuple[ScriptedVideo, ...]:
     """All videos. Categories take turns, so that the first four videos cover all categories."""
@@ -226,10 +228,12 @@ def _gifs(number: int, video: ScriptedVideo) -> list[Gif]:
 def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> Gif:
     chance = rng(gif_id, "gif")
     planted = shot.kind == "burst"
+    # A long dull shot will be divided into equal segments: the GIF lies in the first of them.
     segment_frames = shot.n_frames // math.ceil(shot.n_frames / _MAX_SEGMENT_FRAMES)
     # Up to a tenth is cut off at either end. At least 0.8 of the segment remains, which is above
     # the 0.66 of a positive even if a shot boundary is found a frame beside the true one.
     head, tail = (int(chance.uniform(0, 0.1) * segment_frames) for _ in range(2))
+    # Half of the GIFs have more than 30,000 views, of the wrong labels more than 30 (e^3.4).
     log_views = chance.normal(math.log(30_000), 1.2) if planted else chance.normal(3.4, 0.8)
     low, high = (2_000, 500_000) if planted else (5, 200)
     return Gif(

@@ -42,6 +42,7 @@ def change_points(
     duration_s = end_s - float(pts_s[0])
     if duration_s <= 0 or n_frames < 2 * max(min_len_frames, 1):
         return []
+    # From here on lengths count samples of `step` frames.
     step = max(1, round(n_frames / duration_s / _SAMPLES_PER_S))
     shortest = max(1, -(-min_len_frames // step))
     longest = max(shortest, int(max_len_s / duration_s * n_frames / step))
@@ -57,6 +58,7 @@ def change_points(
 
 def descriptors(phash: np.ndarray, thumbs: np.ndarray, *, step: int) -> np.ndarray:
     """Vectors float64 (ceil(n / step), 64 + pixels): means over `step` frames, at most 1 long."""
+    # Big-endian: only so do the bits come out in the order of the hash.
     bits = np.unpackbits(np.asarray(phash, dtype=">u8").view(np.uint8).reshape(-1, 8), axis=1)
     signs = (2.0 * bits - 1.0) / np.sqrt(64.0)
     pictures = np.asarray(thumbs, dtype=np.float64).reshape(len(phash), -1)
@@ -65,6 +67,7 @@ def descriptors(phash: np.ndarray, thumbs: np.ndarray, *, step: int) -> np.ndarr
     # Scaling a nearly flat picture to length 1 would only enlarge its noise, so the divisor has a
     # lower bound and such a picture stays near zero.
     pictures = pictures / np.maximum(length, 4.0 * np.sqrt(pictures.shape[1]))
+    # Both halves weigh the same, and together they are at most 1 long.
     both = np.hstack([signs, pictures]) / np.sqrt(2.0)
     starts = np.arange(0, len(both), step)
     counts = np.diff(np.append(starts, len(both)))

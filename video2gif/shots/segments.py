@@ -165,6 +165,7 @@ def _divided(
     shot: Span, times_s: np.ndarray, *, max_len_s: float, min_len_frames: int, pause_s: float
 ) -> list[Span]:
     start, end = shot
+    # A last frame may stand for hours: what is beyond a pause asks for no further parts.
     duration_s = min(times_s[end], times_s[end - 1] + pause_s) - times_s[start]
     # The 1e-9: a shot exactly k × max_len_s long must give k parts, whatever the last bit of its
     # times is.

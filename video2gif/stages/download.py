@@ -82,6 +82,7 @@ def sources(manifest: Manifest) -> list[Source]:
     spoilt = {bad.key for bad in manifest.bad} | {("gif", gif.gif_id) for gif in spans(manifest)}
     found: dict[tuple[str, str], Source] = {}
     for row in manifest.rows:
+        # The first row of an id counts; one that contradicts it is in `manifest.bad`.
         found.setdefault(("video", row.video_id), Source("video", row.video_id, row.video_url))
         if row.gif_id:
             gif = Source("gif", row.gif_id, row.gif_url, "; ".join(row.notes))
@@ -249,6 +250,7 @@ class _Collector:
     def _target(self, source: Source) -> Path:
         folder = self._layout.media / _FOLDERS[source.kind]
         folder.mkdir(parents=True, exist_ok=True)
+        # The extension comes from the content, once that has been looked into.
         return folder / f"{safe_name(source.id)}.part"
 
     def _check_size(self, path: Path) -> None:
@@ -320,6 +322,8 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     clear_folder(layout.media)
     collector = _Collector(layout, params.download, context)
     staged = collector.collect(sources(manifest))
+    # Every id of the manifest is in one of these: bad there, only a span, brought here, not to be
+    # had.
     results = [
         *(_spoilt(bad) for bad in manifest.bad),
         *(_only_span(gif) for gif in spans(manifest)),

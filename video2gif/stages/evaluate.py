@@ -55,6 +55,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     """Evaluate the split. One without usable videos gives nulls and a warning, not an error."""
     scorer = Scorer.load(layout.model, layout.model_card)
     inputs = params.train.inputs
+    # Before anything is scored: features of other weights would give scores that are noise.
     scorer.check_features(feature_sources(layout, inputs))
     videos = load_videos(layout, inputs)
     score = scorer.model.score_video
@@ -100,6 +101,7 @@ def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> n
     Videos of the test split are trained on as well. Those of validation still decide when training
     stops.
     """
+    # There is nothing to measure, and a training costs as much as for any other video.
     if not usable_gifs(video.gifs, video.n_frames) or not video.n_clips.any():
         return np.full(len(video.spans), np.nan)
     others = [

@@ -47,6 +47,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
     for extraction, own in zip(chosen, outcomes, strict=True):
         # Films are in the order of the work; shards want theirs, by id.
         by_video = {film.id: outcome for film, outcome in zip(films, own, strict=True)}
+        # Of several networks that name classes the last one's tags stand.
         tags |= _pack(layout, extraction, segments, by_video, context)
         about = description(extraction.network, params.extract, root=layout.root)
         write_json(layout.network(extraction.network.name), about)

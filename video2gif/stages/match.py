@@ -73,6 +73,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         for row in FINGERPRINTS.read(layout.fingerprints / "index.parquet").to_dict("records")
     }
     pairs = declared_pairs(SOURCES.read(layout.sources))
+    # What cannot be matched at all costs no item, and has a row all the same.
     hindered = {pair: why for pair in pairs if (why := obstacle(pair, index))}
     todo = [_item(pair, index, layout) for pair in pairs if pair not in hindered]
     limits = params.match

@@ -213,6 +213,7 @@ def _video_card(
                 for s, e, v in own[["start_s", "end_s", "score"]].itertuples(index=False)
             ],
             duration_s=duration,
+            # Only certain matches are drawn as the truth.
             truth=_spans(data.matches.query("video_id == @video and status == 'matched'")),
             chosen=_spans(chosen),
             label=f"Score of {title} over time",
@@ -277,6 +278,7 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
                 name.replace("_", " "): list(
                     zip(data.loss_plot["u"], data.loss_plot[name], strict=True)
                 )
+                # The first column is u, the others are losses.
                 for name in data.loss_plot.columns[1:]
             },
             x_label="u",

@@ -53,6 +53,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
         partial(_report, layout, context),
         Checkpoint(layout.checkpoint("train"), _key(layout, params)),
     )
+    # Before the card, which has the digest of this file.
     trained.model.ensemble.save(layout.model)
     metrics = train_metrics(trained, videos)
     write_json(layout.model_card, _card(trained, params, networks, metrics, videos, layout))
@@ -84,6 +85,7 @@ def _key(layout: Layout, params: Params) -> str:
     tables = _tables(layout, params.train.inputs)
     # The shards too: features of other weights may have the same index.
     files = [*tables.values(), *(p for one in folders for p in sorted(one.iterdir()))]
+    # Another torch may compute other bits: a training is not half of one and half of the other.
     parts = [code_version("video2gif.ranking.training"), repr(params.train), torch.__version__]
     return hashlib.sha256("\n".join([*parts, *map(file_digest, files)]).encode()).hexdigest()
 
