@@ -81,7 +81,6 @@ class Dask:
     def _check_resources(self, chunk: Chunk) -> None:
         if not chunk.work.resources:
             return
-        # All of them: without the number, Dask tells of five.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         for name, amount in chunk.work.resources.items():
             if not any(worker["resources"].get(name, 0) >= amount for worker in workers):
