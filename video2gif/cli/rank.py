@@ -103,7 +103,6 @@ def match(
     from video2gif.make.match import match_files
     from video2gif.make.preview import write_preview
 
-    # Exactly one of the two.
     if bool(videos) == corpus:
         raise UserError("name the videos to search, or give --corpus for all of the project's")
     params = Params.load(find_params(root))

@@ -45,7 +45,7 @@ def main() -> None:
         from video2gif.core import egress  # Few children need it, and all would pay its imports.
 
         egress.go_through(settings["door"])
-    # After what needs rights: a confined process opens no door.
+    # Last, as it forbids most of what stands above.
     confine(folder, frozenset(settings["needs"]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Libraries that print must not break the protocol.

@@ -108,8 +108,7 @@ class ItemStore:
         """Read a file that is there, every byte, and say what it holds."""
         digest, footer = _begun(key), b""
         with self.path(key).open("rb") as file:
-            # Where the footer starts is known at the end of file only: the last bytes wait each
-            # time.
+            # Where the footer starts is known only at the end: the last bytes wait for the next.
             for block in iter(lambda: file.read(_BLOCK), b""):
                 footer += block
                 digest.update(footer[:-_FOOTER_BYTES])
