@@ -26,9 +26,9 @@ import faiss
 import numpy as np
 
 from video2gif.fingerprint.phash import CROPS, PARTS, WINDOWS
-from video2gif.fingerprint.track import THUMB_SIDE, Track
+from video2gif.fingerprint.track import THUMB_SIDE, Track, column
 from video2gif.matching.corpus import search as corpus_search
-from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, column, kept_frames
+from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, kept_frames
 from video2gif.matching.corpus.kernels import Hits, within
 from video2gif.matching.corpus.search import Candidate, search_corpus
 

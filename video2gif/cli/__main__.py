@@ -7,7 +7,7 @@ Exit codes: 0 clean; 2 usage; 3 done, some items failed; 4 too many failed; 5 en
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.table import Table
@@ -23,9 +23,6 @@ from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
 from video2gif.core.errors import Exit, ItemError, Video2GifError
 from video2gif.core.layout import Layout
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(dataset_app, name="dataset")

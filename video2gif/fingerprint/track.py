@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2gif.fingerprint.phash import WINDOWS
+from video2gif.fingerprint.phash import WHOLE, WINDOWS, Window
 
 THUMB_SIDE = 16
 """Side of the thumbnails, pixels."""
+
+
+def column(window: Window) -> int:
+    """The column of `Track.hashes` that holds a window's hash."""
+    return 0 if window == WHOLE else 1 + WINDOWS.index(window)
 
 
 @dataclass(frozen=True, eq=False)

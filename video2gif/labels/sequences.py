@@ -11,15 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from video2gif.fingerprint.phash import BAND, LOWER, UPPER, WHOLE, WINDOWS
-from video2gif.fingerprint.track import THUMB_SIDE, Track
+from video2gif.fingerprint.track import THUMB_SIDE, Track, column
 from video2gif.matching.align import Place, cost_at, places
 
 SEQUENCE_PARTS = {"whole": WHOLE, "upper": UPPER, "lower": LOWER, "band": BAND}
 """Parts of a frame whose hashes are shared: those that `align.places` uses of a GIF."""
 
-_COLUMNS = {
-    name: 0 if part == WHOLE else 1 + WINDOWS.index(part) for name, part in SEQUENCE_PARTS.items()
-}
+_COLUMNS = {name: column(part) for name, part in SEQUENCE_PARTS.items()}
 _MOST_FRAMES = 100
 # Hashes of copies differ in a few bits, those of other videos in about 20 (distances are capped).
 _MOST_BITS = 10.0
@@ -72,7 +70,7 @@ def excerpt(track: Track, start: int, end: int) -> Track:
 
 def parts_of(track: Track) -> dict[str, list[str]]:
     """The hashes to be shared, by the name of the part of the frame."""
-    return {name: to_hex(track.hashes[:, column]) for name, column in _COLUMNS.items()}
+    return {name: to_hex(track.hashes[:, at]) for name, at in _COLUMNS.items()}
 
 
 def to_track(
@@ -85,8 +83,8 @@ def to_track(
     """The track of a shared sequence. Raises `ValueError` if something is missing or wrong."""
     n_frames = len(pts_s)
     hashes = np.zeros((n_frames, 1 + len(WINDOWS)), np.uint64)
-    for name, column in _COLUMNS.items():
-        hashes[:, column] = from_hex(parts[name])
+    for name, at in _COLUMNS.items():
+        hashes[:, at] = from_hex(parts[name])
     times = np.asarray(pts_s, dtype=np.float64)
     if n_frames == 0 or times[0] != 0 or (np.diff(times) <= 0).any() or end_s <= times[-1]:
         raise ValueError("times must start at 0 and rise")

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, WINDOWS, Window, mirrored
-from video2gif.fingerprint.track import Track
+from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, mirrored
+from video2gif.fingerprint.track import Track, column
 
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 CAP = 24
@@ -53,11 +53,6 @@ class Variant(NamedTuple):
     gif: int
     video: int
     mirror: bool
-
-
-def column(window: Window) -> int:
-    """Of `Track.hashes`."""
-    return 0 if window == WHOLE else 1 + WINDOWS.index(window)
 
 
 def _variants() -> Iterator[Variant]:

@@ -28,8 +28,8 @@ import numpy as np
 
 from video2gif.core.exact import grid, solved
 from video2gif.fingerprint.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, mirrored, phash
-from video2gif.fingerprint.track import THUMB_SIDE, Track
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED, column, mean_cost
+from video2gif.fingerprint.track import THUMB_SIDE, Track, column
+from video2gif.matching.align import MAX_SPEED, MIN_SPEED, mean_cost
 
 # Frames of the GIF that are looked at: for its view, then for its time.
 _VIEW_FRAMES = 8

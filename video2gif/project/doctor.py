@@ -119,8 +119,9 @@ def _model(layout: Layout) -> list[Check]:
     if not layout.model.is_file():
         remedy = "`make repro` trains one; until then the motion-and-colour baseline ranks"
         return [Check("note", "model", "none", remedy)]
-    weights = read_json(layout.model_card).get("features", {}).get("weights", "unknown")
-    if str(weights).startswith("random:"):
+    card = read_json(layout.model_card)
+    networks = ", ".join(sorted(card.get("features", {}))) or "unknown networks"
+    if card.get("random_weights"):
         remedy = "scores mean little outside the sample: import C3D Sports-1M weights"
-        return [Check("note", "model", f"trained on random C3D weights ({weights})", remedy)]
-    return [Check("ok", "model", f"trained on C3D weights {weights}")]
+        return [Check("note", "model", f"trained on {networks} with random weights", remedy)]
+    return [Check("ok", "model", f"trained on features of {networks}")]

@@ -103,7 +103,9 @@ def manifest_csv(limit: int | None = None) -> str:
 def rendering(*, timeout_s: float) -> Work:
     """The work of an item whose input is the digest of a `sample:` url, its one argument."""
     return Work(
-        function=f"{__name__}:work", libraries=("av", "numpy"), limits=Limits(wall_s=timeout_s)
+        function=f"{__name__}:work",
+        libraries=("av", "numpy", "opencv-python"),
+        limits=Limits(wall_s=timeout_s),
     )
 
 

@@ -26,8 +26,8 @@ import pandas as pd
 
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.layout import read_json, write_json
-from video2gif.fingerprint.phash import CROPS, PARTS, WHOLE, WINDOWS, Window
-from video2gif.fingerprint.track import Track
+from video2gif.fingerprint.phash import CROPS, PARTS, Window
+from video2gif.fingerprint.track import Track, column
 from video2gif.matching.corpus.kernels import Hits, count_keys, probe, scatter, thinned
 
 _VERSION = 2
@@ -48,11 +48,6 @@ _MOST_ROWS = 1 << 32
 _ALIKE_BITS, _LONGEST_S = 2, 0.5
 _MIN_QUALITY = 0.3
 _GAP_S = 60.0  # Between two videos on the corpus's clock: no line of hits leads across.
-
-
-def column(window: Window) -> int:
-    """The column of `Track.hashes` that holds a window's hash."""
-    return 0 if window == WHOLE else 1 + WINDOWS.index(window)
 
 
 def _searched_crops() -> tuple[Window, Window]:

@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from video2gif.fingerprint.phash import BAND, CROPS, PARTS, WHOLE, mirrored
-from video2gif.fingerprint.track import Track
+from video2gif.fingerprint.track import Track, column
 from video2gif.matching.align import CAP, MAX_SPEED, MIN_SPEED, mean_bits, speeds, weights_of
 from video2gif.matching.confidence import Match, MatchedSpan, match
-from video2gif.matching.corpus.index import Index, column
+from video2gif.matching.corpus.index import Index
 from video2gif.matching.corpus.kernels import Hits
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
 
