@@ -149,6 +149,7 @@ def _gif_table(made: "Made") -> Table:
     numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
     table = Table(Column("GIF", overflow="fold"), *numbers)
     table.title = plain(made.analysis.path.name)
+    table.caption = ", ".join(made.analysis.facts)
     if any(gif.moment.why for gif in made.gifs):
         table.add_column("why", overflow="fold")
     for gif in made.gifs:

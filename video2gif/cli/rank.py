@@ -76,6 +76,7 @@ def rank(
             print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
     else:
         table = Table("rank", "start", "end", "score", "why", title=plain(str(video)))
+        table.caption = ", ".join(analysis.facts)
         for m in moments:
             numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
             table.add_row(str(m.rank), *numbers, ", ".join(m.why))
