@@ -7,6 +7,7 @@ needs no model, `make.rankers.TrainedRanker` is what `dvc repro` trained.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,8 @@ class Analysis:
     """Frames at which a shot starts, without 0."""
     hdr: Hdr = ""
     """The film's high dynamic range; everything made of it is SDR."""
+    rate: Fraction = Fraction(25)
+    """Frames a second, as the container says."""
 
     @property
     def facts(self) -> list[str]:
@@ -97,7 +100,9 @@ def analyse(path: Path, params: Params, context: Context) -> Analysis:
     tiles = segment_video(fingerprint, params.segment, transitions=transitions)
     starts = shot_cuts(fingerprint, params.segment, transitions=transitions)
     spans = np.array(tiles, np.int64).reshape(-1, 2)
-    return Analysis(path, file.sha256, fingerprint, spans, tuple(starts), file.probed.hdr)
+    said = file.probed
+    rate = Fraction(said.fps_num, said.fps_den) if said.fps_num and said.fps_den else Fraction(25)
+    return Analysis(path, file.sha256, fingerprint, spans, tuple(starts), said.hdr, rate)
 
 
 def _transitions(path: Path, sha256: str, params: Params, context: Context) -> np.ndarray | None:
