@@ -96,7 +96,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 def made(film: Path, options: GifOptions, folder: Path, context: Context, length_s: float) -> Path:
     most = longest_s(options, None)
-    choice = Choice(top=1, min_len_s=min(length_s, most or length_s), max_len_s=most)
+    choice = Choice(top=1, min_len_s=0.9 * min(length_s, most or length_s), max_len_s=most)
     run = Run(PARAMS, Baseline(), options, choice, folder, context)
     assert run.all([str(film)], skip=contextlib.nullcontext) == 0
     return run.done[0].gifs[0].path

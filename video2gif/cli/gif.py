@@ -77,6 +77,14 @@ def gif(
     loop_count: Annotated[
         int, typer.Option(min=0, max=1000, help="How often it is shown, 0 for ever (GIF, WebP).")
     ] = 0,
+    caption: Annotated[str, typer.Option(help="Text at the bottom of each GIF.")] = "",
+    subtitles: Annotated[
+        str, typer.Option(help="Put subtitles on the GIFs: an .srt file, or `embedded`.")
+    ] = "",
+    say: Annotated[
+        str,
+        typer.Option(help="A line of the film: one GIF of the moment whose subtitle says it."),
+    ] = "",
     from_: Annotated[
         str, typer.Option("--from", help="Use no moment before this time (90, 1:30).")
     ] = "0",
@@ -99,6 +107,7 @@ def gif(
     from video2gif.gifs.render import GifOptions
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
+    from video2gif.make.spoken import Said
 
     options = GifOptions(
         height=height,
@@ -114,6 +123,7 @@ def gif(
     params, chosen = params_and_ranker(root, ranker, about)
     if for_ is not None:
         options = made_for(options, place_of(for_, params.places))
+    said = Said(caption=caption, subtitles=subtitles, line=say)
     choice = Choice(
         top=top,
         bottom=bottom,
@@ -126,7 +136,7 @@ def gif(
     with progress(quiet) as context:
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
-        run = Run(params, chosen, options, choice, output, context)
+        run = Run(params, chosen, options, choice, output, context, said)
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))

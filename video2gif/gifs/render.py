@@ -6,14 +6,14 @@ same bytes; that is how a receipt is checked.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Le, Len, Lt
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.sandbox import Limits
@@ -26,12 +26,16 @@ from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifs
 from video2gif.gifs.frames import Kept, Stretch, master
 from video2gif.gifs.loop import Loop, LoopMode, Seam, Wish, close_loop, joined, shortlist
 from video2gif.gifs.pace import Pace, pace_of
+from video2gif.gifs.words import MOST_CHARS, MOST_WORDS, Word, fonts_of, text_at, with_words
+from video2gif.gifs.words import within as words_within
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
 
-_LIBRARIES = ("av", "numpy", "opencv-python")
+_LIBRARIES = ("av", "numpy", "opencv-python", "pillow")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 Pixels = Annotated[int, Ge(0), Le(8192)]
+Seconds = Annotated[float, Ge(-1e9), Le(1e9)]
+Text = Annotated[str, Len(max_length=MOST_CHARS)]
 HOLD_S = 3.0
 """What a still is worth at the end of a GIF, however long it stood there."""
 _EPSILON_S = 1e-6
@@ -133,6 +137,10 @@ class Recipe:
     speed: Annotated[float, Ge(0.1), Le(16)] = 1.0
     reverse: bool = False
     loop_count: Annotated[int, Ge(0), Le(1000)] = 0
+    words: Annotated[tuple[tuple[Seconds, Seconds, Text], ...], Len(max_length=MOST_WORDS)] = ()
+    """What stands on the pictures, from when to when in the film."""
+    fonts: Annotated[str, Len(max_length=16)] = ""
+    """Digest of the fonts it was drawn with."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +168,15 @@ def rendering(options: GifOptions) -> Work:
 
 
 def moment_item(
-    item_id: str, path: Path, *, sha256: str, fingerprint: Fingerprint, within: Within
+    item_id: str,
+    path: Path,
+    *,
+    sha256: str,
+    fingerprint: Fingerprint,
+    within: Within,
+    words: Sequence[Word] = (),
 ) -> Item:
-    """The GIF of one moment of a video."""
+    """The GIF of one moment of a video, with what is said in it on its pictures."""
     spans = shortlist(
         moment=within.core,
         room=within.room,
@@ -179,7 +193,7 @@ def moment_item(
     last = max(end for _, end in [within.core, *spans])
     # Only this part of the video is decoded, so all frame numbers are counted from `first`.
     edges_s = [*fingerprint.pts_s[first : last + 1].tolist(), fingerprint.end_s]
-    plan = {
+    plan: dict[str, Any] = {
         "pts_s": edges_s[: last - first],
         "end_s": float(edges_s[last - first]),
         "file_end_s": fingerprint.end_s,
@@ -187,6 +201,8 @@ def moment_item(
         "moment": [within.core[0] - first, within.core[1] - first],
         "spans": [[start - first, end - first] for start, end in spans],
     }
+    if said := words_within(words, edges_s[0], plan["end_s"]):
+        plan["words"] = said
     return Item(
         id=item_id,
         inputs=(sha256, json.dumps(plan, sort_keys=True)),
@@ -223,8 +239,8 @@ def read_rendered(payload: bytes) -> Rendered:
 
 def recipe_of(fields: Mapping[str, Any]) -> Recipe:
     """From its fields as JSON has them, which knows no tuples."""
-    crop = fields.get("crop")
-    return Recipe(**{**fields, "crop": crop and tuple(crop)})
+    crop, words = fields.get("crop"), fields.get("words", ())
+    return Recipe(**{**fields, "crop": crop and tuple(crop), "words": tuple(map(tuple, words))})
 
 
 def work(
@@ -238,6 +254,7 @@ def work(
     hold_s: float,
     moment: Span,
     spans: list[Span],
+    words: Sequence[Word] = (),
 ) -> None:
     """Write the `Rendered` GIF of a moment.
 
@@ -261,7 +278,11 @@ def work(
     )
     last = loop.span[1]
     edges_s[last] = min(edges_s[last], edges_s[last - 1] + hold_s)
-    clip = _paced(_looped(frames, edges_s, loop), params)
+    said = tuple((start, end, text) for start, end, text in words)
+    if said and params["max_bytes"] is not None:
+        room = params["max_bytes"] - len(json.dumps(said))
+        params = {**params, "max_bytes": max(1, room)}
+    clip = _paced(_looped(frames, edges_s, loop, said), params)
     _check_cost(clip, params["fps"] or DEFAULT_RATE)
     content, setting = fitted(clip, params, fps=fps * params["speed"], near=out)
     recipe = Recipe(
@@ -277,6 +298,8 @@ def work(
         speed=params["speed"],
         reverse=params["reverse"],
         loop_count=params["loop_count"],
+        words=said,
+        fonts=fonts_of(said),
         **asdict(setting),
     )
     _write(out, content, clip, recipe, loop)
@@ -302,7 +325,8 @@ def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
     times_s, frames, _ = stretch.frames(lambda *_: kept)
     seam = Seam(0.0, 0.0)
     loop = Loop((0, len(frames)), recipe.loop, recipe.fade_frames, seam, seam)
-    clip = _paced(_looped(frames, np.array([*times_s, recipe.end_s]), loop), params)
+    edges_s = np.array([*times_s, recipe.end_s])
+    clip = _paced(_looped(frames, edges_s, loop, recipe.words), params)
     setting = Setting(
         height=recipe.height, rate=recipe.rate, hold=recipe.hold, quality=recipe.quality
     )
@@ -310,15 +334,24 @@ def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
     _write(out, content, clip, recipe, loop)
 
 
-def _looped(frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop) -> Clip:
-    """The frames of a loop in the order they are shown, each for as long as in the source."""
+def _looped(
+    frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop, words: Sequence[Word]
+) -> Clip:
+    """The frames of a loop in the order they are shown, each for as long as in the source.
+
+    Words are put on last: no fade blends two of them.
+    """
     # A blended frame lasts as long as the first of the two frames in it.
     order = list(range(*loop.span))[: loop.span[1] - loop.span[0] - loop.fade_frames]
     if loop.mode == "pingpong":
         order += order[-2:0:-1]
     durations_s = np.diff(edges_s)[order]
     starts_s = np.concatenate([[0.0], np.cumsum(durations_s)])
-    return Clip(joined(frames, loop), starts_s[:-1], float(starts_s[-1]))
+    shown = joined(frames, loop)
+    if words:
+        times_s = edges_s[order]
+        shown = [with_words(f, text_at(words, t)) for f, t in zip(shown, times_s, strict=True)]
+    return Clip(shown, starts_s[:-1], float(starts_s[-1]))
 
 
 def _paced(clip: Clip, params: Mapping[str, Any]) -> Clip:
