@@ -36,7 +36,7 @@ def scene(number: int = 0) -> np.ndarray:
     green = 0.1 + 0.6 * y + 0.15 * np.cos(5 * x + number)
     blue = 0.6 - 0.4 * x * y
     rgb = np.stack([red, green, blue], axis=-1)
-    rgb = 0.5 * rgb + 0.5 * rgb.mean(axis=-1, keepdims=True)
+    rgb = 0.4 * rgb + 0.6 * rgb.mean(axis=-1, keepdims=True)
     return (255 * rgb.clip(0, 1)).round().astype(np.uint8)
 
 

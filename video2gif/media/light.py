@@ -26,7 +26,7 @@ _SDR_GAMMA = 2.4  # ITU-R BT.1886 for a black of no light
 # HLG's display gamma at 1,000 nits is 1.2. BT.2100 (table 5) raises the pixel's luminance to it;
 # ffmpeg's zscale, and so most converted files, each channel. Nothing in a file says which was
 # meant. This share of luminance lies within ΔE 3 of both: docs/benchmarks/gif.md.
-_HLG_GAMMA, _BY_LUMINANCE = 1.2, 0.5
+_HLG_GAMMA, _BY_LUMINANCE = 1.2, 0.48
 _LUMA_2020 = (0.2627, 0.6780, 0.0593)
 _CHROMATICITIES: dict[Gamut, tuple[float, ...]] = {
     # x and y of red, green and blue; white is D65 in all: BT.709, SMPTE EG 432-1, BT.2020.
