@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
@@ -18,6 +18,7 @@ from video2gif.cli.terminal import (
     announce,
     bent,
     finish,
+    one_of,
     out,
     params_and_ranker,
     plain,
@@ -60,6 +61,30 @@ def gif(
             " forwards, then backwards; none: the moment as it was ranked."
         ),
     ] = "auto",
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="Within the limits of a place, without black bars: discord, discord-emoji,"
+            " slack-emoji, github, twitter, reddit, giphy, email, sticker, 9:16, 1:1, 4:5, or one"
+            " of params.yaml.",
+        ),
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=16, help="How many times as fast as the film.")
+    ] = 1.0,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Play it backwards.")] = False,
+    loop_count: Annotated[
+        int, typer.Option(min=0, max=1000, help="How often it is shown, 0 for ever (GIF, WebP).")
+    ] = 0,
+    caption: Annotated[str, typer.Option(help="Text at the bottom of each GIF.")] = "",
+    subtitles: Annotated[
+        str, typer.Option(help="Put subtitles on the GIFs: an .srt file, or `embedded`.")
+    ] = "",
+    say: Annotated[
+        str,
+        typer.Option(help="A line of the film: one GIF of the moment whose subtitle says it."),
+    ] = "",
     from_: Annotated[
         str, typer.Option("--from", help="Use no moment before this time (90, 1:30).")
     ] = "0",
@@ -78,32 +103,40 @@ def gif(
     quiet: Quiet = False,
 ) -> None:
     """Make GIFs of the best moments of each video, and a page that shows them."""
+    from video2gif.gifs.places import longest_s, made_for, place_of
     from video2gif.gifs.render import GifOptions
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
+    from video2gif.make.spoken import Said
 
     options = GifOptions(
         height=height,
         fps=fps,
         max_bytes=_parse_bytes(max_bytes),
-        format=_one_of("--format", format, ("gif", "webp", "avif", "mp4")),
-        encoder=_one_of("--encoder", encoder, ("libav", "gifski")),
-        loop=_one_of("--loop", loop, ("auto", "none", "cut", "fade", "pingpong")),
+        format=one_of("--format", format, ("gif", "webp", "avif", "mp4")),
+        encoder=one_of("--encoder", encoder, ("libav", "gifski")),
+        loop=one_of("--loop", loop, ("auto", "none", "cut", "fade", "pingpong")),
+        loop_count=loop_count,
+        speed=speed,
+        reverse=reverse,
     )
+    params, chosen = params_and_ranker(root, ranker, about)
+    if for_ is not None:
+        options = made_for(options, place_of(for_, params.places))
+    said = Said(caption=caption, subtitles=subtitles, line=say)
     choice = Choice(
         top=top,
         bottom=bottom,
         from_s=_parse_time("--from", from_),
         to_s=math.inf if to is None else _parse_time("--to", to),
         min_len_s=min_len,
-        max_len_s=max_len,
+        max_len_s=longest_s(options, max_len),
         diverse=diverse,
     )
-    params, chosen = params_and_ranker(root, ranker, about)
     with progress(quiet) as context:
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
-        run = Run(params, chosen, options, choice, output, context)
+        run = Run(params, chosen, options, choice, output, context, said)
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
@@ -149,6 +182,7 @@ def _gif_table(made: "Made") -> Table:
     numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
     table = Table(Column("GIF", overflow="fold"), *numbers)
     table.title = plain(made.analysis.path.name)
+    table.caption = ", ".join(made.analysis.facts)
     if any(gif.moment.why for gif in made.gifs):
         table.add_column("why", overflow="fold")
     for gif in made.gifs:
@@ -166,12 +200,6 @@ def _gif_table(made: "Made") -> Table:
             *([", ".join(gif.moment.why)] if len(table.columns) > 8 else []),
         )
     return table
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
-    if value not in allowed:
-        raise UserError(f"{option} {value}: choose {', '.join(allowed[:-1])} or {allowed[-1]}")
-    return value
 
 
 def _parse_time(option: str, text: str) -> float:

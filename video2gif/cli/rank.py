@@ -18,6 +18,7 @@ from video2gif.cli.terminal import (
     bent,
     finish,
     of_file,
+    one_of,
     out,
     params_and_ranker,
     plain,
@@ -35,6 +36,14 @@ def rank(
     video: Annotated[Path, typer.Argument(help="A video file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="Print the moments for an editor or player: edl, fcpxml, otio, chapters (ffmpeg's"
+            " metadata), llc (LosslessCut) or csv."
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many, the best.")] = None,
     ranker: RankerName = None,
     about: AboutWord = None,
     marks: Marks = None,
@@ -42,20 +51,22 @@ def rank(
     quiet: Quiet = False,
 ) -> None:
     """Print the segments of a video with their scores, best first."""
+    from video2gif.make.editors import FORMATS, film_of, written
     from video2gif.make.progress import watched
     from video2gif.make.rankers import analysed
     from video2gif.make.rankers import rank as rank_segments
 
+    form = one_of("--format", format or "csv", FORMATS) if format or as_csv else None
     params, chosen = params_and_ranker(root, ranker, about)
     with (
-        progress(quiet or as_json or as_csv) as plain_context,
+        progress(quiet or as_json or form is not None) as plain_context,
         watched(video, plain_context) as context,
         of_file(video),
     ):
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
         analysis = analysed(video, chosen, params, context)
-        moments = rank_segments(analysis, chosen, context)
+        moments = rank_segments(analysis, chosen, context)[:top]
     if as_json:
         rows = [
             {
@@ -69,13 +80,11 @@ def rank(
             for m in moments
         ]
         print(json.dumps({"video": str(video), "ranker": chosen.name, "segments": rows}, indent=2))
-    elif as_csv:
-        print("rank,start_s,end_s,score")
-        for m in moments:
-            score = "" if math.isnan(m.score) else f"{m.score:.6g}"
-            print(f"{m.rank},{m.start_s:.3f},{m.end_s:.3f},{score}")
+    elif form is not None:
+        print(written(form, film_of(analysis), moments), end="")
     else:
         table = Table("rank", "start", "end", "score", "why", title=plain(str(video)))
+        table.caption = ", ".join(analysis.facts)
         for m in moments:
             numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
             table.add_row(str(m.rank), *numbers, ", ".join(m.why))

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -116,6 +116,13 @@ def finish(*, failed: int) -> None:
     if failed:
         err.print(f"{failed} of the videos could not be used, see above.")
         raise typer.Exit(Exit.QUARANTINED)
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
+    """The value, one of those allowed. Raises `UserError` naming them."""
+    if value not in allowed:
+        raise UserError(f"{option} {value}: choose {', '.join(allowed[:-1])} or {allowed[-1]}")
+    return value
 
 
 def plain(text: str) -> str:

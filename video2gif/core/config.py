@@ -6,13 +6,14 @@ path) are no parameters: see `video2gif.core.items.Context`.
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
 from video2gif.core.errors import UserError
 from video2gif.core.readers import Unreadable, parsed_yaml
@@ -23,6 +24,11 @@ Share = Annotated[float, Gt(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 PositiveInt = Annotated[int, Gt(0)]
 Names = Annotated[list[str], MinLen(1)]
+
+
+def _is_aspect(text: str) -> bool:
+    """Two numbers from 1 to 99 with a colon between, or nothing."""
+    return not text or re.fullmatch("[1-9][0-9]?:[1-9][0-9]?", text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +206,26 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a place takes of the GIFs that are put there (`video2gif gif --for NAME`)."""
+
+    max_bytes: Annotated[int, Ge(10_000)]
+    max_width: Annotated[int, Ge(32), Le(4096)]
+    """Pixels; likewise `max_height`."""
+    max_height: Annotated[int, Ge(32), Le(2160)]
+    max_s: Annotated[float, Ge(1)] | None = None
+    """How long a GIF may be, seconds."""
+    max_frames: Annotated[int, Ge(2)] | None = None
+    max_fps: Annotated[float, Ge(1), Le(50)] | None = None
+    aspect: Annotated[str, Predicate(_is_aspect)] = ""
+    """Width to height, as `9:16`; "" keeps the film's."""
+    format: Literal["", "gif", "webp", "avif", "mp4"] = ""
+    """The one it takes; "" for any."""
+    is_exact: bool = False
+    """Whether it wants just this size (not for GIFs, whose bytes depend on their size)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Params:
     """All sections of params.yaml."""
 
@@ -212,6 +238,8 @@ class Params:
     train: Train
     evaluate: Evaluate
     report: Report
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Places of your own for `video2gif gif --for NAME`, beside those of gifs/places.py."""
 
     # strict: no "yes" for a bool, no "3" for a number. YAML can write infinity and NaN; no value
     # here may be either.

@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from video2gif.core.config import Extract
 from video2gif.core.items import Context
@@ -39,6 +38,7 @@ from video2gif.features.preprocess import (
     stretches,
 )
 from video2gif.media.decode import Decoder
+from video2gif.media.shown import Scaler
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
 # which reads the same bytes within minutes.
@@ -235,10 +235,10 @@ def mirrored(x_BCTHW: np.ndarray) -> np.ndarray:
 
 
 def _small_frames(frames: Iterable[Timed], spans: Sequence[Span]) -> Iterator[np.ndarray | None]:
-    reformatter = VideoReformatter()  # Shared: a new one for each frame rebuilds its tables.
+    scaler = Scaler()  # Shared: a new one for each frame rebuilds its tables.
     for is_needed, (_, frame) in zip(needed(spans), frames, strict=False):
         if is_needed:
-            yield small_frame(reformatter.reformat(frame, format="bgr24").to_ndarray())
+            yield small_frame(scaler(frame, None, None, "bgr24").to_ndarray())
         else:
             yield None
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation
 
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.sandbox import Limits
@@ -22,6 +22,7 @@ from video2gif.core.store import write_arrays
 from video2gif.features.backends import ahead, openvino_settings, silence_telemetry
 from video2gif.features.network import Timed, batches, to_float16
 from video2gif.media.decode import Decoder
+from video2gif.media.shown import Scaler
 
 BATCH = 4
 """Pictures in a batch. The last batch is filled up: sums may differ with the size of a batch."""
@@ -50,10 +51,10 @@ def arrays(
     places: list[int] = []
 
     def pictures() -> Iterator[np.ndarray]:
-        reformatter = VideoReformatter()  # Shared: a new one for each frame rebuilds its tables.
+        scaler = Scaler()  # Shared: a new one for each frame rebuilds its tables.
         for place, frame in sampled(frames, params["frames_per_s"]):
             places.append(place)
-            yield picture(reformatter, frame, *params["side"])
+            yield picture(scaler, frame, *params["side"])
 
     found = list(looked_at(pictures(), run))
     features, classes = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -78,16 +79,12 @@ def sampled(frames: Iterable[Timed], frames_per_s: float) -> Iterator[tuple[int,
             yield place, frame
 
 
-def picture(
-    reformatter: VideoReformatter, frame: VideoFrame, rows: int, columns: int
-) -> np.ndarray:
+def picture(scaler: Scaler, frame: VideoFrame, rows: int, columns: int) -> np.ndarray:
     """The whole frame as uint8 RGB (rows, columns, 3); its aspect ratio is not kept.
 
     A crop would keep it and lose the sides, where half of the action is.
     """
-    small = reformatter.reformat(
-        frame, columns, rows, "rgb24", interpolation=Interpolation.AREA, threads=1
-    )
+    small = scaler(frame, columns, rows, "rgb24", interpolation=Interpolation.AREA)
     return small.to_ndarray()
 
 

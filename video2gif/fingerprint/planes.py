@@ -9,7 +9,9 @@ from typing import cast
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation
+
+from video2gif.media.shown import Scaler, is_plain
 
 # 8-bit formats whose first plane is the luma; those of the second row use the full range.
 _LIMITED = {"yuv420p", "yuv422p", "yuv444p", "nv12"}
@@ -35,12 +37,12 @@ class Luma:
 
     def __init__(self, side: int) -> None:
         self._side = side
-        # One shared reformatter: VideoFrame.reformat builds a scaler for every frame.
-        self._scaler = VideoReformatter()
+        # One shared scaler: VideoFrame.reformat builds one for every frame.
+        self._scaler = Scaler()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         name = frame.format.name
-        if name not in _LIMITED | _FULL:
+        if name not in _LIMITED | _FULL or not is_plain(frame):
             return self._scaled(frame)
         step = max(1, frame.height // _LUMA_ROWS)
         rows = plane(frame, 0)[(step - 1) // 2 :: step]
@@ -54,13 +56,8 @@ class Luma:
         return small if is_full else _EXPANDED[small]
 
     def _scaled(self, frame: VideoFrame) -> np.ndarray:
-        small = self._scaler.reformat(
-            frame,
-            self._side,
-            self._side,
-            "gray8",
-            interpolation=Interpolation.AREA,
-            threads=1,
+        small = self._scaler(
+            frame, self._side, self._side, "gray8", interpolation=Interpolation.AREA
         )
         return plane(small, 0)
 
@@ -75,11 +72,14 @@ class Colour:
     """
 
     def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+        self._scaler = Scaler()
         self._pixels: VideoFrame | None = None
 
     def __call__(self, frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
         """`size`: (width, height) of the analysis of such a frame."""
+        if not is_plain(frame):
+            # A whole frame of HDR costs fifty times as much, and PySceneDetect does not map it.
+            return plane(self._scaler(frame, *size, "bgr24"), 0).reshape(size[1], size[0], 3)
         if frame.format.name not in _FAST_BGRA:
             return self._converted(frame, "bgr24")
         step = frame.width // size[0]
@@ -110,7 +110,7 @@ class Colour:
         return pixels
 
     def _converted(self, frame: VideoFrame, name: str) -> np.ndarray:
-        picture = self._scaler.reformat(frame, format=name, threads=1)
+        picture = self._scaler(frame, None, None, name)
         return plane(picture, 0).reshape(frame.height, frame.width, -1)
 
 

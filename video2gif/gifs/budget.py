@@ -6,7 +6,7 @@ budget. WebP, AVIF and MP4 keep their size, and their quality is adjusted.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,14 @@ class _Fitter:
         self._rates = rates(min(highest, fps * 1.1))
         if params["fps"] and params["fps"] <= fps:
             self._rates = sorted({float(params["fps"]), *self._rates}, reverse=True)
+        if params["max_frames"] is not None:
+            self._rates = self._few_frames(self._rates)
         self._done: dict[Setting, bytes] = {}
+
+    def _few_frames(self, wanted: Sequence[float]) -> list[float]:
+        """The rates at which the clip has few enough frames; if none does, the highest that has."""
+        highest = min(self._params["max_frames"] / self._clip.duration_s, max(wanted))
+        return [rate for rate in wanted if rate <= highest] or [highest]
 
     def plain(self) -> Setting:
         rate = float(self._params["fps"] or DEFAULT_RATE)
@@ -96,9 +103,8 @@ class _Fitter:
     def lossy(self) -> Fitted | None:
         """The best quality that fits; if none does at this height, try 0.7 times the height."""
         worst, best, usual, slope = _QUALITY[self._params["format"]]
-        height = self._clip.height
-        while height >= _MIN_HEIGHT:
-            base = Setting(height=height, rate=self._rates[0], quality=0)
+        for height, rate in self._lossy_shapes():
+            base = Setting(height=height, rate=rate, quality=0)
             found = self._solve(
                 partial(_with_quality, base),
                 start=usual,
@@ -109,8 +115,17 @@ class _Fitter:
             )
             if found:
                 return found
-            height = int(height * 0.7) // 2 * 2
         return None
+
+    def _lossy_shapes(self) -> Iterator[tuple[int, float]]:
+        """Heights and rates, best first; the height stays where the size is given."""
+        height = self._clip.height
+        if self._params["is_exact"]:
+            yield from ((height, rate) for rate in self._rates)
+            return
+        while height >= _MIN_HEIGHT:
+            yield height, self._rates[0]
+            height = int(height * 0.7) // 2 * 2
 
     def _shaped(self, hold: int) -> Fitted | None:
         rate, height = choose_shape(

@@ -19,7 +19,14 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.gifs.palette import Colours, colours_of
 from video2gif.gifs.shape import shown_at
-from video2gif.media.encode import delays_cs, write_avif, write_indexed_gif, write_video, write_webp
+from video2gif.media.encode import (
+    delays_cs,
+    repeats,
+    write_avif,
+    write_indexed_gif,
+    write_video,
+    write_webp,
+)
 
 Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]
@@ -48,6 +55,8 @@ class Clip:
     times_s: np.ndarray
     """float64 (n,), from 0."""
     duration_s: float
+    plays: int = 0
+    """How often it is shown; 0 for ever."""
 
     @property
     def height(self) -> int:
@@ -83,17 +92,29 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
             rate = Fraction(setting.rate).limit_denominator(1000)
             write_video(path, frames, fps=rate, crf=setting.quality)
         elif format == "webp":
-            write_webp(path, frames, delays_cs=delays, quality=setting.quality)
+            write_webp(path, frames, delays_cs=delays, quality=setting.quality, plays=clip.plays)
         elif format == "avif":
             # Else SVT-AV1 prints its version and settings to standard error for each file.
             os.environ.setdefault("SVT_LOG", "1")
             write_avif(path, frames, delays_cs=delays, crf=setting.quality)
         elif encoder == "gifski":
-            write_gifski(path, frames, rate=setting.rate, quality=round(setting.quality))
+            write_gifski(
+                path,
+                frames,
+                rate=setting.rate,
+                quality=round(setting.quality),
+                plays=clip.plays,
+            )
         else:
             still = held(frames, setting.hold)
             indices = [clip.colours.indices(frame) for frame in still]
-            write_indexed_gif(path, indices, colours_RGB=clip.colours.palette_RGB, delays_cs=delays)
+            write_indexed_gif(
+                path,
+                indices,
+                colours_RGB=clip.colours.palette_RGB,
+                delays_cs=delays,
+                plays=clip.plays,
+            )
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
@@ -115,7 +136,9 @@ def held(frames: Iterable[np.ndarray], tolerance: int) -> Iterator[np.ndarray]:
         yield frame
 
 
-def write_gifski(path: Path, frames: Sequence[np.ndarray], *, rate: float, quality: int) -> None:
+def write_gifski(
+    path: Path, frames: Sequence[np.ndarray], *, rate: float, quality: int, plays: int = 0
+) -> None:
     """Encode with the user's own gifski program. Raises `EnvironmentProblem` if there is none."""
     program = gifski_program()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -125,6 +148,7 @@ def write_gifski(path: Path, frames: Sequence[np.ndarray], *, rate: float, quali
             cv2.imwrite(f"{folder}/{name}", frame[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
         height, width, _ = frames[0].shape
         command = [program, "--quiet", "--fps", f"{rate:g}", "--quality", str(quality)]
+        command += ["--repeat", str(repeats(plays))] if plays else []
         command += ["--width", str(width), "--height", str(height), "--output", str(path.resolve())]
         done = subprocess.run(
             [*command, *names], cwd=folder, capture_output=True, text=True, check=False

@@ -11,7 +11,7 @@ import json
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -52,10 +52,9 @@ class Receipt:
     __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
     def dump(self) -> bytes:
-        """Compact JSON, sorted keys."""
-        return json.dumps(
-            asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False
-        ).encode()
+        """Compact JSON, sorted keys; of the recipe only what has not its default."""
+        said = {**asdict(self), "recipe": _said(self.recipe)}
+        return json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def embed(content: bytes, receipt: Receipt) -> bytes:
@@ -98,6 +97,8 @@ def parse(text: bytes) -> Receipt:
         raise _bad("span out of range")
     if recipe.fade_frames >= recipe.n_frames or recipe.height > recipe.master_height:
         raise _bad("fade_frames or height out of range")
+    if recipe.crop is not None and min(recipe.crop[2:]) < 2:
+        raise _bad("crop out of range")
     return receipt
 
 
@@ -109,6 +110,13 @@ def this_tool() -> str:
 def digest(content: bytes) -> str:
     """sha256, hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _said(recipe: Recipe) -> dict[str, Any]:
+    usual = {field.name: field.default for field in fields(Recipe)}
+    return {
+        name: v for name, v in asdict(recipe).items() if usual[name] is MISSING or v != usual[name]
+    }
 
 
 def _bad(why: str) -> ItemError:

@@ -6,16 +6,14 @@ same bytes; that is how a receipt is checked.
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from annotated_types import Ge, Le, Lt
-from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from annotated_types import Ge, Le, Len, Lt
 
 from video2gif.core.errors import ItemError, UserError
 from video2gif.core.sandbox import Limits
@@ -23,21 +21,21 @@ from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.types import Span
 from video2gif.core.work import Item, Work
 from video2gif.fingerprint.read import Fingerprint
-from video2gif.gifs.budget import DEFAULT_HEIGHT, DEFAULT_RATE, fitted
+from video2gif.gifs.budget import DEFAULT_RATE, fitted
 from video2gif.gifs.encoders import Clip, Encoder, Format, Setting, encode, gifski_version
+from video2gif.gifs.frames import Kept, Stretch, master
 from video2gif.gifs.loop import Loop, LoopMode, Seam, Wish, close_loop, joined, shortlist
 from video2gif.gifs.pace import Pace, pace_of
+from video2gif.gifs.words import MOST_CHARS, MOST_WORDS, Word, fonts_of, text_at, with_words
+from video2gif.gifs.words import within as words_within
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
-from video2gif.media.seek import frames_between
-from video2gif.media.shown import Painter, even_width, width_of
 
-_LIBRARIES = ("av", "numpy", "opencv-python")
+_LIBRARIES = ("av", "numpy", "opencv-python", "pillow")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
-_MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
-_MIN_HEIGHT = 16  # px; below it nobody sees anything
-# All frames of a clip are held in memory at their largest height; above this they are held smaller.
-_MAX_BYTES_IN_MEMORY = 700_000_000
+Pixels = Annotated[int, Ge(0), Le(8192)]
+Seconds = Annotated[float, Ge(-1e9), Le(1e9)]
+Text = Annotated[str, Len(max_length=MOST_CHARS)]
 HOLD_S = 3.0
 """What a still is worth at the end of a GIF, however long it stood there."""
 _EPSILON_S = 1e-6
@@ -56,10 +54,26 @@ class GifOptions:
     format: Format = "gif"
     encoder: Encoder = "libav"
     loop: Wish = "auto"
+    loop_count: int = 0
+    """How often it is shown; 0 for ever."""
+    speed: float = 1.0
+    """How many times as fast as the film."""
+    reverse: bool = False
+    aspect: str = ""
+    """Shape of a crop that keeps the subject, width to height, as `9:16`; "" for the film's own."""
+    cut_bars: bool = False
+    """Whether black bars at the edges are cut off."""
+    max_width: int | None = None
+    max_frames: int | None = None
+    max_s: float | None = None
+    is_exact: bool = False
+    """Whether the picture must have just the size asked for."""
 
     def __post_init__(self) -> None:
         if self.encoder == "gifski" and self.format != "gif":
             raise UserError(f"--encoder gifski writes GIFs only, not {self.format}")
+        if self.loop_count and self.format not in ("gif", "webp"):
+            raise UserError(f"--loop-count: {self.format} cannot say how often it is shown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +123,24 @@ class Recipe:
     """Source frames in [start_s, end_s)."""
     loop: LoopMode
     fade_frames: Annotated[int, Ge(0)]
-    master_height: Annotated[int, Le(2160)]
-    """Height at which the frames were kept, px."""
+    master_height: Annotated[int, Le(8192)]
+    """Height at which whole frames were made, px."""
     height: Annotated[int, Ge(2)]
     rate: Annotated[float, Ge(0.1), Le(100)]
     hold: Annotated[int, Ge(0), Le(255)]
     quality: Annotated[float, Ge(0), Le(100)]
     format: Format
     encoder: Encoder
+    # What a plain GIF has not; receipts leave out what has its default.
+    crop: tuple[Pixels, Pixels, Pixels, Pixels] | None = None
+    """What is cut out of whole frames: left, top, width, height."""
+    speed: Annotated[float, Ge(0.1), Le(16)] = 1.0
+    reverse: bool = False
+    loop_count: Annotated[int, Ge(0), Le(1000)] = 0
+    words: Annotated[tuple[tuple[Seconds, Seconds, Text], ...], Len(max_length=MOST_WORDS)] = ()
+    """What stands on the pictures, from when to when in the film."""
+    fonts: Annotated[str, Len(max_length=16)] = ""
+    """Digest of the fonts it was drawn with."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +168,15 @@ def rendering(options: GifOptions) -> Work:
 
 
 def moment_item(
-    item_id: str, path: Path, *, sha256: str, fingerprint: Fingerprint, within: Within
+    item_id: str,
+    path: Path,
+    *,
+    sha256: str,
+    fingerprint: Fingerprint,
+    within: Within,
+    words: Sequence[Word] = (),
 ) -> Item:
-    """The GIF of one moment of a video."""
+    """The GIF of one moment of a video, with what is said in it on its pictures."""
     spans = shortlist(
         moment=within.core,
         room=within.room,
@@ -163,7 +193,7 @@ def moment_item(
     last = max(end for _, end in [within.core, *spans])
     # Only this part of the video is decoded, so all frame numbers are counted from `first`.
     edges_s = [*fingerprint.pts_s[first : last + 1].tolist(), fingerprint.end_s]
-    plan = {
+    plan: dict[str, Any] = {
         "pts_s": edges_s[: last - first],
         "end_s": float(edges_s[last - first]),
         "file_end_s": fingerprint.end_s,
@@ -171,6 +201,8 @@ def moment_item(
         "moment": [within.core[0] - first, within.core[1] - first],
         "spans": [[start - first, end - first] for start, end in spans],
     }
+    if said := words_within(words, edges_s[0], plan["end_s"]):
+        plan["words"] = said
     return Item(
         id=item_id,
         inputs=(sha256, json.dumps(plan, sort_keys=True)),
@@ -198,11 +230,17 @@ def read_rendered(payload: bytes) -> Rendered:
     return Rendered(
         arrays["content"].tobytes(),
         arrays["still"].tobytes(),
-        Recipe(**notes["recipe"]),
+        recipe_of(notes["recipe"]),
         Seam(**notes["seam"]),
         Seam(**notes["plain"]),
         notes["width"],
     )
+
+
+def recipe_of(fields: Mapping[str, Any]) -> Recipe:
+    """From its fields as JSON has them, which knows no tuples."""
+    crop, words = fields.get("crop"), fields.get("words", ())
+    return Recipe(**{**fields, "crop": crop and tuple(crop), "words": tuple(map(tuple, words))})
 
 
 def work(
@@ -216,6 +254,7 @@ def work(
     hold_s: float,
     moment: Span,
     spans: list[Span],
+    words: Sequence[Word] = (),
 ) -> None:
     """Write the `Rendered` GIF of a moment.
 
@@ -224,14 +263,8 @@ def work(
     `moment` and `spans` (the shortlist) count frames within them. `params` has the fields of
     `GifOptions`.
     """
-    _, frames = _frames(
-        Path(path),
-        pts_s[0],
-        end_s,
-        expected=len(pts_s),
-        height_of=_master_height(params, len(pts_s)),
-        file_end_s=file_end_s,
-    )
+    stretch = Stretch(Path(path), pts_s[0], end_s, len(pts_s), file_end_s)
+    _, frames, kept = stretch.frames(master(params, len(pts_s), stretch.part(params)))
     edges_s = np.array([*pts_s, end_s])
     pace = pace_of(edges_s, (0, len(pts_s)))
     even_fps = len(pts_s) / max(end_s - pts_s[0], _EPSILON_S)
@@ -245,18 +278,28 @@ def work(
     )
     last = loop.span[1]
     edges_s[last] = min(edges_s[last], edges_s[last - 1] + hold_s)
-    clip = _looped(frames, edges_s, loop)
+    said = tuple((start, end, text) for start, end, text in words)
+    if said and params["max_bytes"] is not None:
+        room = params["max_bytes"] - len(json.dumps(said))
+        params = {**params, "max_bytes": max(1, room)}
+    clip = _paced(_looped(frames, edges_s, loop, said), params)
     _check_cost(clip, params["fps"] or DEFAULT_RATE)
-    content, setting = fitted(clip, params, fps=fps, near=out)
+    content, setting = fitted(clip, params, fps=fps * params["speed"], near=out)
     recipe = Recipe(
         start_s=float(edges_s[loop.span[0]]),
         end_s=float(edges_s[loop.span[1]]),
         n_frames=loop.span[1] - loop.span[0],
         loop=loop.mode,
         fade_frames=loop.fade_frames,
-        master_height=clip.height,
+        master_height=kept.height,
         format=params["format"],
         encoder=params["encoder"],
+        crop=kept.crop,
+        speed=params["speed"],
+        reverse=params["reverse"],
+        loop_count=params["loop_count"],
+        words=said,
+        fonts=fonts_of(said),
         **asdict(setting),
     )
     _write(out, content, clip, recipe, loop)
@@ -276,18 +319,14 @@ def _check_cost(clip: Clip, rate: float) -> None:
 
 def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
     """Write the `Rendered` GIF of the recipe in `params`."""
-    recipe = Recipe(**params)
-    times_s, frames = _frames(
-        Path(path),
-        recipe.start_s,
-        recipe.end_s,
-        expected=recipe.n_frames,
-        height_of=lambda *_: recipe.master_height,
-        file_end_s=None,
-    )
+    recipe = recipe_of(params)
+    stretch = Stretch(Path(path), recipe.start_s, recipe.end_s, recipe.n_frames)
+    kept = Kept(recipe.master_height, recipe.crop)
+    times_s, frames, _ = stretch.frames(lambda *_: kept)
     seam = Seam(0.0, 0.0)
     loop = Loop((0, len(frames)), recipe.loop, recipe.fade_frames, seam, seam)
-    clip = _looped(frames, np.array([*times_s, recipe.end_s]), loop)
+    edges_s = np.array([*times_s, recipe.end_s])
+    clip = _paced(_looped(frames, edges_s, loop, recipe.words), params)
     setting = Setting(
         height=recipe.height, rate=recipe.rate, hold=recipe.hold, quality=recipe.quality
     )
@@ -295,67 +334,32 @@ def work_again(*, out: Path, params: dict[str, Any], path: str) -> None:
     _write(out, content, clip, recipe, loop)
 
 
-# Frames
+def _looped(
+    frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop, words: Sequence[Word]
+) -> Clip:
+    """The frames of a loop in the order they are shown, each for as long as in the source.
 
-
-HeightOf = Callable[[int, int], int]
-"""From a source's height and shown width to the height at which its frames are kept."""
-
-
-def _master_height(params: Mapping[str, Any], n_frames: int) -> HeightOf:
-    """The height asked for; under a byte budget at most the source's; less if memory is short."""
-
-    def height_of(source: int, width: int) -> int:
-        tall = params["height"] or (DEFAULT_HEIGHT if params["max_bytes"] is None else _MAX_HEIGHT)
-        if params["max_bytes"] is not None:
-            tall = min(tall, source - source % 2)
-        whole = 3 * n_frames * tall * tall * width / source  # bytes of all frames, rgb24
-        tall = int(tall * min(1.0, math.sqrt(_MAX_BYTES_IN_MEMORY / whole)))
-        if tall < min(source, _MIN_HEIGHT):
-            raise ItemError(
-                "too_large",
-                f"{n_frames} frames do not fit into memory even at {_MIN_HEIGHT} px; take a"
-                " shorter span, or a shorter --max-len",
-            )
-        return max(2, tall + tall % 2)
-
-    return height_of
-
-
-def _frames(
-    path: Path,
-    start_s: float,
-    end_s: float,
-    *,
-    expected: int,
-    height_of: HeightOf,
-    file_end_s: float | None,
-) -> tuple[list[float], list[np.ndarray]]:
-    """The frames with start_s <= time < end_s, rgb24, and their times."""
-    painter = Painter()
-    size: tuple[int, int] | None = None
-
-    def small(_: int, frame: VideoFrame) -> np.ndarray:
-        nonlocal size
-        if size is None:
-            height = height_of(frame.height, width_of(frame))
-            size = even_width(frame, height), height
-        return painter.pixels(frame, *size, interpolation=Interpolation.LANCZOS)
-
-    return frames_between(
-        path, start_s, end_s, expected=expected, keep=small, file_end_s=file_end_s
-    )
-
-
-def _looped(frames: list[np.ndarray], edges_s: np.ndarray, loop: Loop) -> Clip:
-    """The frames of a loop in the order they are shown, each for as long as in the source."""
+    Words are put on last: no fade blends two of them.
+    """
     # A blended frame lasts as long as the first of the two frames in it.
     order = list(range(*loop.span))[: loop.span[1] - loop.span[0] - loop.fade_frames]
     if loop.mode == "pingpong":
         order += order[-2:0:-1]
     durations_s = np.diff(edges_s)[order]
     starts_s = np.concatenate([[0.0], np.cumsum(durations_s)])
-    return Clip(joined(frames, loop), starts_s[:-1], float(starts_s[-1]))
+    shown = joined(frames, loop)
+    if words:
+        times_s = edges_s[order]
+        shown = [with_words(f, text_at(words, t)) for f, t in zip(shown, times_s, strict=True)]
+    return Clip(shown, starts_s[:-1], float(starts_s[-1]))
+
+
+def _paced(clip: Clip, params: Mapping[str, Any]) -> Clip:
+    """Faster or slower, or backwards: `speed`, `reverse` and `loop_count` of options or recipe."""
+    frames, edges_s = clip.frames, np.append(clip.times_s, clip.duration_s) / params["speed"]
+    if params["reverse"]:
+        frames, edges_s = frames[::-1], (edges_s[-1] - edges_s)[::-1]
+    return Clip(frames, edges_s[:-1], float(edges_s[-1]), plays=params["loop_count"])
 
 
 def _write(out: Path, content: bytes, clip: Clip, recipe: Recipe, loop: Loop) -> None:

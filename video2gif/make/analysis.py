@@ -7,6 +7,7 @@ needs no model, `make.rankers.TrainedRanker` is what `dvc repro` trained.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,8 @@ from video2gif.core.work import Item
 from video2gif.fingerprint.decode import fingerprinting
 from video2gif.fingerprint.defects import Clean, clean_frames, clean_parts
 from video2gif.fingerprint.read import Fingerprint, read_fingerprint
-from video2gif.make.inputs import admit
+from video2gif.make.inputs import Admitted, admit
+from video2gif.media.light import Hdr
 from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
 from video2gif.shots.segments import segment_video, shot_cuts
 
@@ -36,6 +38,16 @@ class Analysis:
     """Segments, int64 (n, 2): frames [start, end), tiling the video."""
     cuts: tuple[int, ...]
     """Frames at which a shot starts, without 0."""
+    hdr: Hdr = ""
+    """The film's high dynamic range; everything made of it is SDR."""
+    rate: Fraction = Fraction(25)
+    """Frames a second, as the container says."""
+
+    @property
+    def facts(self) -> list[str]:
+        """What people are told of the film itself."""
+        said = [f"HDR ({self.hdr}), shown as SDR"] if self.hdr else []
+        return [f"{self.fingerprint.end_s:.1f} s", *said]
 
     @property
     def edges_s(self) -> np.ndarray:
@@ -68,24 +80,29 @@ def fingerprint_file(
 ) -> tuple[str, Fingerprint]:
     """A file's sha256 and fingerprint. Raises `ItemError` for what is no whole video or GIF."""
     file = admit(path, kind, params, context)
+    return file.sha256, _fingerprint(file, kind, params, context)
+
+
+def _fingerprint(file: Admitted, kind: Kind, params: Params, context: Context) -> Fingerprint:
     item = Item(
-        id=f"{kind}:{path.name}",
+        id=f"{kind}:{file.path.name}",
         inputs=(file.sha256,),
-        args={"path": str(path.resolve()), "kind": kind},
+        args={"path": str(file.path.resolve()), "kind": kind},
     )
-    return file.sha256, read_fingerprint(
-        one("decode", fingerprinting(params.fingerprint), item, context)
-    )
+    return read_fingerprint(one("decode", fingerprinting(params.fingerprint), item, context))
 
 
 def analyse(path: Path, params: Params, context: Context) -> Analysis:
     """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
-    sha256, fingerprint = fingerprint_file(path, "video", params, context)
-    transitions = _transitions(path, sha256, params, context)
+    file = admit(path, "video", params, context)
+    fingerprint = _fingerprint(file, "video", params, context)
+    transitions = _transitions(path, file.sha256, params, context)
     tiles = segment_video(fingerprint, params.segment, transitions=transitions)
     starts = shot_cuts(fingerprint, params.segment, transitions=transitions)
     spans = np.array(tiles, np.int64).reshape(-1, 2)
-    return Analysis(path, sha256, fingerprint, spans, tuple(starts))
+    said = file.probed
+    rate = Fraction(said.fps_num, said.fps_den) if said.fps_num and said.fps_den else Fraction(25)
+    return Analysis(path, file.sha256, fingerprint, spans, tuple(starts), said.hdr, rate)
 
 
 def _transitions(path: Path, sha256: str, params: Params, context: Context) -> np.ndarray | None:

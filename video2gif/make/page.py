@@ -60,14 +60,14 @@ def _files_listed(folder: Path) -> list[str]:
 
 
 def _card(video: Made, folder: Path) -> VideoCard:
-    title, duration = shown(video.analysis.path.name), video.analysis.fingerprint.end_s
+    title = shown(video.analysis.path.name)
     return VideoCard(
         title=title,
-        facts=[f"{duration:.1f} s", f"{len(video.moments)} segments"],
+        facts=[*video.analysis.facts, f"{len(video.moments)} segments"],
         strip=url_path(_relative(video.strip, folder)) if video.strip else "",
         curve=score_curve(
             [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
-            duration_s=duration,
+            duration_s=video.analysis.fingerprint.end_s,
             chosen=[(gif.recipe.start_s, gif.recipe.end_s) for gif in video.gifs],
             label=f"Score of {title} over time",
         ),

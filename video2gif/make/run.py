@@ -16,6 +16,7 @@ from video2gif.make.moments import Choice, choose
 from video2gif.make.page import Made, write_page
 from video2gif.make.progress import watched
 from video2gif.make.rankers import Ranker, analysed, rank
+from video2gif.make.spoken import Said, spoken
 from video2gif.make.write import make_gifs
 
 STRIP = "filmstrip.jpg"
@@ -33,6 +34,7 @@ class Run:
     choice: Choice
     output: Path
     context: Context
+    said: Said = field(default_factory=Said)
     done: list[Made] = field(default_factory=list)
 
     @property
@@ -63,7 +65,12 @@ class Run:
         with watched(path, self.context) as context:
             analysis = analysed(path, self.ranker, self.params, context)
             moments = rank(analysis, self.ranker, context)
-        chosen = choose(analysis, moments, self.choice)
+        lines = self.said.lines(analysis, self.context)
+        if self.said.line:
+            longest_s = self.choice.max_len_s
+            chosen = [spoken(analysis, lines, self.said.line, longest_s=longest_s)]
+        else:
+            chosen = choose(analysis, moments, self.choice)
         if not chosen:
             raise ItemError("no_frames", "no moment fits --from, --to, --min-len and --max-len")
         gifs = make_gifs(
@@ -74,6 +81,7 @@ class Run:
             self.context,
             ranker=self.ranker,
             params=self.params,
+            words=self.said.words(lines),
         )
         self.done.append(Made(analysis, moments, gifs, self._strip(analysis, folder)))
 

@@ -13,6 +13,7 @@ from video2gif.core.store import file_digest
 from video2gif.core.work import Item
 from video2gif.gifs.receipt import Receipt, digest, extract, this_tool
 from video2gif.gifs.render import read_rendered, rendering_again
+from video2gif.gifs.words import fonts_of
 from video2gif.make.analysis import analyse
 from video2gif.make.rankers import Ranker, rank
 from video2gif.make.write import params_digest
@@ -79,6 +80,8 @@ def _rendered_again(receipt: Receipt, video: Path, context: Context) -> Statemen
         return Statement(what, "true", "encoded again: the same bytes")
     if receipt.tool != this_tool():
         return Statement(what, "unknown", f"made with {receipt.tool}: its bytes cannot be had here")
+    if recipe.fonts != fonts_of(recipe.words):
+        return Statement(what, "unknown", "its text was drawn with a font that is not here")
     return Statement(what, "false", "encoded again: other bytes")
 
 

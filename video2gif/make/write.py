@@ -25,6 +25,7 @@ from video2gif.gifs.render import (
     read_rendered,
     rendering,
 )
+from video2gif.gifs.words import Word
 from video2gif.make.analysis import Analysis
 from video2gif.make.moments import Chosen
 from video2gif.make.rankers import Moment, Ranker
@@ -54,6 +55,7 @@ def make_gifs(
     *,
     ranker: Ranker,
     params: Params,
+    words: Sequence[Word] = (),
 ) -> list[MadeGif]:
     """Write one GIF a moment into `folder`, named so that they sort: 01_0m42s_0.87.gif.
 
@@ -61,7 +63,7 @@ def make_gifs(
     not at all. Raises `ItemError` when one cannot be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ordered = [_item(analysis, one) for one in chosen]
+    ordered = [_item(analysis, one, words) for one in chosen]
     outcomes = items.compute("encode", rendering(options), ordered, context)
     made = []
     for one, outcome in zip(chosen, outcomes, strict=True):
@@ -116,13 +118,14 @@ def remove_stale(folder: Path, before: Iterable[str], now: Iterable[str]) -> Non
             path.with_suffix(".jpg").unlink(missing_ok=True)
 
 
-def _item(analysis: Analysis, one: Chosen) -> Item:
+def _item(analysis: Analysis, one: Chosen, words: Sequence[Word] = ()) -> Item:
     return moment_item(
         f"video:{analysis.path.name}#{one.moment.rank}",
         analysis.path,
         sha256=analysis.sha256,
         fingerprint=analysis.fingerprint,
         within=one.within,
+        words=words,
     )
 
 

@@ -55,15 +55,20 @@ def write_video(
 
 
 def write_webp(
-    path: Path, frames: Iterable[np.ndarray], *, delays_cs: Sequence[int], quality: float = 75
+    path: Path,
+    frames: Iterable[np.ndarray],
+    *,
+    delays_cs: Sequence[int],
+    quality: float = 75,
+    plays: int = 0,
 ) -> None:
-    """Encode rgb24 frames, (height, width, 3) uint8, as an animated WebP that loops for ever.
+    """Encode rgb24 frames, (height, width, 3) uint8, as an animated WebP.
 
-    `quality`: libwebp's, 0 to 100.
+    `quality`: libwebp's, 0 to 100. `plays`: how often it is shown, 0 for ever.
     """
     first, frames = _peek(frames)
     height, width, _ = first.shape
-    with av.open(str(path), "w", format="webp", options={"loop": "0"}) as container:
+    with av.open(str(path), "w", format="webp", options={"loop": str(plays)}) as container:
         stream = container.add_stream("libwebp_anim", rate=100)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = _CENTISECOND
@@ -124,10 +129,12 @@ def write_indexed_gif(
     *,
     colours_RGB: np.ndarray,
     delays_cs: Sequence[int],
+    plays: int = 0,
 ) -> None:
-    """Encode frames of palette indices, (height, width) uint8, as a GIF that loops for ever.
+    """Encode frames of palette indices, (height, width) uint8, as a GIF.
 
-    `colours_RGB`: uint8 (n ≤ 255, 3). What does not change from frame to frame is left transparent.
+    `colours_RGB`: uint8 (n ≤ 255, 3). `plays`: how often it is shown, 0 for ever. What does not
+    change from frame to frame is left transparent.
     """
     palette = np.ascontiguousarray(_padded(colours_RGB)[:, ::-1])  # ARGB, as PyAV has it
     shown: list[VideoFrame] = []
@@ -137,7 +144,15 @@ def write_indexed_gif(
         frame.pts, frame.duration, frame.time_base = pts, delay_cs, _CENTISECOND
         shown.append(frame)
         pts += delay_cs
-    _mux_gif(path, shown, last_cs=delays_cs[-1], loop=0)
+    _mux_gif(path, shown, last_cs=delays_cs[-1], loop=repeats(plays))
+
+
+def repeats(plays: int) -> int:
+    """What a GIF says of being shown `plays` times: how often it starts again; -1 never, 0 always.
+
+    Browsers take the number in a GIF for that of the times after the first.
+    """
+    return plays - 1 or -1 if plays else 0
 
 
 def _mux_gif(path: Path, shown: Sequence[VideoFrame], *, last_cs: int, loop: int) -> None:

