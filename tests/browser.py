@@ -168,6 +168,17 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.send("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 * shift, **text)
 
+    def tab(self) -> None:
+        """Go to the next control, as the Tab key does."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.send(
+                "Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9
+            )
+
+    def hover(self, selector: str) -> None:
+        """Move the pointer over the middle of an element."""
+        self._mouse("mouseMoved", *self.centre(selector), buttons=0)
+
     def _mouse(self, kind: str, x: float, y: float, *, buttons: int = 1) -> None:
         held = {"button": "left" if buttons else "none", "buttons": buttons, "clickCount": 1}
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markupsafe import Markup, escape
+from markupsafe import escape
 from ranking_project import N_SEGMENTS, small_params, write_project
 
 from video2gif.ablation import methods
@@ -261,21 +261,19 @@ def test_without_a_video_to_score_the_remedy_is_named(tmp_path: Path) -> None:
 
 
 def page(**more: object) -> str:
-    nothing = Markup("")
     return render(
         ReportPage(
             title="t",
             warnings=[],
             split="test",
-            tiles=[],
+            asked=[],
+            answer=[],
+            results=[],
             comparison=[],
-            category_nmsd=nothing,
             videos=[],
-            loss_by_epoch=nothing,
-            nmsd_by_epoch=nothing,
-            loss_functions=nothing,
-            distributions={},
+            distributions=[],
             statistics={},
+            training=[],
             **more,  # type: ignore[arg-type]
         )
     )
@@ -304,18 +302,20 @@ def test_the_report_shows_the_table_beside_the_papers_figures(
     assert "&lt;mine&gt;" in html
     assert "Losses under wrong labels" in html
     assert "All methods" not in page()
+    assert html.count('class="dot ours"') == 1  # The method that the others are compared with.
 
 
 def test_the_report_draws_lengths_and_ranks(videos: list[Video]) -> None:
     metrics = {
-        "per_length": [
-            {"from_s": 9.6, "to_s": 12.0, "nmsd": 0.25},
-            {"from_s": 12.0, "to_s": 12.01, "nmsd": 0.125},
-            {"from_s": 12.02, "to_s": 12.03, "nmsd": 0.75},
+        "per_category": {"animals": {"nmsd": 0.25, "nmsd_ci": [0.125, 0.5], "n_videos": 7}},
+        "per_length": [{"from_s": 9.6, "to_s": 12.0, "nmsd": 0.375, "n_videos": 7}],
+        "calibration": [
+            {"best_share": 0.1, "gif_share": 0.9, "n_frames": 10},
+            {"best_share": 0.2, "gif_share": 0.1, "n_frames": 30},
         ],
-        "calibration": [{"best_share": 0.1, "gif_share": 0.9}],
     }
-    html = page(result_charts=results.result_charts(metrics))
-    assert "9.6–12.0 s" in html
-    assert all(value in html for value in ("0.250", "0.125", "0.750"))  # also of equal names
-    assert "up to 10 %" in html
+    html = page(weak_spots=results.weak_spots(metrics))
+    assert "animals (7): 0.250, 95 % interval 0.125 to 0.500" in html
+    assert "9.6–12.0 s (7): 0.375" in html
+    assert "10: 90.0 %" in html
+    assert "The line is the mean, 30 %" in html

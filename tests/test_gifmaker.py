@@ -67,7 +67,7 @@ class Skipped(list[str]):
 
 
 def run_of(params: Params, context: Context, output: Path, **options: object) -> Run:
-    choice = Choice(top=2)
+    choice = Choice(top=2, alike=True)  # Scenes of noise are too much alike.
     return Run(params, Baseline(), GifOptions(**options), choice, output, context)  # type: ignore[arg-type]
 
 

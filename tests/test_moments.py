@@ -2,14 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from video2gif.fingerprint.read import Fingerprint
 from video2gif.make.analysis import Analysis
-from video2gif.make.moments import Choice, choose
+from video2gif.make.moments import Choice, choose, why
 from video2gif.make.rankers import Moment
+from video2gif.make.words import sentence
 
 # A bright, crisp frame that moves: no defect.
 GOOD = np.array([0, 120, 50, 240, 0.2, 0.4, 5, 4, 3], np.float32)
@@ -50,7 +52,7 @@ def ranked(analysis: Analysis) -> list[Moment]:
 
 def test_the_window_asked_for_bounds_the_room():
     analysis = analysis_of(shots=[80, 80])
-    found = choose(analysis, ranked(analysis), Choice(from_s=3.0, to_s=5.5))
+    found = choose(analysis, ranked(analysis), Choice(from_s=3.0, to_s=5.5, alike=True))
     assert [one.moment.rank for one in found] == [2, 3]
     assert found[0].within.room == (60, 80)
     assert found[0].within.core == (60, 80)
@@ -59,23 +61,43 @@ def test_the_window_asked_for_bounds_the_room():
 
 def test_a_moment_grows_to_the_least_length_but_not_past_its_shot():
     analysis = analysis_of(shots=[80, 40])
-    found = choose(analysis, ranked(analysis), Choice(min_len_s=3.0))
+    found = choose(analysis, ranked(analysis), Choice(min_len_s=3.0, alike=True))
     assert [one.within.core for one in found] == [
         (0, 60)
     ]  # 80 frames hold no second one; 40 are too few
-    shorter = choose(analysis, ranked(analysis), Choice(max_len_s=1.0))
+    shorter = choose(analysis, ranked(analysis), Choice(max_len_s=1.0, alike=True))
     assert [one.within.max_frames for one in shorter] == [20, 20, 20]
 
 
-def test_diverse_moments_show_different_pictures():
+def test_a_scene_that_comes_back_is_taken_once():
     analysis = analysis_of(shots=[80, 80, 40])
-    found = choose(analysis, ranked(analysis), Choice(diverse=True))
+    found = choose(analysis, ranked(analysis), Choice())
     assert [one.moment.start_frame for one in found] == [0, 80, 160]
-    alike = analysis_of(shots=[80, 80, 40], same=True)
-    assert len(choose(alike, ranked(alike), Choice(diverse=True))) == 1
+    six_times = analysis_of(shots=[40] * 6, same=True)
+    assert len(choose(six_times, ranked(six_times), Choice())) == 1
+    assert len(choose(six_times, ranked(six_times), Choice(alike=True))) == 6
+
+
+def test_a_film_of_one_shot_has_no_other_picture_to_offer():
+    analysis = analysis_of(shots=[240])
+    assert len(choose(analysis, ranked(analysis), Choice())) == 6
+
+
+def test_a_moment_is_explained_in_a_sentence_and_its_figures_apart():
+    analysis = analysis_of(shots=[40, 40])
+    moments = [
+        replace(one, why=("an animal (rabbit)", "moves much", "crisp")) for one in ranked(analysis)
+    ]
+    found = why(analysis, moments, moments[0])
+    assert found.sentence == (
+        "The best of 2 moments. It shows an animal (rabbit), moves a lot and is sharp."
+    )
+    assert "Score 1.00; the part after it has 0.50." in found.details
+    assert sentence((), 4.5) == "It moves 4.5 times as much as usual."
+    assert sentence(("nothing stands out",), 1.0) == "Nothing in it stands out."
 
 
 def test_the_worst_moments_come_last():
     analysis = analysis_of(shots=[80, 80])
-    found = choose(analysis, ranked(analysis), Choice(top=1, bottom=2))
+    found = choose(analysis, ranked(analysis), Choice(top=1, bottom=2, alike=True))
     assert [one.moment.rank for one in found] == [1, 3, 4]

@@ -6,8 +6,10 @@ import xml.etree.ElementTree as ET
 
 from markupsafe import Markup
 
-from video2gif.page.charts import Step, bars, line_chart, score_curve
+from video2gif.page.charts import Step, bars, clock, line_chart, score_curve, time_axis
+from video2gif.page.comparisons import Measured, columns, intervals
 from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
+from video2gif.page.results import by_length
 
 
 def _page(title: str = "a video") -> str:
@@ -36,6 +38,17 @@ def test_every_picture_has_an_alternative_text():
         assert re.search(r'alt="[^"]+"', tag)
 
 
+def test_a_film_is_played_as_a_film_and_a_gif_as_a_picture():
+    clip = ClipCard(
+        rank=1, gif="g.mp4", still="g.jpg", start_s=0, end_s=1, score=1, alt="a", is_film=True
+    )
+    card = VideoCard(title="t", facts=[], strip="", curve=Markup(""), clips=[clip])
+    html = render(GifsPage(title="GIFs", ranker="a test", warnings=[], videos=[card]))
+    assert '<video src="g.mp4" poster="g.jpg"' in html
+    assert "data-gif" not in html.partition("<script>")[0]
+    assert 'data-gif="g.gif"' in _page()
+
+
 def test_score_curve_height_follows_the_score():
     steps = [Step(0, 1, 0.0), Step(1, 2, 1.0), Step(2, 3, 0.5), Step(3, 4, math.nan)]
     svg = ET.fromstring(score_curve(steps, duration_s=4, truth=[(1, 2)], label="curve"))
@@ -59,7 +72,7 @@ def test_line_chart_places_points_in_proportion():
 
 
 def test_line_chart_survives_nothing_and_gaps():
-    assert "nothing to draw" in line_chart({}, x_label="x", y_label="y", label="l")
+    assert "Nothing to draw" in line_chart({}, x_label="x", y_label="y", label="l")
     drawn = line_chart({"a": [(0, math.nan), (1, 2.0)]}, x_label="x", y_label="y", label="l")
     assert "nan" not in drawn
 
@@ -74,3 +87,45 @@ def test_bars_are_as_long_as_their_values():
 def test_drawings_have_a_name_for_screen_readers():
     svg = ET.fromstring(bars([("a", 1)], label='Videos by "category"'))
     assert svg.get("aria-label") == 'Videos by "category"'
+
+
+def test_figures_and_their_intervals_lie_on_one_axis():
+    rows = [Measured("ours", 0.2, 0.1, 0.3, is_ours=True), Measured("<other>", 0.4)]
+    svg = ET.fromstring(intervals(rows, x_label="x", label="l"))
+    dots = {dot.get("class"): float(dot.get("cx")) for dot in svg.iter("circle")}
+    (line,) = [path for path in svg.iter("path") if path.get("class") == "interval ours"]
+    low, high = map(float, re.fullmatch(r"M([\d.]+) [\d.]+H([\d.]+)", line.get("d")).groups())
+    assert math.isclose(dots["dot ours"], (low + high) / 2, abs_tol=0.2)
+    zero = 2 * low - dots["dot ours"]  # 0.1 lies in the middle between 0 and 0.2.
+    assert math.isclose(dots["dot other"] - zero, 2 * (dots["dot ours"] - zero), abs_tol=0.5)
+    assert "<other>" in "".join(svg.itertext())
+
+
+def test_a_share_of_nothing_is_still_a_column():
+    svg = ET.fromstring(
+        columns([("10", 0.5), ("20", 0.0)], usual=0.25, usual_name="u", x_label="x", label="l")
+    )
+    heights = [float(bar.get("height")) for bar in svg.iter("rect")]
+    assert heights[0] > 50
+    assert 0 < heights[1] < 3
+
+
+def test_films_of_similar_length_are_joined_until_their_names_differ():
+    groups = [
+        {"from_s": 9.6, "to_s": 12.0, "nmsd": 0.2, "n_videos": 3},
+        {"from_s": 12.0, "to_s": 12.0, "nmsd": 0.5, "n_videos": 1},
+        {"from_s": 16.7, "to_s": 16.7, "nmsd": 0.1, "n_videos": 2},
+        {"from_s": 16.7, "to_s": 17.0, "nmsd": 0.4, "n_videos": 1},
+        {"from_s": 30.0, "to_s": 31.0, "nmsd": None, "n_videos": 0},
+        {"from_s": 40.0, "to_s": 41.0, "nmsd": 0.8, "n_videos": 1},
+    ]
+    found = by_length(groups)
+    assert [name for name, _ in found] == ["9.6–12.0 s (4)", "16.7–41.0 s (4)"]
+    assert [round(value, 6) for _, value in found] == [0.275, 0.35]
+
+
+def test_times_below_a_curve_are_few_and_as_people_write_them():
+    for duration_s in (0.0, 3.0, 17.5, 95.0, 1800.0, 30_000.0):
+        texts = ET.fromstring(time_axis(duration_s)).findall("text")
+        assert 1 <= len(texts) <= 7
+    assert [clock(time_s) for time_s in (7, 61, 3723.9)] == ["0:07", "1:01", "1:02:03"]

@@ -93,8 +93,17 @@ def gif(
     ] = None,
     min_len: Annotated[float | None, typer.Option(min=0.1, help="Shortest GIF, seconds.")] = None,
     max_len: Annotated[float | None, typer.Option(min=0.1, help="Longest GIF, seconds.")] = None,
-    diverse: Annotated[
-        bool, typer.Option("--diverse", help="No two GIFs that look alike.")
+    alike: Annotated[
+        bool,
+        typer.Option(
+            "--alike/--diverse",
+            help="Whether two GIFs may show the same picture: not so if nothing is said, a scene"
+            " that comes back is taken once.",
+        ),
+    ] = False,
+    one_file: Annotated[
+        bool,
+        typer.Option("--one-file", help="Also write share.html: the page with its GIFs inside."),
     ] = False,
     ranker: RankerName = None,
     about: AboutWord = None,
@@ -131,15 +140,21 @@ def gif(
         to_s=math.inf if to is None else _parse_time("--to", to),
         min_len_s=min_len,
         max_len_s=longest_s(options, max_len),
-        diverse=diverse,
+        alike=alike,
     )
     with progress(quiet) as context:
         chosen = bent(chosen, marks, params, context)
         announce(chosen)
-        run = Run(params, chosen, options, choice, output, context, said)
+        run = Run(params, chosen, options, choice, output, context, said=said, one_file=one_file)
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
+        if len(made.gifs) < top and not alike:
+            out.print(
+                f"{len(made.gifs)} of {top}: the other moments do not fit, or show a picture that"
+                " is there already (--alike allows that).",
+                soft_wrap=True,
+            )
     if run.done:
         out.print(f"page: {plain(str(run.page.resolve()))}", soft_wrap=True, highlight=False)
     finish(failed=failed)

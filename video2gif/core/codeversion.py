@@ -7,6 +7,7 @@ changed code recomputes the items it touches, and a changed comment recomputes n
 
 import ast
 import hashlib
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ _ROOT = Path(__file__).parents[1]
 
 # The ground everything stands on: how items travel and are kept, never what is in them.
 _PLUMBING = f"{_PACKAGE}.core"
+_PARSING = threading.Lock()
 
 
 def module_path(module: str) -> Path:
@@ -26,7 +28,7 @@ def module_path(module: str) -> Path:
 @cache
 def imports(module: str) -> frozenset[str]:
     """Modules of this package that a module names in its imports (not under TYPE_CHECKING)."""
-    tree = ast.parse(module_path(module).read_text())
+    tree = _parsed(module_path(module))
     found: set[str] = set()
     for node in _runtime_nodes(tree):
         if isinstance(node, ast.Import):
@@ -73,6 +75,12 @@ def forget() -> None:
         remembered.cache_clear()
 
 
+def _parsed(path: Path) -> ast.Module:
+    # In two threads at once, CPython 3.11's parser mixes up their depths of recursion and fails.
+    with _PARSING:
+        return ast.parse(path.read_text())
+
+
 def _is_ours(name: str) -> bool:
     return (name == _PACKAGE or name.startswith(f"{_PACKAGE}.")) and module_path(name).is_file()
 
@@ -93,7 +101,7 @@ def _runtime_nodes(tree: ast.AST) -> list[ast.AST]:
 
 @cache
 def _normal_form(path: Path) -> str:
-    tree = ast.parse(path.read_text())
+    tree = _parsed(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -47,7 +47,8 @@ class ItemError(Video2GifError):
     """One item cannot be processed. `cause` is a short stable word for tables and tests.
 
     Causes in use: empty, not_media, truncated, no_frames, no_video, codec, too_large, bad_id,
-    conflict, missing, http, refused, timeout, oom, crash, decode, overflow, receipt, label, row.
+    conflict, missing, http, refused, timeout, oom, crash, stopped, decode, overflow, receipt,
+    label, row.
     """
 
     exit_code = Exit.QUARANTINED

@@ -6,6 +6,7 @@ flows/executors.py; their workers call `process_chunk`.
 
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -53,16 +54,20 @@ class SerialMapper:
 
     workers = 1
 
+    def __init__(self, *, stop: threading.Event | None = None) -> None:
+        self._stop = stop
+
     def run(self, chunks: Sequence[Chunk]) -> Iterator[list[Outcome]]:
-        with WorkerPool() as children:
+        with WorkerPool(self._stop) as children:
             yield from map(children.process, chunks)
 
 
 class ProcessMapper:
     """`workers` children side by side, each fed by a thread of this process."""
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, *, stop: threading.Event | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._stop = stop
 
     def run(self, chunks: Sequence[Chunk]) -> Iterator[list[Outcome]]:
         # Jobs of one stage differ much in length: single jobs balance better than whole chunks.
@@ -70,7 +75,7 @@ class ProcessMapper:
             Chunk(chunk.work, (job,), chunk.store_root) for chunk in chunks for job in chunk.jobs
         ]
         # Left from right to left: the children are closed while the threads that started them live.
-        with ThreadPoolExecutor(self.workers) as pool, WorkerPool() as children:
+        with ThreadPoolExecutor(self.workers) as pool, WorkerPool(self._stop) as children:
             yield from pool.map(children.process, singles)
 
 
@@ -80,7 +85,8 @@ class WorkerPool:
     A child dies with the thread that started it: leave the block before those threads end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop
         # Threads share the list without a lock: its `pop` and `append` are atomic.
         self._idle: list[tuple[tuple[str, Limits, str], Worker]] = []
 
@@ -115,7 +121,7 @@ class WorkerPool:
                     return worker
                 worker.close()  # It did the work of an earlier stage.
         _, limits, store_root = wanted
-        return Worker(limits, root=Path(store_root))
+        return Worker(limits, root=Path(store_root), stop=self._stop)
 
 
 @cache
@@ -153,16 +159,19 @@ def executor_name() -> str:
     return os.environ.get("VIDEO2GIF_EXECUTOR", "process")
 
 
-def default_mapper(name: str = "") -> Mapper:
-    """`serial` or `process`, or what `$VIDEO2GIF_EXECUTOR` asks for; `$VIDEO2GIF_WORKERS` wide."""
+def default_mapper(name: str = "", *, stop: threading.Event | None = None) -> Mapper:
+    """`serial` or `process`, or what `$VIDEO2GIF_EXECUTOR` asks for; `$VIDEO2GIF_WORKERS` wide.
+
+    Once `stop` is set, jobs end with cause `stopped`.
+    """
     name = name or executor_name()
     asked = os.environ.get("VIDEO2GIF_WORKERS", "0")
     if not asked.isdecimal():
         raise EnvironmentProblem(f"VIDEO2GIF_WORKERS={asked}: not a number of workers")
     workers = int(asked) or None
     mappers: dict[str, Callable[[], Mapper]] = {
-        "serial": SerialMapper,
-        "process": partial(ProcessMapper, workers),
+        "serial": partial(SerialMapper, stop=stop),
+        "process": partial(ProcessMapper, workers, stop=stop),
     }
     if name not in mappers:
         raise EnvironmentProblem(

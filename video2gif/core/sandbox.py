@@ -21,6 +21,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,12 +74,16 @@ class Limits:
 class Worker:
     """One killable child. Use it from one thread only; close it, or use it in `with`.
 
-    Its own folder is made below `root`, or below the system's temporary folder.
+    Its own folder is made below `root`, or below the system's temporary folder. Once `stop` is set,
+    a job that runs is killed, and none begins.
     """
 
-    def __init__(self, limits: Limits, *, root: Path | None = None) -> None:
+    def __init__(
+        self, limits: Limits, *, root: Path | None = None, stop: threading.Event | None = None
+    ) -> None:
         self._limits = limits
         self._root = root
+        self._stop = stop
         self._own_root: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._place: Workplace | None = None
@@ -96,9 +101,10 @@ class Worker:
         """Call `work` ("module:function") as `function(out=…, **args)`; move its result to `out`.
 
         `kept`: a folder that the job goes on with at its next try, given to it as `kept=…`.
-        Raises the `ItemError` that the function raised, or one with cause timeout, oom, too_large
-        or crash; `EnvironmentProblem` when the disk is full: that is no item's fault.
+        Raises the `ItemError` that the function raised, or one with cause timeout, oom, too_large,
+        stopped or crash; `EnvironmentProblem` when the disk is full: that is no item's fault.
         """
+        self._check_stop()
         child, place = self._ready_child()
         with contextlib.ExitStack() as stack:
             # Whatever happens, the next job finds the child's folder empty.
@@ -140,7 +146,12 @@ class Worker:
         if cause:
             raise ItemError("crash" if cause == "garbled" else cause, message)
 
+    def _check_stop(self) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise ItemError("stopped", "stopped before it was done")
+
     def _look(self, place: Workplace) -> None:
+        self._check_stop()
         if place.used_bytes() > self._limits.disk_bytes:
             limit = self._limits.disk_bytes
             raise ItemError("too_large", f"wrote more than its limit of {limit} bytes")

@@ -1,7 +1,7 @@
 """Where GIFs are put, and what is taken there: `video2gif gif --for NAME`.
 
-The limits are those of the places' own help pages in 2025; a place of your own, or other limits,
-stand in params.yaml under `places`.
+The limits were written down from memory in 2026, without a network to look them up: places change
+theirs. A place of your own, or other limits, stand in params.yaml under `places`.
 """
 
 import math

@@ -46,8 +46,12 @@ class Analysis:
     @property
     def facts(self) -> list[str]:
         """What people are told of the film itself."""
-        said = [f"HDR ({self.hdr}), shown as SDR"] if self.hdr else []
-        return [f"{self.fingerprint.end_s:.1f} s", *said]
+        return [f"{self.fingerprint.end_s:.1f} s", *self.notes]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the film's pictures that people should know of."""
+        return [f"HDR ({self.hdr}), shown as SDR"] if self.hdr else []
 
     @property
     def edges_s(self) -> np.ndarray:

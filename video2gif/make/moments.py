@@ -13,15 +13,15 @@ from video2gif.gifs.pace import Pace, pace_of
 from video2gif.gifs.render import HOLD_S, Within
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment
+from video2gif.make.words import place_of, sentence, times
 
-_SAME_BITS = 12  # of 64: two frames closer than this show the same picture
+_SAME_BITS = 18  # of 64: two frames closer than this show the same scene (docs/benchmarks)
 _SAME_SHARE = 0.5  # of a moment's frames that another one shows as well
 _SAMPLED = 8
 _SLACK_S = 0.5  # A GIF may start or end this much outside its segment.
 _ROUNDING = 1e-6  # of frames
 _FAR_S = 0.25  # A boundary may lie so far from the one that was asked for.
 _SHRINK = 0.6  # A GIF keeps this share of its segment at least.
-_MUCH, _LITTLE = 1.25, 0.8  # Times the usual motion: between them it is as usual.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class Choice:
     to_s: float = math.inf
     min_len_s: float | None = None
     max_len_s: float | None = None
-    diverse: bool = False
+    alike: bool = False
+    """Whether two GIFs may show the same picture. Those of a film of one shot always may."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Chosen:
 def choose(analysis: Analysis, moments: Sequence[Moment], choice: Choice) -> list[Chosen]:
     """The best `top` moments that fit the wishes, then the worst `bottom`; `moments` ranked.
 
-    Whoever ranked them, none with a defect (`fingerprint.defects`) is among the best while one
-    without fits: rather fewer GIFs than a title card.
+    A scene that comes back is taken once, unless `choice.alike`: rather fewer GIFs than the same
+    one again. Whoever ranked them, none with a defect (`fingerprint.defects`) is among the best
+    while one without fits: rather fewer GIFs than a title card.
     """
     clean = [one for one in moments if not _clean(analysis, one).is_defective]
     best = _pick(analysis, clean, choice, choice.top, [])
@@ -102,6 +104,7 @@ def _pick(
     taken: Sequence[Chosen],
 ) -> list[Chosen]:
     found: list[Chosen] = []
+    may_repeat = choice.alike or len(analysis.shots) == 1
     for moment in moments:
         if len(found) == count:
             break
@@ -111,7 +114,7 @@ def _pick(
         core, others = one.within.core, [other.within.core for other in (*taken, *found)]
         if any(_overlap(core, other) for other in others):
             continue
-        if choice.diverse and any(same_picture(analysis, core, other) for other in others):
+        if not may_repeat and any(same_picture(analysis, core, other) for other in others):
             continue
         found.append(one)
     return found
@@ -220,36 +223,46 @@ def _sampled(analysis: Analysis, span: Span) -> np.ndarray:
     return found.phash[frames[found.quality[frames] > 0]]
 
 
-def why(analysis: Analysis, moments: Sequence[Moment], moment: Moment) -> list[str]:
-    """A few short facts; `moments` are all of the video, ranked."""
-    facts = [*moment.why]
+@dataclass(frozen=True)
+class Why:
+    """Why a moment was chosen."""
+
+    sentence: str
+    """For anybody."""
+    details: tuple[str, ...]
+    """The figures behind it, a sentence each."""
+
+
+def why(analysis: Analysis, moments: Sequence[Moment], moment: Moment) -> Why:
+    """In words; `moments` are all of the video, ranked."""
+    motion = _beside(analysis, moment, slice(None))
+    colour = _beside(analysis, moment, slice(0, 2))
+    details = [
+        f"Compared with the usual part of this film, {times(motion)} as much moves"
+        f" and {times(colour)} as much changes colour."
+    ]
     if not math.isnan(moment.score):
-        facts.append(f"ranked {moment.rank} of {len(moments)}")
-        facts += _neighbours(moments, moment)
-    facts.append(f"motion {_beside(analysis, moment, slice(None))}")
-    facts.append(f"colour change {_beside(analysis, moment, slice(0, 2))}")
-    return facts
+        details.insert(0, f"Score {moment.score:.2f}{_neighbours(moments, moment)}.")
+    place = "" if math.isnan(moment.score) else place_of(moment.rank, len(moments))
+    return Why(f"{place}{sentence(moment.why, motion)}", tuple(details))
 
 
-def _neighbours(moments: Sequence[Moment], moment: Moment) -> list[str]:
+def _neighbours(moments: Sequence[Moment], moment: Moment) -> str:
     in_time = sorted(moments, key=lambda one: one.start_frame)
     at = in_time.index(moment)
     found = []
     for word, number in (("before", at - 1), ("after", at + 1)):
         if 0 <= number < len(in_time) and not math.isnan(in_time[number].score):
-            found.append(f"{word} it {in_time[number].score:.2f}")
-    return found
+            found.append(f"the part {word} it has {in_time[number].score:.2f}")
+    return f"; {' and '.join(found)}" if found else ""
 
 
-def _beside(analysis: Analysis, moment: Moment, columns: slice) -> str:
-    """How much changes in it, in words, beside the video's median segment."""
+def _beside(analysis: Analysis, moment: Moment, columns: slice) -> float:
+    """How much changes in it, as a multiple of the video's median segment; NaN if none does."""
     change = analysis.fingerprint.content[:, columns].mean(axis=1)
     own = _mean(change[moment.start_frame + 1 : moment.end_frame])
     usual = float(np.median([_mean(change[start + 1 : end]) for start, end in analysis.spans]))
-    ratio = own / usual if usual > 0 else math.nan
-    if math.isnan(ratio) or _LITTLE < ratio < _MUCH:
-        return "as usual"
-    return f"{ratio:.1f}× the usual"
+    return own / usual if usual > 0 else math.nan
 
 
 def _mean(values: np.ndarray) -> float:

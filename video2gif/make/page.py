@@ -1,9 +1,10 @@
 """The page and the list of what `video2gif gif` made: index.html and gifs.json."""
 
+import base64
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,24 @@ from video2gif.make.analysis import Analysis
 from video2gif.make.moments import why
 from video2gif.make.rankers import Moment, Ranker
 from video2gif.make.write import MadeGif, remove_stale
-from video2gif.page.charts import Step, score_curve
+from video2gif.page.charts import Step, clock, score_curve, time_axis
 from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
 
-LOOPS = {"cut": "a clean cut", "fade": "cross-faded", "pingpong": "played back and forth"}
+SHARE = "share.html"
+TYPES = {
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".mp4": "video/mp4",
+    ".jpg": "image/jpeg",
+}
+LOOPS = {
+    "cut": "jumps back to its start",
+    "fade": "fades into its start",
+    "pingpong": "plays back and forth",
+}
+Address = Callable[[Path], str]
+"""Where a page finds a file."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +46,47 @@ class Made:
     """A filmstrip, if one could be made."""
 
 
-def write_page(folder: Path, videos: Sequence[Made], ranker: Ranker) -> Path:
-    """Write gifs.json and index.html into `folder`; returns the page's path."""
-    page = GifsPage(
-        title="Ranked GIFs",
-        ranker=ranker.name,
-        warnings=ranker.warnings,
-        videos=[_card(video, folder) for video in videos],
-    )
+def write_page(
+    folder: Path, videos: Sequence[Made], ranker: Ranker, *, one_file: bool = False
+) -> Path:
+    """Write gifs.json and index.html into `folder`; returns the page's path.
+
+    `one_file`: also share.html, the same page with its pictures inside, to be sent to somebody.
+    """
     listing: dict[str, Any] = {
         "ranker": ranker.name,
         "videos": [_listing(video, folder) for video in videos],
     }
     before = _files_listed(folder)
     _write(folder / "gifs.json", json.dumps(listing, indent=2) + "\n")
-    _write(folder / "index.html", render(page))
+    _write(folder / "index.html", page_of(videos, ranker, _beside(folder)))
+    if one_file:
+        _write(folder / SHARE, page_of(videos, ranker, embedded))
     remove_stale(folder, before, _files_listed(folder))
     return folder / "index.html"
+
+
+def page_of(videos: Sequence[Made], ranker: Ranker, address: Address) -> str:
+    """The page as HTML; it asks for its pictures at their `address`."""
+    count = sum(len(video.gifs) for video in videos)
+    one = shown(videos[0].analysis.path.name) if len(videos) == 1 else f"{len(videos)} films"
+    page = GifsPage(
+        title=f"{count} GIF{'s' * (count != 1)} of {one}",
+        ranker=ranker.name,
+        warnings=ranker.warnings,
+        videos=[_card(video, address) for video in videos],
+    )
+    return render(page)
+
+
+def embedded(path: Path) -> str:
+    """A file's content as an address, for a page that has to hold all it shows."""
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f"data:{TYPES[path.suffix]};base64,{content}"
+
+
+def _beside(folder: Path) -> Address:
+    return lambda path: url_path(_relative(path, folder))
 
 
 def _files_listed(folder: Path) -> list[str]:
@@ -59,32 +98,53 @@ def _files_listed(folder: Path) -> list[str]:
         return []
 
 
-def _card(video: Made, folder: Path) -> VideoCard:
-    title = shown(video.analysis.path.name)
+def _card(video: Made, address: Address) -> VideoCard:
+    title, duration = shown(video.analysis.path.name), video.analysis.fingerprint.end_s
+    scores = score_curve(
+        [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
+        duration_s=duration,
+        chosen=[(gif.recipe.start_s, gif.recipe.end_s) for gif in video.gifs],
+        label=f"How well each part of {title} was rated, over time",
+    )
     return VideoCard(
         title=title,
-        facts=[*video.analysis.facts, f"{len(video.moments)} segments"],
-        strip=url_path(_relative(video.strip, folder)) if video.strip else "",
-        curve=score_curve(
-            [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
-            duration_s=video.analysis.fingerprint.end_s,
-            chosen=[(gif.recipe.start_s, gif.recipe.end_s) for gif in video.gifs],
-            label=f"Score of {title} over time",
-        ),
-        clips=[
-            ClipCard(
-                rank=gif.moment.rank,
-                gif=url_path(_relative(gif.path, folder)),
-                still=url_path(_relative(gif.path.with_suffix(".jpg"), folder)),
-                start_s=gif.recipe.start_s,
-                end_s=gif.recipe.end_s,
-                score=gif.moment.score,
-                alt=f"{title}, {gif.recipe.start_s:.1f} to {gif.recipe.end_s:.1f} seconds",
-                note=f"loop {gif.seam.score:.2f}, {LOOPS[gif.recipe.loop]}",
-                why=why(video.analysis, video.moments, gif.moment),
-            )
-            for gif in video.gifs
+        facts=[
+            f"{clock(duration)} long",
+            *video.analysis.notes,
+            f"{len(video.moments)} moments compared",
         ],
+        strip=address(video.strip) if video.strip else "",
+        curve=scores + time_axis(duration),
+        clips=[_clip(video, gif, title, address) for gif in video.gifs],
+    )
+
+
+def _clip(video: Made, gif: MadeGif, title: str, address: Address) -> ClipCard:
+    reasons = why(video.analysis, video.moments, gif.moment)
+    return ClipCard(
+        rank=gif.moment.rank,
+        gif=address(gif.path),
+        is_film=gif.path.suffix == ".mp4",
+        still=address(gif.path.with_suffix(".jpg")),
+        start_s=gif.recipe.start_s,
+        end_s=gif.recipe.end_s,
+        score=gif.moment.score,
+        alt=f"{title}, {gif.recipe.start_s:.1f} to {gif.recipe.end_s:.1f} seconds",
+        why=reasons.sentence,
+        details=[*reasons.details, loop_text(gif), size_text(gif)],
+    )
+
+
+def loop_text(gif: MadeGif) -> str:
+    """How a GIF repeats."""
+    return f"It {LOOPS[gif.recipe.loop]}; smoothness {gif.seam.score:.2f} of 1."
+
+
+def size_text(gif: MadeGif) -> str:
+    """What kind of file it is."""
+    return (
+        f"{gif.width} × {gif.recipe.height} pixels, {gif.recipe.rate:.3g} frames a second,"
+        f" {gif.bytes / 1000:,.0f} kB."
     )
 
 

@@ -79,8 +79,8 @@ class Baseline(_Mute):
 
     name = "the motion-and-colour baseline (no model)"
     warnings = (
-        "Ranked by motion and colour only: no trained model was used. `make repro` trains one;"
-        " --ranker MODEL names another.",
+        "These moments were chosen by how much moves in them and how much their colours change."
+        " What people like in a GIF was not learned: --ranker MODEL uses a model that did.",
     )
     digest = "baseline"
 

@@ -35,6 +35,8 @@ class Run:
     output: Path
     context: Context
     said: Said = field(default_factory=Said)
+    one_file: bool = False
+    """Whether to write the page as one file, too."""
     done: list[Made] = field(default_factory=list)
 
     @property
@@ -58,7 +60,7 @@ class Run:
                     self._one(path, self.output if len(sources) == 1 else self.output / name)
         finally:
             if self.done:
-                write_page(self.output, self.done, self.ranker)
+                write_page(self.output, self.done, self.ranker, one_file=self.one_file)
         return len(sources) - len(self.done)
 
     def _one(self, path: Path, folder: Path) -> None:

@@ -1,5 +1,9 @@
-"""Why a segment stands where it does, in words: what is in it, how it moves, how it stands out."""
+"""Why a segment stands where it does, in words: what is in it, how it moves, how it stands out.
 
+Facts are short and fit a table (`reasons`); `sentence` makes of them what a page says to anybody.
+"""
+
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +27,22 @@ _GROUPS = (
     ("a vehicle", named.VEHICLES),
     ("food", named.FOOD),
 )
+_MUCH, _LITTLE = 1.25, 0.8  # Times the usual motion: between them it is as usual.
+_PLACES = ("", "The best", "The second best", "The third best")
+_SAID = {
+    "moves much": "moves a lot",
+    "moves little": "moves little",
+    "unlike the rest of the film": "looks unlike the rest of the film",
+    "crisp": "is sharp",
+    "soft": "is not quite sharp",
+    "dark": "is dark",
+    "text in it": "has text in it",
+    "blank": "is blank",
+    "a card of text": "is a card of text",
+    "fades": "fades in or out",
+    "hardly moves": "hardly moves",
+    "too little of it is clean": "has too few good frames",
+}
 
 
 def reasons(terms: Terms, clean: Sequence[Clean]) -> list[tuple[str, ...]]:
@@ -56,3 +76,26 @@ def _shown(probability: np.ndarray) -> str:
 
 def _by_rank(rank: float, much: str, little: str) -> str:
     return much if rank >= _MANY else little if rank <= _FEW else ""
+
+
+def place_of(rank: int, count: int) -> str:
+    """Where a moment stands among all of its film: "The best of 21 moments."."""
+    place = _PLACES[rank] if rank < len(_PLACES) else f"Number {rank}"
+    return f"{place} of {count} moments. " if count > 1 else ""
+
+
+def sentence(facts: Sequence[str], motion: float) -> str:
+    """A moment's facts as one sentence; without any, how much moves (`motion`: times the usual)."""
+    said = [_SAID.get(fact, f"shows {fact}") for fact in facts if fact != "nothing stands out"]
+    if not said:
+        return (
+            "Nothing in it stands out." if facts else f"It moves {times(motion)} as much as usual."
+        )
+    return f"It {said[0]}." if len(said) == 1 else f"It {', '.join(said[:-1])} and {said[-1]}."
+
+
+def times(ratio: float) -> str:
+    """A ratio before "as much": "4.5 times", "about"; NaN and 1 are about as much."""
+    if math.isnan(ratio) or _LITTLE < ratio < _MUCH:
+        return "about"
+    return f"{ratio:.1f} times" if ratio >= 0.05 else "hardly"

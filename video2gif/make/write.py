@@ -83,14 +83,19 @@ def export(
     *,
     ranker: Ranker,
     params: Params,
+    stem: str = "",
 ) -> MadeGif:
-    """One GIF of a span that a person set by hand, named by it: film_12.40-15.28s.gif."""
+    """One GIF of a span that a person set by hand, named `stem`, or by the span."""
     folder.mkdir(parents=True, exist_ok=True)
     rendered = read_rendered(items.one("encode", rendering(options), _item(analysis, one), context))
     receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
-    span = f"{one.moment.start_s:.2f}-{one.moment.end_s:.2f}s"
-    path = folder / f"{file_name(analysis.path.stem)}_{span}.{options.format}"
+    path = folder / f"{stem or span_name(analysis, one.moment)}.{options.format}"
     return _written(path, one.moment, rendered, receipt)
+
+
+def span_name(analysis: Analysis, moment: Moment) -> str:
+    """A file name without extension for a span: film_12.40-15.28s."""
+    return f"{file_name(analysis.path.stem)}_{moment.start_s:.2f}-{moment.end_s:.2f}s"
 
 
 def params_digest(params: Params) -> str:

@@ -61,7 +61,31 @@ def score_curve(
             )
         else:
             parts.append(_rect(x0, 72, x1 - x0, 4, "unscored", "not scored"))
-    return _svg(parts, width, height, label, stretch=True)
+    return svg(parts, width, height, label, stretch=True)
+
+
+_TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
+_MOST_TICKS = 6
+
+
+def time_axis(duration_s: float) -> Markup:
+    """Times below a score curve; a drawing of its own, as the curve is stretched to its place."""
+    step_s = next((s for s in _TICKS_S if duration_s / s <= _MOST_TICKS), 14_400)
+    times_s = range(0, math.floor(duration_s) + 1, step_s)
+    texts = []
+    for time_s in times_s:
+        share = 100 * time_s / max(duration_s, 1e-9)
+        # The outer ones would be cut in half.
+        anchor = "" if share < 3 else ' class="end"' if share > 96 else ' class="mid"'
+        texts.append(f'<text x="{share:.2f}%" y="13"{anchor}>{clock(time_s)}</text>')
+    return Markup(f'<svg class="axis" aria-hidden="true">{"".join(texts)}</svg>')
+
+
+def clock(time_s: float) -> str:
+    """A time as people write it: 0:07, 1:02:30."""
+    minutes, seconds = divmod(int(time_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def line_chart(
@@ -70,11 +94,11 @@ def line_chart(
     """Lines over shared axes, with a legend that names them by colour."""
     points = [p for line in series.values() for p in line if all(map(math.isfinite, p))]
     if not points:
-        return Markup('<p class="quiet">nothing to draw</p>')
-    width, height = 460.0, 260.0
+        return Markup('<p class="quiet">Nothing to draw.</p>')
+    width, height = 380.0, 230.0
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    to_x = _Scale(min(xs), max(xs), _LEFT, width - _RIGHT)
-    to_y = _Scale(min(0.0, *ys), max(ys), height - _BOTTOM, _TOP)
+    to_x = Scale(min(xs), max(xs), _LEFT, width - _RIGHT)
+    to_y = Scale(min(0.0, *ys), max(ys), height - _BOTTOM, _TOP)
     parts = _axes(to_x, to_y, width, height, x_label=x_label, y_label=y_label)
     for number, (name, line) in enumerate(series.items(), start=1):
         path = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in line if math.isfinite(y))
@@ -82,27 +106,27 @@ def line_chart(
             f'<polyline class="line s{number}" points="{path}"><title>{escape(name)}</title>'
             "</polyline>"
         )
-    return _svg(parts, width, height, label) + _legend(list(series))
+    return svg(parts, width, height, label) + _legend(list(series))
 
 
 def bars(values: Sequence[tuple[str, float]], *, label: str, digits: int = 0) -> Markup:
     """A horizontal bar for each name and value, in the order given, with the value beside it."""
     if not values:
-        return Markup('<p class="quiet">nothing to draw</p>')
+        return Markup('<p class="quiet">Nothing to draw.</p>')
     top = max(value for _, value in values) or 1.0
-    width, row = 460.0, 24
+    width, row = 380.0, 24
     parts = []
     for number, (name, value) in enumerate(values):
         y, written = number * row, f"{value:.{digits}f}"
         parts.append(f'<text class="name" x="146" y="{y + 16}">{escape(name)}</text>')
-        parts.append(_rect(152, y + 4, 250 * value / top, 15, "bar", f"{name}: {written}"))
+        parts.append(_rect(152, y + 4, 170 * value / top, 15, "bar", f"{name}: {written}"))
         parts.append(
-            f'<text class="value" x="{156 + 250 * value / top:.1f}" y="{y + 16}">{written}</text>'
+            f'<text class="value" x="{156 + 170 * value / top:.1f}" y="{y + 16}">{written}</text>'
         )
-    return _svg(parts, width, row * len(values) + 4.0, label)
+    return svg(parts, width, row * len(values) + 4.0, label)
 
 
-class _Scale:
+class Scale:
     """A linear map from data to pixels, with round tick values."""
 
     def __init__(self, low: float, high: float, first: float, last: float) -> None:
@@ -123,7 +147,7 @@ class _Scale:
 
 
 def _axes(
-    to_x: _Scale, to_y: _Scale, width: float, height: float, *, x_label: str, y_label: str
+    to_x: Scale, to_y: Scale, width: float, height: float, *, x_label: str, y_label: str
 ) -> list[str]:
     bottom = height - _BOTTOM
     parts = []
@@ -157,9 +181,10 @@ def _rect(x: float, y: float, width: float, height: float, kind: str, title: str
     )
 
 
-def _svg(
+def svg(
     parts: Sequence[str], width: float, height: float, label: str, *, stretch: bool = False
 ) -> Markup:
+    """The parts as a drawing with a name; `stretch`: it fills its place, whatever its shape."""
     aspect = ' preserveAspectRatio="none"' if stretch else ""
     return Markup(
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"{aspect}>'

@@ -27,9 +27,12 @@ class ClipCard:
     end_s: float
     score: float
     alt: str
-    note: str = ""
-    why: Sequence[str] = ()
-    """Why this moment, in a few facts."""
+    is_film: bool = False
+    """Whether `gif` is an MP4, which an <img> does not play."""
+    why: str = ""
+    """Why this moment, in a sentence."""
+    details: Sequence[str] = ()
+    """The figures behind it, for those who unfold them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,10 @@ class VideoCard:
     """Path of the filmstrip picture, "" for none."""
     curve: Markup
     clips: Sequence[ClipCard]
+    anchor: str = ""
+    """What a link on the page names it."""
+    made_by_people: bool = False
+    """Whether the curve shows GIFs that people made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +91,10 @@ class MethodTable:
     reference: str
     of_paper: Sequence[MethodRow]
     beyond: Sequence[MethodRow]
+    picture: Markup
+    """nMSD of every method, with its interval."""
     noise: Markup | None
     """The losses under wrong labels."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One large figure at the top of the report."""
-
-    name: str
-    value: str
-    note: str
 
 
 @dataclass(frozen=True)
@@ -106,26 +106,47 @@ class Quarantined:
     reason: str
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing with its title and the sentence below it."""
+
+    title: str
+    picture: Markup
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A video of the evaluated split on which the ranker did badly."""
+
+    title: str
+    anchor: str
+    """Of its card on the page; "" where it has none."""
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportPage:
-    """Everything `report.html.j2` shows."""
+    """Everything `report.html.j2` shows, in its order."""
 
     title: str
     warnings: Sequence[str]
     split: str
-    tiles: Sequence[Tile]
+    asked: Sequence[str]
+    """What was asked of which data: a few sentences."""
+    answer: Sequence[str]
+    """How well it went: a few sentences."""
+    results: Sequence[Drawing]
     comparison: Sequence[Compared]
-    category_nmsd: Markup
-    result_charts: Mapping[str, tuple[Markup, str]] = field(default_factory=dict)
-    """More drawings of the results: drawing and caption by title."""
-    method_tables: Sequence[MethodTable] = ()
+    failures: Sequence[Failure] = ()
+    weak_spots: Sequence[Drawing] = ()
+    """Where it fails: by category, by length, along the ranking."""
     videos: Sequence[VideoCard]
-    loss_by_epoch: Markup
-    nmsd_by_epoch: Markup
-    loss_functions: Markup
-    distributions: Mapping[str, Markup]
-    """What the data set holds: drawings by title."""
+    distributions: Sequence[Drawing]
+    """What the data set holds."""
     statistics: Mapping[str, str]
+    training: Sequence[Drawing]
+    method_tables: Sequence[MethodTable] = ()
     quarantine: Sequence[Quarantined] = field(default_factory=tuple)
 
 
@@ -136,6 +157,7 @@ class GifsPage:
     title: str
     ranker: str
     warnings: Sequence[str]
+    """About the ranker, behind the fold that says how moments are chosen."""
     videos: Sequence[VideoCard]
 
 
@@ -143,7 +165,7 @@ class GifsPage:
 class ReviewPage:
     """What `review.html.j2` shows before its script asks the server: `video2gif serve`."""
 
-    title: str = "Review"
+    title: str = "GIFs of your films"
     accept: str
     """Suffixes of files that may be dropped, as `.mkv,.mts`."""
     ranker: str
@@ -151,17 +173,18 @@ class ReviewPage:
 
 
 Page = ReportPage | GifsPage | ReviewPage
-_FILES: Mapping[type, tuple[str, str]] = {
-    # template and script
-    ReportPage: ("report.html.j2", "play.js"),
-    GifsPage: ("gifs.html.j2", "play.js"),
-    ReviewPage: ("review.html.j2", "review.js"),
+_REVIEW = ("common", "shelf", "uploads", "player", "keys", "moments", "editor", "exports", "review")
+_FILES: Mapping[type, tuple[str, Sequence[str]]] = {
+    # The template, and the scripts in the order in which they run, as one.
+    ReportPage: ("report.html.j2", ("play",)),
+    GifsPage: ("gifs.html.j2", ("play",)),
+    ReviewPage: ("review.html.j2", _REVIEW),
 }
 
 
 def render(page: Page) -> str:
     """The page as HTML."""
-    template, script = _FILES[type(page)]
+    template, scripts = _FILES[type(page)]
     content: dict[str, Any] = {name: getattr(page, name) for name in page.__dataclass_fields__}
     return (
         _environment()
@@ -169,7 +192,7 @@ def render(page: Page) -> str:
         .render(
             **content,
             style=Markup((_FOLDER / "style.css").read_text()),
-            script=Markup((_FOLDER / script).read_text()),
+            script=Markup("\n".join((_FOLDER / f"{name}.js").read_text() for name in scripts)),
         )
     )
 

@@ -7,6 +7,7 @@ before.
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -30,15 +31,27 @@ from video2gif.fingerprint.read import Fingerprints
 from video2gif.gifs.render import HOLD_S, GifOptions, Within, moment_item, read_rendered, rendering
 from video2gif.media.strips import filmstrip, filmstrip_item
 from video2gif.page import charts
-from video2gif.page.render import ClipCard, Quarantined, ReportPage, VideoCard, render
+from video2gif.page.render import (
+    ClipCard,
+    Drawing,
+    Failure,
+    Quarantined,
+    ReportPage,
+    VideoCard,
+    render,
+)
 from video2gif.page.results import (
-    category_nmsd,
+    answer,
     comparison,
     method_table,
-    result_charts,
+    percent,
+    results,
     series,
-    tiles,
+    weak_spots,
 )
+
+_MOST_FAILURES = 6
+_FAILED_NMSD = 0.3  # From here on, it may be said that the ranker did not find the GIFs.
 
 _RANDOM_WEIGHTS = (
     "The C3D weights of this run are random (extract.weights = {weights}): its features are random"
@@ -69,6 +82,7 @@ class _Data:
         self.corpus = corpus(layout)
         self.metrics = read_json(layout.eval_metrics)
         self.card = read_json(layout.model_card)
+        self.by_video = read_csv(layout.eval_videos_plot)
         self.train_plot = read_csv(layout.train_plot)
         self.loss_plot = read_csv(layout.loss_plot)
         self.ablations = [
@@ -194,32 +208,43 @@ def _video_card(
         data.fingerprints.query("kind == 'video' and id == @video")["duration_s"].iloc[0]
     )
     own = data.predictions.query("video_id == @video")
+    scores = charts.score_curve(
+        [
+            charts.Step(s, e, v)
+            for s, e, v in own[["start_s", "end_s", "score"]].itertuples(index=False)
+        ],
+        duration_s=duration,
+        # Only certain matches are drawn as the truth.
+        truth=_spans(data.matches.query("video_id == @video and status == 'matched'")),
+        chosen=_spans(chosen),
+        label=f"Score of {title} over time",
+    )
+    facts = (
+        f"{own['split'].iloc[0]} split",
+        source["category"],
+        f"{charts.clock(duration)} long",
+        _nmsd(data, video),
+        _seen(data, video),
+    )
     return VideoCard(
         title=title,
-        facts=[
-            fact
-            for fact in (
-                own["split"].iloc[0],
-                source["category"],
-                f"{duration:.1f} s",
-                _seen(data, video),
-            )
-            if fact
-        ],
+        facts=[fact for fact in facts if fact],
         strip=f"gifs/{strip_name}" if strip_name else "",
-        curve=charts.score_curve(
-            [
-                charts.Step(s, e, v)
-                for s, e, v in own[["start_s", "end_s", "score"]].itertuples(index=False)
-            ],
-            duration_s=duration,
-            # Only certain matches are drawn as the truth.
-            truth=_spans(data.matches.query("video_id == @video and status == 'matched'")),
-            chosen=_spans(chosen),
-            label=f"Score of {title} over time",
-        ),
+        curve=scores + charts.time_axis(duration),
         clips=clips,
+        anchor=_anchor(video),
+        made_by_people=True,
     )
+
+
+def _anchor(video: str) -> str:
+    return f"video-{quote(video, safe='')}"
+
+
+def _nmsd(data: _Data, video: str) -> str:
+    """How well its GIFs were found; "" for a video that was not evaluated."""
+    found = data.by_video.query("video_id == @video")["nmsd"].dropna()
+    return f"nMSD {found.iloc[0]:.3f}" if len(found) else ""
 
 
 def _seen(data: _Data, video: str) -> str:
@@ -253,45 +278,100 @@ def _page(data: _Data, params: Params, cards: Sequence[VideoCard]) -> ReportPage
     warnings = [weights] if data.card["random_weights"] else []
     if not metrics["n_videos"]:
         warnings.append(f"No video of the {params.evaluate.split} split could be evaluated.")
-    train = data.train_plot
     return ReportPage(
         title="video2gif report",
         warnings=warnings,
         split=params.evaluate.split,
-        tiles=tiles(metrics),
+        asked=_asked(data, params),
+        answer=answer(metrics),
+        results=results(metrics),
         comparison=comparison(metrics),
-        category_nmsd=charts.bars(category_nmsd(metrics), label="nMSD by category", digits=3),
-        result_charts=result_charts(metrics),
-        method_tables=[method_table(*measured) for measured in data.ablations],
+        failures=_failures(data, {card.anchor for card in cards}),
+        weak_spots=weak_spots(metrics),
         videos=cards,
-        loss_by_epoch=charts.line_chart(
-            series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
-        ),
-        nmsd_by_epoch=charts.line_chart(
-            series(train, "epoch", "validation_nmsd"),
-            x_label="epoch",
-            y_label="nMSD",
-            label="Validation nMSD by epoch",
-        ),
-        loss_functions=charts.line_chart(
-            {
-                name.replace("_", " "): list(
-                    zip(data.loss_plot["u"], data.loss_plot[name], strict=True)
-                )
-                # The first column is u, the others are losses.
-                for name in data.loss_plot.columns[1:]
-            },
-            x_label="u",
-            y_label="loss",
-            label="Loss functions",
-        ),
-        distributions={
-            title: charts.bars([*counts.items()], label=title)
+        distributions=[
+            Drawing(title, charts.bars(_trimmed([*counts.items()]), label=title))
             for title, counts in data.corpus.distributions.items()
-        },
+        ],
         statistics=_statistics(data),
+        training=_training(data),
+        method_tables=[method_table(*measured) for measured in data.ablations],
         quarantine=_quarantine(data),
     )
+
+
+def _asked(data: _Data, params: Params) -> list[str]:
+    counted, metrics = data.corpus, data.metrics
+    learned = counted.video_splits.get("train", 0)
+    who = (
+        f"The sample has {counted.gifs} GIFs of {counted.videos} films. The program has drawn them"
+        " itself, in the place of films and of people who make GIFs of them"
+        if data.card.get("rendered_sample")
+        else f"People made {counted.gifs} GIFs of {counted.videos} films"
+    )
+    return [
+        f"{who}. Which parts of a film are chosen, and can a ranker choose the same ones?",
+        f"The ranker learned from {learned} films. Here it is asked about the {metrics['n_gifs']}"
+        f" GIFs of {metrics['n_videos']} others (the {params.evaluate.split} split).",
+    ]
+
+
+def _failures(data: _Data, anchors: set[str]) -> list[Failure]:
+    """The evaluated videos whose GIFs were ranked lowest, worst first."""
+    rows = data.by_video.dropna(subset=["nmsd"])
+    rows = rows[rows["nmsd"] >= _FAILED_NMSD].sort_values(
+        ["nmsd", "video_id"], ascending=[False, True]
+    )
+    titles = data.sources.drop_duplicates("video_id").set_index("video_id")["title"]
+    return [
+        Failure(
+            titles.get(row.video_id, "") or row.video_id,
+            anchor if (anchor := _anchor(row.video_id)) in anchors else "",
+            f"{percent(row.nmsd)} of it is ranked above its {_counted(row.n_gifs, 'GIF')}; by"
+            f" motion alone it would be {percent(row.motion_nmsd)}.",
+        )
+        for row in rows.head(_MOST_FAILURES).itertuples()
+    ]
+
+
+def _trimmed(counts: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Without the empty bins before the first and after the last that holds something."""
+    filled = [number for number, (_, count) in enumerate(counts) if count]
+    return counts[filled[0] : filled[-1] + 1] if filled else []
+
+
+def _counted(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{count} {noun}s"
+
+
+def _training(data: _Data) -> list[Drawing]:
+    train, losses = data.train_plot, data.loss_plot
+    by_loss = {
+        # The first column is u, the others are losses.
+        name.replace("_", " "): list(zip(losses["u"], losses[name], strict=True))
+        for name in losses.columns[1:]
+    }
+    loss = charts.line_chart(
+        series(train, "epoch", "loss"), x_label="epoch", y_label="loss", label="Loss by epoch"
+    )
+    nmsd = charts.line_chart(
+        series(train, "epoch", "validation_nmsd"),
+        x_label="epoch",
+        y_label="nMSD",
+        label="Validation nMSD by epoch",
+    )
+    functions = charts.line_chart(by_loss, x_label="u", y_label="loss", label="Loss functions")
+    return [
+        Drawing("Loss by epoch", loss, "Of the training pairs, for each network of the ensemble."),
+        Drawing("Validation nMSD by epoch", nmsd, "Lower is better. The best epoch is kept."),
+        Drawing(
+            "The loss functions compared",
+            functions,
+            "Over u = 1 − h(s⁺) + h(s⁻): a pair in the wrong order has u > 1. Adaptive Huber is"
+            " drawn for the least (p = 0) and the most (p = 1) popular GIF; Huber is the former,"
+            " so their lines coincide.",
+        ),
+    ]
 
 
 def _statistics(data: _Data) -> dict[str, str]:

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from video2gif.core.errors import ItemError, UserError, Video2GifError
@@ -20,24 +20,34 @@ from video2gif.core.items import Context
 from video2gif.core.mappers import WarmMapper, default_mapper
 from video2gif.core.store import ItemStore
 from video2gif.gifs.render import GifOptions
+from video2gif.make.page import TYPES, embedded, page_of
+from video2gif.make.remedies import told
 from video2gif.media.kinds import suffixes
+from video2gif.media.poster import Poster
 from video2gif.page.render import ReviewPage, render
+from video2gif.web.answers import as_json, described, listed
 from video2gif.web.connections import Connection, raise_limit_of_files
+from video2gif.web.files import as_download, bounded, film_piece, zipped
 from video2gif.web.guard import LOOPBACK, UPLOADS, App, Guard, policy_of
-from video2gif.web.review import Full, Review, described, listed
-from video2gif.web.uploads import Room, keep, part_file, receive, remove_leftovers
+from video2gif.web.review import Full, Review
+from video2gif.web.uploads import (
+    Room,
+    keep,
+    keep_sample,
+    part_file,
+    receive,
+    remove_leftovers,
+    safe_stem,
+)
 
 _MAX_PICTURES = 64
+_MAX_STREAMS = 32  # pieces of films that are sent at once
 _ACCEPT = ",".join(f".{suffix}" for suffix in suffixes(clips=True))
 _STATUS = {"missing": 404, "too_large": 413, "disk": 507}
-_TYPES = {
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".mp4": "video/mp4",
-    ".jpg": "image/jpeg",
-}
 
+_KEPT = {"cache-control": "private, max-age=3600"}
+
+Drawn = TypeVar("Drawn")
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -62,6 +72,8 @@ class ExportBody(SpanBody):
     loop: Literal["auto", "none", "fade", "pingpong"] = "auto"
     height: Annotated[int, Field(ge=32, le=1080)] | None = None
     max_bytes: Annotated[int, Field(ge=20_000, le=100_000_000)] | None = None
+    name: Annotated[str, Field(max_length=200)] = ""
+    """Of the file, without extension; "" for one made of the span."""
 
 
 def make_app(
@@ -78,6 +90,15 @@ def make_app(
     warm = WarmMapper()
     room = Room(review.folder, max_bytes=max_upload_bytes)
     asked = asyncio.Semaphore(_MAX_PICTURES)
+    streams = asyncio.Semaphore(_MAX_STREAMS)
+    making_sample = asyncio.Semaphore(1)
+
+    async def drawn(work: Callable[[], Drawn]) -> Drawn:
+        """Have a picture made by the one thread that does so."""
+        if asked.locked():
+            raise Full("too many pictures are asked for; try again later")
+        async with asked:
+            return await asyncio.get_running_loop().run_in_executor(pictures, work)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -128,6 +149,21 @@ def make_app(
         review.start(name)
         return listed(review.film(name), review.marks(name))
 
+    @app.post("/api/videos/{name}/stop")
+    def stop(name: str) -> dict[str, Any]:
+        review.stop(name)
+        return listed(review.film(name), review.marks(name))
+
+    @app.post("/api/sample", status_code=201)
+    async def sample() -> dict[str, Any]:
+        if making_sample.locked():
+            raise Full("the sample film is being made; try again later")
+        async with making_sample:
+            context = Context(store, default_mapper())
+            path = await asyncio.to_thread(keep_sample, review.folder, review.params, context)
+        await asyncio.to_thread(review.start, path.name)
+        return {"name": path.name}
+
     @app.post("/api/videos/{name}/personalise", status_code=202)
     def personalise(name: str) -> dict[str, Any]:
         review.personalise(name)
@@ -145,7 +181,8 @@ def make_app(
         options = GifOptions(
             height=body.height, max_bytes=body.max_bytes, format=body.format, loop=body.loop
         )
-        return {"number": review.export(name, body.start_s, body.end_s, options).number}
+        stem = safe_stem(body.name + ".") if body.name.strip() else ""
+        return {"number": review.export(name, body.start_s, body.end_s, options, stem).number}
 
     @app.get("/api/videos/{name}/strip.jpg")
     def strip(name: str) -> Response:
@@ -160,13 +197,34 @@ def make_app(
         height: Annotated[int, Query(ge=16, le=360)] = 60,
     ) -> Response:
         film = review.film(name)
-        work = partial(review.frames, film, start_s, end_s, count, height, warm)
-        if asked.locked():
-            raise Full("too many pictures are asked for; try again later")
-        async with asked:
-            jpeg = await asyncio.get_running_loop().run_in_executor(pictures, work)
-        headers = {"cache-control": "private, max-age=3600"}
-        return Response(jpeg, media_type="image/jpeg", headers=headers)
+        jpeg = await drawn(partial(review.frames, film, start_s, end_s, count, height, warm))
+        return Response(jpeg, media_type="image/jpeg", headers=_KEPT)
+
+    @app.get("/api/videos/{name}/poster.jpg")
+    async def poster(name: str) -> Response:
+        film = review.film(name)
+        await drawn(partial(review.look, film, warm))
+        assert isinstance(film.poster, Poster)
+        return Response(film.poster.jpeg, media_type="image/jpeg", headers=_KEPT)
+
+    @app.get("/film/{name}")
+    async def watch(name: str, request: Request) -> Response:
+        piece = film_piece(review.film(name).path, request.headers.get("range"))
+        return bounded(piece, streams) if isinstance(piece, StreamingResponse) else piece
+
+    @app.get("/api/videos/{name}/gifs.zip")
+    def archive(name: str) -> Response:
+        film = review.film(name)
+        content = zipped([gif.path for gif in film.made if gif.path.is_file()])
+        return as_download(content, f"{safe_stem(name)} GIFs.zip", "application/zip")
+
+    @app.get("/api/videos/{name}/share.html")
+    def share(name: str) -> Response:
+        film = review.film(name)
+        if film.result is None or film.ranker is None:
+            raise HTTPException(404, "not made yet")
+        page = page_of([film.result], film.ranker, embedded)
+        return as_download(page, f"{safe_stem(name)} GIFs.html", "text/html")
 
     @app.get("/media/{name}/{file}")
     def media(name: str, file: str, download: bool = False) -> FileResponse:
@@ -176,7 +234,7 @@ def make_app(
             raise HTTPException(404, "no such file")
         return FileResponse(
             path,
-            media_type=_TYPES[path.suffix],
+            media_type=TYPES[path.suffix],
             filename=path.name if download else None,
         )
 
@@ -269,5 +327,6 @@ async def _answer(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Full):
         return JSONResponse({"detail": str(error)}, 429)
     if isinstance(error, ItemError):
-        return JSONResponse({"detail": error.reason}, _STATUS.get(error.cause, 422))
+        content = {"detail": error.reason, **as_json(told(error))}
+        return JSONResponse(content, _STATUS.get(error.cause, 422))
     return JSONResponse({"detail": str(error)}, 500)

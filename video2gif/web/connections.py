@@ -15,12 +15,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 HEADER_S = 10.0
 MAX_WAITING = 128
 """Connections that are open and ask for nothing: a browser keeps about six."""
 BODY_GRACE_S = 30.0
 MIN_BYTES_PER_S = 1000
+SEND_S = 60.0
+"""So long a client may take nothing of an answer: a film that is paused asks again later."""
 
 
 class Connection(H11Protocol):
@@ -84,3 +87,12 @@ def timely(receive: Receive) -> Receive:
         return message
 
     return received
+
+
+def timely_send(send: Send) -> Send:
+    """The same answer; broken off when the client takes nothing of it for `SEND_S`."""
+
+    async def sent(message: Message) -> None:
+        await asyncio.wait_for(send(message), SEND_S)
+
+    return sent

@@ -15,10 +15,9 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
-from video2gif.web.connections import Message, Receive, timely
+from video2gif.web.connections import Message, Receive, Send, timely, timely_send
 
 Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -57,7 +56,9 @@ class Guard:
             if reason:
                 await _refuse(reason, send)
             else:
-                await self._app(scope, timely(receive), self._with_headers(scope, send))
+                await self._app(
+                    scope, timely(receive), self._with_headers(scope, timely_send(send))
+                )
         # Websockets get no answer: there are none.
 
     def _refused(self, scope: Scope) -> str:

@@ -4,79 +4,45 @@ Files: videos lie in the folder itself, marks in marks.csv beside them, what is 
 One thread does all long work, in order; requests read what is known and put jobs in its queue.
 """
 
-import math
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError, Video2GifError
-from video2gif.core.items import Context
+from video2gif.core.items import Context, one
 from video2gif.core.mappers import WarmMapper, default_mapper
-from video2gif.core.store import ItemStore
+from video2gif.core.store import ItemStore, atomic_path, file_digest
 from video2gif.datasets.marks import Mark, read_marks, with_mark, without_mark, write_marks
 from video2gif.gifs.render import GifOptions
-from video2gif.make.analysis import Analysis, whole_strip, window_strip
+from video2gif.make.analysis import whole_strip, window_strip
 from video2gif.make.inputs import is_video
 from video2gif.make.moments import Choice, choose, exactly, why
 from video2gif.make.personal import personal
 from video2gif.make.progress import watched
-from video2gif.make.rankers import Moment, Ranker, analysed, rank
-from video2gif.make.write import MadeGif, export, make_gifs, remove_stale
+from video2gif.make.rankers import Ranker, analysed, rank
+from video2gif.make.remedies import Told, told
+from video2gif.make.write import export, make_gifs, remove_stale, span_name
+from video2gif.media.poster import poster_item, postering, read_poster
+from video2gif.web.film import BUSY, Export, Film, stamp_of
 
-FilmState = Literal["new", "waiting", "working", "ready", "failed"]
 MARKS = "marks.csv"
 _GIFS = "gifs"
+_STRIP = "filmstrip.jpg"
 _MAX_WAITING = 32
 _MAX_EXPORTS = 100  # listed for one film
 _TOP = 6
 _GIF_HEIGHT = 200
-
-
-@dataclass
-class Export:
-    """A GIF of a span that was set by hand."""
-
-    number: int
-    start_s: float
-    end_s: float
-    format: str
-    state: FilmState = "waiting"
-    reason: str = ""
-    made: MadeGif | None = None
-
-
-@dataclass
-class Film:
-    """One video of the folder. Changed by the working thread only, but for `exports`."""
-
-    path: Path
-    stamp: tuple[int, int]
-    """Size and time of change: another file under the same name is another film."""
-    state: FilmState = "new"
-    stage: str = ""
-    share: float = 0.0
-    reason: str = ""
-    analysis: Analysis | None = None
-    moments: Sequence[Moment] = ()
-    made: Sequence[MadeGif] = ()
-    whys: Sequence[Sequence[str]] = ()
-    """Why each of `made`."""
-    strip: bytes = b""
-    is_personal: bool = False
-    exports: list[Export] = field(default_factory=list)
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """What of it may be served, by name."""
-        gifs = [*self.made, *(one.made for one in self.exports if one.made)]
-        paths = [path for gif in gifs for path in (gif.path, gif.path.with_suffix(".jpg"))]
-        return {path.name: path for path in paths}
+_FULL = Told(
+    "Too many films are waiting already.",
+    "Try again when some of them are done.",
+    "too many jobs are waiting; try again later",
+)
 
 
 class Full(Video2GifError):
@@ -112,7 +78,7 @@ class Review:
     def films(self) -> list[Film]:
         """The videos that are there now, by name."""
         paths = (path for path in self.folder.iterdir() if is_video(path, clips=True))
-        found = [Film(path, _stamp(path)) for path in sorted(paths) if path.name.isprintable()]
+        found = [Film(path, stamp_of(path)) for path in sorted(paths) if path.name.isprintable()]
         with self._lock:
             known = {(film.path, film.stamp): film for film in self._films.values()}
             now = [known.get((film.path, film.stamp), film) for film in found]
@@ -135,10 +101,10 @@ class Review:
         """Analyse a video and make its GIFs, unless that is done or under way."""
         film = self.film(name)
         with self._lock:
-            if film.state in ("waiting", "working", "ready"):
+            if film.state in (*BUSY, "ready"):
                 return
-            film.state, film.reason = "waiting", ""
-        self._enqueue(lambda: self._make(film, is_personal=False), film)
+            film.state, film.failure, film.stop = "waiting", None, threading.Event()
+        self._enqueue(partial(self._make, film, film.stop, is_personal=False), film)
 
     def personalise(self, name: str) -> None:
         """Rank a video again by all marks, and make the GIFs of the new order."""
@@ -146,13 +112,23 @@ class Review:
         if film.analysis is None:
             raise ItemError("missing", "the video has not been analysed yet")
         with self._lock:
-            if film.state in ("waiting", "working"):
+            if film.state in BUSY:
                 return
-            film.state = "waiting"
-        self._enqueue(lambda: self._make(film, is_personal=True), film)
+            film.state, film.failure, film.stop = "waiting", None, threading.Event()
+        self._enqueue(partial(self._make, film, film.stop, is_personal=True), film)
 
-    def export(self, name: str, start_s: float, end_s: float, options: GifOptions) -> Export:
-        """A GIF of just this span."""
+    def stop(self, name: str) -> None:
+        """Give up what waits or is under way for a video; what is done stays."""
+        film = self.film(name)
+        with self._lock:
+            film.stop.set()
+            if film.state == "waiting":
+                film.give_up()
+
+    def export(
+        self, name: str, start_s: float, end_s: float, options: GifOptions, stem: str = ""
+    ) -> Export:
+        """A GIF of just this span; `stem`: the name it is to have, without extension."""
         film = self.film(name)
         if film.analysis is None:
             raise ItemError("missing", "the video has not been analysed yet")
@@ -163,7 +139,7 @@ class Review:
             wanted = Export(number, moment.start_s, moment.end_s, options.format)
             film.exports = [*film.exports, wanted][-_MAX_EXPORTS:]  # Older files stay on the disk.
         try:
-            self._enqueue(lambda: self._export(film, wanted, options), wanted)
+            self._enqueue(lambda: self._export(film, wanted, options, stem), wanted)
         except Full:
             with self._lock:
                 film.exports = [one for one in film.exports if one is not wanted]
@@ -200,14 +176,31 @@ class Review:
         context = Context(self._store, mapper)
         return window_strip(film.analysis, wanted, height=height, context=context)
 
+    def look(self, film: Film, mapper: WarmMapper) -> None:
+        """Have a picture of a video, and its length. Call it from one thread only.
+
+        Raises `ItemError` where there is none.
+        """
+        if film.poster is None:
+            try:
+                item = poster_item(
+                    f"poster:{film.path.name}", film.path, sha256=file_digest(film.path)
+                )
+                context = Context(self._store, mapper)
+                film.poster = read_poster(one("poster", postering(), item, context))
+            except ItemError as error:
+                film.poster = error
+        if isinstance(film.poster, ItemError):
+            raise film.poster
+
     # The working thread
 
     def _enqueue(self, job: Callable[[], None], owner: Film | Export) -> None:
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
-            owner.state, owner.reason = "failed", "too many jobs are waiting; try again later"
-            raise Full(owner.reason) from None
+            owner.state, owner.failure = "failed", _FULL
+            raise Full(_FULL.detail) from None
 
     def _work(self) -> None:
         warm = WarmMapper()
@@ -216,17 +209,20 @@ class Review:
             job()
         warm.close()
 
-    def _make(self, film: Film, *, is_personal: bool) -> None:
-        film.state, film.share = "working", 0.0
-        try:
-            context = Context(self._store, default_mapper(), _telling(film))
+    def _make(self, film: Film, stop: threading.Event, *, is_personal: bool) -> None:
+        if stop.is_set():
+            return
+        with _failing(film):
+            film.stage = ""
+            film.tell("check", 0, 1)
+            film.state = "working"
+            context = Context(self._store, default_mapper(stop=stop), film.tell)
             with watched(film.path, context) as context:
                 self._ranked(film, is_personal, context)
             film.state = "ready"
-        except Video2GifError as error:
-            film.state, film.reason = "failed", _reason(error)
-        except Exception as error:  # A job must not take the thread, and all others, with it.
-            film.state, film.reason = "failed", f"crash: {type(error).__name__}: {error}"
+            return
+        if stop.is_set():
+            film.give_up()
 
     def _ranked(self, film: Film, is_personal: bool, context: Context) -> None:
         ranker: Ranker = self.ranker
@@ -238,11 +234,12 @@ class Review:
         moments = rank(analysis, ranker, context)
         chosen = choose(analysis, moments, Choice(top=_TOP))
         strip = film.strip or whole_strip(analysis, context)
+        folder = self._folder_of(film)
         before = [gif.path.name for gif in film.made]
         made = make_gifs(
             analysis,
             chosen,
-            self._folder_of(film),
+            folder,
             GifOptions(height=_GIF_HEIGHT),
             context,
             ranker=ranker,
@@ -250,116 +247,51 @@ class Review:
         )
         film.whys = [why(analysis, moments, gif.moment) for gif in made]
         film.analysis, film.strip, film.moments, film.made = analysis, strip, moments, made
-        film.is_personal = ranker is not self.ranker
-        remove_stale(self._folder_of(film), before, [gif.path.name for gif in made])
+        film.ranker, film.is_personal = ranker, ranker is not self.ranker
+        film.strip_path = folder / _STRIP
+        with atomic_path(film.strip_path) as temporary:
+            temporary.write_bytes(strip)
+        remove_stale(folder, before, [gif.path.name for gif in made])
 
-    def _export(self, film: Film, wanted: Export, options: GifOptions) -> None:
-        wanted.state = "working"
+    def _export(self, film: Film, wanted: Export, options: GifOptions, stem: str) -> None:
         assert film.analysis is not None
-        try:
+        with _failing(wanted):
+            wanted.state = "working"
+            chosen = exactly(film.analysis, wanted.start_s, wanted.end_s)
             wanted.made = export(
                 film.analysis,
-                exactly(film.analysis, wanted.start_s, wanted.end_s),
+                chosen,
                 self._folder_of(film),
                 options,
                 Context(self._store, self._warm),
                 ranker=self.ranker,
                 params=self.params,
+                stem=_free(stem, film) if stem else span_name(film.analysis, chosen.moment),
             )
             wanted.state = "ready"
-        except Video2GifError as error:
-            wanted.state, wanted.reason = "failed", _reason(error)
-        except Exception as error:
-            wanted.state, wanted.reason = "failed", f"crash: {type(error).__name__}: {error}"
 
     def _folder_of(self, film: Film) -> Path:
         return self.folder / _GIFS / film.path.name
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def _free(stem: str, film: Film) -> str:
+    """The name, or with a number where a file of the film has it."""
+    taken = {Path(name).stem for name in film.files} | {Path(_STRIP).stem}
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}-{number}", number + 1
+    return name
 
 
-# As JSON
-
-
-def listed(film: Film, marks: Sequence[Mark]) -> dict[str, Any]:
-    """A video in the list."""
-    return {
-        "name": film.path.name,
-        "state": film.state,
-        "stage": film.stage,
-        "share": round(film.share, 3),
-        "reason": film.reason,
-        "marks": len(marks),
-    }
-
-
-def described(film: Film, marks: Sequence[Mark]) -> dict[str, Any]:
-    """All that the page shows of a video."""
-    found = listed(film, marks) | {
-        "marks": [{"start_s": m.start_s, "end_s": m.end_s, "verdict": m.verdict} for m in marks],
-        "exports": [_export_json(one) for one in list(film.exports)],
-    }
-    analysis = film.analysis
-    if analysis is None:
-        return found
-    known = analysis.fingerprint
-    return found | {
-        "duration_s": known.end_s,
-        "fps": len(known.pts_s) / known.end_s if known.end_s else 0.0,
-        "width": known.width,
-        "height": known.height,
-        "is_personal": film.is_personal,
-        "segments": [
-            [round(m.start_s, 3), round(m.end_s, 3), _number(m.score)]
-            for m in sorted(film.moments, key=lambda m: m.start_s)
-        ],
-        "gifs": [
-            _gif_json(gif)
-            | {
-                "rank": gif.moment.rank,
-                "score": _number(gif.moment.score),
-                "segment": [gif.moment.start_s, gif.moment.end_s],
-                "why": facts,
-            }
-            for gif, facts in zip(film.made, film.whys, strict=False)
-        ],
-    }
-
-
-def _export_json(one: Export) -> dict[str, Any]:
-    found = {name: getattr(one, name) for name in ("number", "start_s", "end_s", "format")}
-    found |= {"state": one.state, "reason": one.reason}
-    return found | (_gif_json(one.made) | found if one.made else {})
-
-
-def _gif_json(gif: MadeGif) -> dict[str, Any]:
-    return {
-        "file": gif.path.name,
-        "still": gif.path.with_suffix(".jpg").name,
-        "start_s": gif.recipe.start_s,
-        "end_s": gif.recipe.end_s,
-        "bytes": gif.bytes,
-        "width": gif.width,
-        "height": gif.recipe.height,
-        "fps": gif.recipe.rate,
-        "loop": gif.recipe.loop,
-        "loop_score": round(gif.seam.score, 3),
-    }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
-
-
-def _reason(error: Video2GifError) -> str:
-    return error.reason if isinstance(error, ItemError) else str(error)
-
-
-def _telling(film: Film) -> Callable[[str, int, int], None]:
-    def progress(stage: str, done: int, total: int) -> None:
-        film.stage, film.share = stage, done / max(total, 1)
-
-    return progress
+@contextmanager
+def _failing(owner: Film | Export) -> Iterator[None]:
+    """Let what goes wrong be the owner's failure: it must not take the thread, and all others."""
+    try:
+        yield
+    except ItemError as error:
+        owner.failure, owner.state = told(error), "failed"
+    except Video2GifError as error:
+        owner.failure, owner.state = told(ItemError("environment", str(error))), "failed"
+    except Exception as error:
+        crash = ItemError("crash", f"{type(error).__name__}: {error}")
+        owner.failure, owner.state = told(crash), "failed"

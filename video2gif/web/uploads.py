@@ -1,5 +1,6 @@
 """Take a video in: under a size limit, under a harmless name, kept only if it is a video."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -15,15 +16,20 @@ from starlette.requests import ClientDisconnect
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
-from video2gif.core.items import Context
+from video2gif.core.items import Context, one
 from video2gif.core.store import file_digest
+from video2gif.core.work import Item
 from video2gif.make.inputs import admit
+from video2gif.sample import rendering
 from video2gif.web.review import Full
 
 _MAX_NAME = 80
 _SPARE_BYTES = 500_000_000  # stay free on the disk
 _MAX_UPLOADS = 8
 _PART = ".upload-"
+SAMPLE = "sample:video/animals-01"
+_SAMPLE_NAME = "A walk in the meadow - sample"
+_SAMPLE_S = 120.0
 
 
 def safe_stem(name: str) -> str:
@@ -128,3 +134,13 @@ def keep(part: Path, name: str, params: Params, context: Context) -> Path:
         number += 1
     os.replace(part, target)
     return target
+
+
+def keep_sample(folder: Path, params: Params, context: Context) -> Path:
+    """The sample film as a file of the folder, drawn here: nothing is downloaded."""
+    digest = hashlib.sha256(SAMPLE.encode()).hexdigest()
+    item = Item(id="sample", inputs=(digest,), args={"source": SAMPLE})
+    content = one("sample", rendering(timeout_s=_SAMPLE_S), item, context)
+    with part_file(folder) as part:
+        part.write_bytes(content)
+        return keep(part, f"{_SAMPLE_NAME}.mp4", params, context)
