@@ -7,7 +7,7 @@ Exit codes: 0 clean; 2 usage; 3 done, some items failed; 4 too many failed; 5 en
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.table import Table
@@ -21,11 +21,8 @@ from video2gif.cli.rank import match, rank
 from video2gif.cli.review import personalise, serve
 from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
-from video2gif.core.errors import Exit, ItemError, Video2GifError
+from video2gif.core.errors import Exit, ItemError, Video2GifError, missing_package
 from video2gif.core.layout import Layout
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(dataset_app, name="dataset")
@@ -64,6 +61,12 @@ def main() -> NoReturn:
         said = error.reason if isinstance(error, ItemError) else str(error)
         err.print(f"[red]error:[/] {plain(said)}", soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        problem = missing_package(error)
+        if problem is None:
+            raise
+        err.print(f"[red]error:[/] {plain(str(problem))}", soft_wrap=True, highlight=False)
+        sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -23,7 +23,7 @@ from video2gif.cli.terminal import (
     plain,
     progress,
 )
-from video2gif.core.config import Params, find_params
+from video2gif.core.config import params_at
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout
 
@@ -105,7 +105,7 @@ def match(
 
     if bool(videos) == corpus:
         raise UserError("name the videos to search, or give --corpus for all of the project's")
-    params = Params.load(find_params(root))
+    params = params_at(root)
     with progress(quiet or as_json) as context, of_file(gif):
         if corpus:
             from video2gif.make.match import match_corpus

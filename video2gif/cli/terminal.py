@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from video2gif.core.config import Params, find_params
+from video2gif.core.config import Params, params_at
 from video2gif.core.errors import Exit, ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
@@ -53,7 +53,7 @@ def params_and_ranker(
     # Imported late: `--help` needs none of it.
     from video2gif.make.rankers import choose_ranker
 
-    params = Params.load(find_params(root))
+    params = params_at(root)
     return params, choose_ranker(name, params, layout=Layout(root), about=about)
 
 

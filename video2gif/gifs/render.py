@@ -31,7 +31,7 @@ from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
 from video2gif.media.seek import frames_between
 from video2gif.media.shown import Painter, even_width, width_of
 
-_LIBRARIES = ("av", "numpy", "opencv-python")
+_LIBRARIES = ("av", "numpy", "opencv-python-headless")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 _MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
