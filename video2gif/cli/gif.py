@@ -16,10 +16,8 @@ from video2gif.cli.terminal import (
     Root,
     Videos,
     announce,
-    bent,
     finish,
     out,
-    params_and_ranker,
     plain,
     progress,
     skip_bad_item,
@@ -79,6 +77,7 @@ def gif(
 ) -> None:
     """Make GIFs of the best moments of each video, and a page that shows them."""
     from video2gif.gifs.render import GifOptions
+    from video2gif.make.api import settings
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
 
@@ -99,11 +98,10 @@ def gif(
         max_len_s=max_len,
         diverse=diverse,
     )
-    params, chosen = params_and_ranker(root, ranker, about)
     with progress(quiet) as context:
-        chosen = bent(chosen, marks, params, context)
-        announce(chosen)
-        run = Run(params, chosen, options, choice, output, context)
+        chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
+        announce(chosen.ranker)
+        run = Run(chosen.params, chosen.ranker, options, choice, output, context)
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
@@ -125,12 +123,12 @@ def verify(
 
     Exit code 0 if every statement is true, else 3.
     """
+    from video2gif.make.api import settings
     from video2gif.make.verify import verify as verify_receipt
 
-    params, chosen = params_and_ranker(root, ranker)
     with progress(quiet or as_json) as context:
-        chosen = bent(chosen, marks, params, context)
-        checks = verify_receipt(gif, video, chosen, params, context)
+        chosen = settings(root, ranker=ranker, marks=marks, context=context)
+        checks = verify_receipt(gif, video, chosen.ranker, chosen.params, context)
     is_true = all(check.state == "true" for check in checks)
     if as_json:
         rows = [{"what": c.what, "state": c.state, "found": c.found} for c in checks]

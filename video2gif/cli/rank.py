@@ -15,11 +15,9 @@ from video2gif.cli.terminal import (
     RankerName,
     Root,
     announce,
-    bent,
     finish,
     of_file,
     out,
-    params_and_ranker,
     plain,
     progress,
 )
@@ -42,20 +40,12 @@ def rank(
     quiet: Quiet = False,
 ) -> None:
     """Print the segments of a video with their scores, best first."""
-    from video2gif.make.progress import watched
-    from video2gif.make.rankers import analysed
-    from video2gif.make.rankers import rank as rank_segments
+    from video2gif.make.api import ranking, settings
 
-    params, chosen = params_and_ranker(root, ranker, about)
-    with (
-        progress(quiet or as_json or as_csv) as plain_context,
-        watched(video, plain_context) as context,
-        of_file(video),
-    ):
-        chosen = bent(chosen, marks, params, context)
-        announce(chosen)
-        analysis = analysed(video, chosen, params, context)
-        moments = rank_segments(analysis, chosen, context)
+    with progress(quiet or as_json or as_csv) as context, of_file(video):
+        chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
+        announce(chosen.ranker)
+        moments = ranking(video, chosen, context).moments
     if as_json:
         rows = [
             {
@@ -68,7 +58,11 @@ def rank(
             }
             for m in moments
         ]
-        print(json.dumps({"video": str(video), "ranker": chosen.name, "segments": rows}, indent=2))
+        print(
+            json.dumps(
+                {"video": str(video), "ranker": chosen.ranker.name, "segments": rows}, indent=2
+            )
+        )
     elif as_csv:
         print("rank,start_s,end_s,score")
         for m in moments:
