@@ -24,7 +24,7 @@ from video2gif.cli.weights import weights_app
 from video2gif.core.errors import Exit, ItemError, Video2GifError, missing_package
 from video2gif.core.layout import Layout
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
 for command in (gif, rank, match, verify, personalise, serve, evaluate, labels, ablate, plan, fsck):

@@ -115,7 +115,8 @@ def settings(
 
     `ranker`: `default`, `baseline` or a model file; None: the project's model if it has learned
     from real videos, else `default`. `about`: rank by what is in the picture instead, such as
-    `dog`. `marks`: a file that the review page wrote; the ranking is bent to it. Raises `UserError`.
+    `dog`. `marks`: a file that the review page wrote; the ranking is bent to it. Raises
+    `UserError`.
     """
     if ranker is not None and about is not None:
         raise UserError("--about ranks by what is in the picture: give it or --ranker, not both")
