@@ -91,4 +91,4 @@ def test_the_review_page_is_served(address: str):
             break
         except OSError:  # It says where it will listen just before it does.
             time.sleep(0.1)
-    assert "video2gif" in page
+    assert "<title>" in page
