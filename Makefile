@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test test-all reliability fuzz lint clean
+.PHONY: repro test test-all reliability fuzz lint certificate site clean
 
 repro: $(STAMP)
 	$(BIN)/python -m flows pipeline
@@ -34,8 +34,11 @@ certificate: $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,ray]'
 	$(BIN)/python benchmarks/certificate.py
 
+site: $(STAMP)  # the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv .video2gif .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .video2gif site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(STAMP): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -20,7 +20,8 @@ from video2gif.core.layout import read_csv, read_json, write_csv, write_json
 from video2gif.evaluation.bootstrap import paired_interval
 from video2gif.page import results
 from video2gif.page.render import ReportPage, render
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.loading import load_videos
+from video2gif.ranking.videos import Video
 
 PARAMS = small_params(epochs=4, patience=4, ensemble=1)
 PAPER = {

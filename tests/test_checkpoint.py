@@ -10,8 +10,9 @@ from ranking_project import small_params, write_project
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
 from video2gif.ranking.checkpoint import Checkpoint
+from video2gif.ranking.loading import load_videos
 from video2gif.ranking.training import Trained, train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video
 from video2gif.stages import train as train_stage
 
 PARAMS = small_params(epochs=4, ensemble=2, fusion=True, dropout=0.5).train

@@ -18,7 +18,7 @@ from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 from video2gif.core.tables import PREDICTIONS, SPANS
 from video2gif.ranking import training
-from video2gif.ranking.videos import load_videos
+from video2gif.ranking.loading import load_videos
 from video2gif.stages import evaluate, train
 
 

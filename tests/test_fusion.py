@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 
 from video2gif.ranking import fusion
 from video2gif.ranking.fusion import Fusion
+from video2gif.ranking.loading import load_videos
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import load_videos
 
 
 def test_the_weights_are_those_of_logistic_regression_on_both_signs() -> None:

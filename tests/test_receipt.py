@@ -1,6 +1,7 @@
 """What a GIF says of itself, in every format, and what a hostile one may say."""
 
 import contextlib
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,12 @@ RECEIPT = Receipt(
     moment=(1.0, 3.0),
     recipe=RECIPE,
 )
+
+
+@pytest.mark.parametrize("model", ["baseline", "default", "d" * 64])
+def test_every_ranker_s_receipt_can_be_read_again(model: str):
+    receipt = dataclasses.replace(RECEIPT, model=model)
+    assert parse(receipt.dump()) == receipt
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "mp4"])

@@ -8,9 +8,10 @@ import torch
 from ranking_project import small_params, write_project
 
 from video2gif.ranking import subspace as span_module
+from video2gif.ranking.loading import load_videos
 from video2gif.ranking.subspace import Decay, Subspace
 from video2gif.ranking.training import Trained, train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video
 
 
 @pytest.fixture(scope="module")

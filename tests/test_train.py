@@ -17,8 +17,8 @@ from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 from video2gif.features.registry import feature_sources
 from video2gif.ranking.fusion import FUSED
+from video2gif.ranking.loading import load_videos
 from video2gif.ranking.scorer import Scorer
-from video2gif.ranking.videos import load_videos
 from video2gif.stages import train
 
 

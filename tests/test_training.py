@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.batches import gathered
+from video2gif.ranking.loading import load_videos
 from video2gif.ranking.model import Ensemble, RankNet, Standardise, segment_means
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import Video, load_videos
+from video2gif.ranking.videos import Video
 
 
 @pytest.fixture(scope="module")

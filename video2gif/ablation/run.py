@@ -17,7 +17,7 @@ from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.store import file_digest
-from video2gif.ranking.videos import feature_sources, load_videos
+from video2gif.ranking.loading import feature_sources, load_videos
 
 NOISE_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4)
 

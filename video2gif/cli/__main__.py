@@ -21,10 +21,10 @@ from video2gif.cli.rank import match, rank
 from video2gif.cli.review import personalise, serve
 from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
-from video2gif.core.errors import Exit, ItemError, Video2GifError
+from video2gif.core.errors import Exit, ItemError, Video2GifError, missing_package
 from video2gif.core.layout import Layout
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
 for command in (gif, rank, match, verify, personalise, serve, evaluate, labels, ablate, plan, fsck):
@@ -61,6 +61,12 @@ def main() -> NoReturn:
         said = error.reason if isinstance(error, ItemError) else str(error)
         err.print(f"[red]error:[/] {plain(said)}", soft_wrap=True, highlight=False)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        problem = missing_package(error)
+        if problem is None:
+            raise
+        err.print(f"[red]error:[/] {plain(str(problem))}", soft_wrap=True, highlight=False)
+        sys.exit(problem.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

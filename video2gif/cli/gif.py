@@ -16,11 +16,9 @@ from video2gif.cli.terminal import (
     Root,
     Videos,
     announce,
-    bent,
     finish,
     one_of,
     out,
-    params_and_ranker,
     plain,
     progress,
     skip_bad_item,
@@ -114,6 +112,7 @@ def gif(
     """Make GIFs of the best moments of each video, and a page that shows them."""
     from video2gif.gifs.places import longest_s, made_for, place_of
     from video2gif.gifs.render import GifOptions
+    from video2gif.make.api import settings
     from video2gif.make.moments import Choice
     from video2gif.make.run import Run
     from video2gif.make.spoken import Said
@@ -129,23 +128,31 @@ def gif(
         speed=speed,
         reverse=reverse,
     )
-    params, chosen = params_and_ranker(root, ranker, about)
-    if for_ is not None:
-        options = made_for(options, place_of(for_, params.places))
     said = Said(caption=caption, subtitles=subtitles, line=say)
-    choice = Choice(
-        top=top,
-        bottom=bottom,
-        from_s=_parse_time("--from", from_),
-        to_s=math.inf if to is None else _parse_time("--to", to),
-        min_len_s=min_len,
-        max_len_s=longest_s(options, max_len),
-        alike=alike,
-    )
     with progress(quiet) as context:
-        chosen = bent(chosen, marks, params, context)
-        announce(chosen)
-        run = Run(params, chosen, options, choice, output, context, said=said, one_file=one_file)
+        chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
+        if for_ is not None:
+            options = made_for(options, place_of(for_, chosen.params.places))
+        choice = Choice(
+            top=top,
+            bottom=bottom,
+            from_s=_parse_time("--from", from_),
+            to_s=math.inf if to is None else _parse_time("--to", to),
+            min_len_s=min_len,
+            max_len_s=longest_s(options, max_len),
+            alike=alike,
+        )
+        announce(chosen.ranker)
+        run = Run(
+            chosen.params,
+            chosen.ranker,
+            options,
+            choice,
+            output,
+            context,
+            said=said,
+            one_file=one_file,
+        )
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
@@ -173,12 +180,12 @@ def verify(
 
     Exit code 0 if every statement is true, else 3.
     """
+    from video2gif.make.api import settings
     from video2gif.make.verify import verify as verify_receipt
 
-    params, chosen = params_and_ranker(root, ranker)
     with progress(quiet or as_json) as context:
-        chosen = bent(chosen, marks, params, context)
-        checks = verify_receipt(gif, video, chosen, params, context)
+        chosen = settings(root, ranker=ranker, marks=marks, context=context)
+        checks = verify_receipt(gif, video, chosen.ranker, chosen.params, context)
     is_true = all(check.state == "true" for check in checks)
     if as_json:
         rows = [{"what": c.what, "state": c.state, "found": c.found} for c in checks]

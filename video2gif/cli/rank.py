@@ -15,16 +15,14 @@ from video2gif.cli.terminal import (
     RankerName,
     Root,
     announce,
-    bent,
     finish,
     of_file,
     one_of,
     out,
-    params_and_ranker,
     plain,
     progress,
 )
-from video2gif.core.config import Params, find_params
+from video2gif.core.config import params_at
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout
 
@@ -51,22 +49,15 @@ def rank(
     quiet: Quiet = False,
 ) -> None:
     """Print the segments of a video with their scores, best first."""
+    from video2gif.make.api import ranked, settings
     from video2gif.make.editors import FORMATS, film_of, written
-    from video2gif.make.progress import watched
-    from video2gif.make.rankers import analysed
-    from video2gif.make.rankers import rank as rank_segments
 
     form = one_of("--format", format or "csv", FORMATS) if format or as_csv else None
-    params, chosen = params_and_ranker(root, ranker, about)
-    with (
-        progress(quiet or as_json or form is not None) as plain_context,
-        watched(video, plain_context) as context,
-        of_file(video),
-    ):
-        chosen = bent(chosen, marks, params, context)
-        announce(chosen)
-        analysis = analysed(video, chosen, params, context)
-        moments = rank_segments(analysis, chosen, context)[:top]
+    with progress(quiet or as_json or form is not None) as context, of_file(video):
+        chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
+        announce(chosen.ranker)
+        analysis, moments = ranked(video, chosen, context)
+        moments = moments[:top]
     if as_json:
         rows = [
             {
@@ -79,7 +70,11 @@ def rank(
             }
             for m in moments
         ]
-        print(json.dumps({"video": str(video), "ranker": chosen.name, "segments": rows}, indent=2))
+        print(
+            json.dumps(
+                {"video": str(video), "ranker": chosen.ranker.name, "segments": rows}, indent=2
+            )
+        )
     elif form is not None:
         print(written(form, film_of(analysis), moments), end="")
     else:
@@ -114,7 +109,7 @@ def match(
 
     if bool(videos) == corpus:
         raise UserError("name the videos to search, or give --corpus for all of the project's")
-    params = Params.load(find_params(root))
+    params = params_at(root)
     with progress(quiet or as_json) as context, of_file(gif):
         if corpus:
             from video2gif.make.match import match_corpus

@@ -7,17 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from video2gif.cli.terminal import (
-    Quiet,
-    RankerName,
-    Root,
-    announce,
-    of_file,
-    out,
-    params_and_ranker,
-    plain,
-    progress,
-)
+from video2gif.cli.terminal import Quiet, RankerName, Root, announce, of_file, out, plain, progress
 from video2gif.core.errors import UserError
 
 
@@ -35,16 +25,17 @@ def serve(
     root: Root = Path("."),
 ) -> None:
     """Review a folder of videos in the browser: rank, trim, export, mark good and bad."""
+    from video2gif.make.api import settings
     from video2gif.web.app import run
     from video2gif.web.review import Review
 
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: not a folder; name the folder that holds the videos")
-    params, chosen = params_and_ranker(root, ranker)
-    announce(chosen)
+    chosen = settings(root, ranker=ranker)
+    announce(chosen.ranker)
     folder.mkdir(parents=True, exist_ok=True)
     run(
-        Review(folder.resolve(), params, chosen),
+        Review(folder.resolve(), chosen.params, chosen.ranker),
         host=host,
         port=port,
         max_upload_bytes=max_upload * 1_000_000,
@@ -70,10 +61,12 @@ def personalise(
     `video2gif gif --marks FILE` makes GIFs in the new order.
     """
     from video2gif.make.analysis import analyse
+    from video2gif.make.api import settings
     from video2gif.make.personal import personal_of_file
     from video2gif.make.rankers import rank
 
-    params, base = params_and_ranker(root, ranker)
+    plain_ = settings(root, ranker=ranker)
+    params, base = plain_.params, plain_.ranker
     with progress(quiet) as context, of_file(video):
         chosen = personal_of_file(base, marks, params, context)
         announce(chosen)

@@ -10,10 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from video2gif.core.config import Params, find_params
 from video2gif.core.errors import Exit, ItemError, UserError
 from video2gif.core.items import Context
-from video2gif.core.layout import Layout
 from video2gif.core.names import shown
 
 if TYPE_CHECKING:
@@ -42,28 +40,6 @@ Marks = Annotated[
     Path | None,
     typer.Option("--marks", help="Adapt the ranking to the marks in this file (see `serve`)."),
 ]
-
-
-def params_and_ranker(
-    root: Path, name: str | None, about: str | None = None
-) -> "tuple[Params, Ranker]":
-    """The project's parameters, and the ranker that --ranker or --about asks for."""
-    if name is not None and about is not None:
-        raise UserError("--about ranks by what is in the picture: give it or --ranker, not both")
-    # Imported late: `--help` needs none of it.
-    from video2gif.make.rankers import choose_ranker
-
-    params = Params.load(find_params(root))
-    return params, choose_ranker(name, params, layout=Layout(root), about=about)
-
-
-def bent(ranker: "Ranker", marks: Path | None, params: Params, context: Context) -> "Ranker":
-    """The ranker, adapted to a file of marks if one is given."""
-    if marks is None:
-        return ranker
-    from video2gif.make.personal import personal_of_file
-
-    return personal_of_file(ranker, marks, params, context)
 
 
 def announce(ranker: "Ranker") -> None:

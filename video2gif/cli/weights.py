@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from video2gif.cli.terminal import Root, out
-from video2gif.core.config import Params, find_params
+from video2gif.core.config import params_at
 from video2gif.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _import(
     if head:
         from video2gif.make.released import write_head
 
-        extract = Params.load(find_params(root)).extract
+        extract = params_at(root).extract
         write_head(file, target, extract=extract, root=root, sha256=sha256, licence=origin.licence)
         _say(f"{target}: rank with `video2gif gif VIDEO --ranker {target}`")
         return

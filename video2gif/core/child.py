@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from video2gif.core.confine import confine
-from video2gif.core.errors import ItemError
+from video2gif.core.errors import ItemError, missing_package
 
 _PR_SET_PDEATHSIG = 1
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -76,6 +76,11 @@ def _answer(request: bytes) -> dict[str, Any]:
         return _failed("oom", f"out of memory: {_said(error)}")
     except OSError as error:
         return _failed(_cause(error), f"{type(error).__name__}: {_said(error)}")
+    except ImportError as error:
+        wanted = missing_package(error)
+        return _failed(
+            *("extra", str(wanted)) if wanted else ("crash", f"ImportError: {_said(error)}")
+        )
     except Exception as error:
         # Some libraries say in words that memory was lacking, and raise another type.
         if "ENOMEM" in str(error) or "Cannot allocate memory" in str(error):

@@ -7,15 +7,16 @@ path) are no parameters: see `video2gif.core.items.Context`.
 
 import json
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen, Predicate
 
-from video2gif.core.errors import UserError
+from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.readers import Unreadable, parsed_yaml
 
 # Read by pydantic, which is imported only when a file is checked: it costs a tenth of a second.
@@ -131,7 +132,13 @@ class Extract:
     mode: Literal["clips", "dense"]
     """`clips`: each on its own, as in the paper. `dense`: convolutions shared along a segment."""
     backend: Literal[
-        "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16", "auto"
+        "torch-fp32",
+        "torch-bf16",
+        "openvino-fp32",
+        "openvino-bf16",
+        "cuda-bf16",
+        "opencv-fp32",
+        "auto",
     ]
     """How networks run; all but the reference, torch-fp32, give slightly other features. `auto`:
     the fastest here, so that another machine may give other bits: the index names the backend."""
@@ -262,16 +269,34 @@ class Params:
         return params
 
 
-def find_params(root: Path) -> Path:
-    """The params.yaml of the project at `root`, or the one this package came with.
+def params_at(root: Path) -> Params:
+    """The parameters of the project at `root`; outside any project, those of this package.
 
-    The second serves `video2gif gif` outside any project.
+    The package's serve `video2gif gif` in any folder, also where OpenVINO is not installed: there
+    OpenCV runs the network. A project's own params.yaml alone says what runs.
     """
-    shipped = (Path(__file__).parents[2], Path(sys.prefix, "share", "video2gif"))
-    for folder in (root, *shipped):
-        if (folder / "params.yaml").is_file():
-            return folder / "params.yaml"
-    raise UserError(f"{root}: no params.yaml; run inside a project, or name one with --root")
+    own = root / "params.yaml"
+    if own.is_file():
+        return Params.load(own)
+    params = Params.load(_shipped())
+    if find_spec("openvino"):
+        return params
+    return replace(params, extract=replace(params.extract, backend="opencv-fp32"))
+
+
+def _shipped() -> Path:
+    """The params.yaml that this package came with: in a clone its root's, else an installed file.
+
+    Raises `EnvironmentProblem` where it is gone.
+    """
+    in_clone = Path(__file__).parents[2] / "params.yaml"
+    if in_clone.is_file():
+        return in_clone
+    for file in files("video2gif") or ():
+        path = Path(str(file.locate()))
+        if file.name == "params.yaml" and path.is_file():
+            return path
+    raise EnvironmentProblem("video2gif's own params.yaml is missing: install video2gif again")
 
 
 def _checked(content: object, *, where: str) -> Params:

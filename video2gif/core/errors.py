@@ -43,12 +43,35 @@ class TooManyFailed(Video2GifError):
     exit_code = Exit.TOO_MANY_FAILED
 
 
+_EXTRAS = {
+    "torch": "torch",
+    "openvino": "openvino",
+    **dict.fromkeys(("PIL", "yt_dlp"), "web"),
+    "distributed": "dask",
+    "ray": "ray",
+    **dict.fromkeys(("pandas", "pyarrow", "scipy", "numba", "sklearn", "prefect"), "pipeline"),
+}
+
+
+def missing_package(error: ImportError) -> EnvironmentProblem | None:
+    """What to install, for an import that failed for want of an extra; None for any other.
+
+    `pip install video2gif` brings what makes GIFs; training and tables, for one, are extras.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return EnvironmentProblem(
+        f"this needs {package}, which is not installed: pip install 'video2gif[{_EXTRAS[package]}]'"
+    )
+
+
 class ItemError(Video2GifError):
     """One item cannot be processed. `cause` is a short stable word for tables and tests.
 
     Causes in use: empty, not_media, truncated, no_frames, no_video, codec, too_large, bad_id,
     conflict, missing, http, refused, timeout, oom, crash, stopped, decode, overflow, receipt,
-    label, row.
+    label, row, extra (a package is missing).
     """
 
     exit_code = Exit.QUARANTINED

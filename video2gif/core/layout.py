@@ -13,13 +13,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.readers import Unreadable, parsed_json
 from video2gif.core.store import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class _Below:
@@ -141,7 +142,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
     """A plot's data: LF line ends, nine significant digits, nothing a spreadsheet would run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     inert = frame.map(lambda cell: _inert(cell) if isinstance(cell, str) else cell)
@@ -149,8 +150,10 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
         inert.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> "pd.DataFrame":
     """What `write_csv` wrote; the mark that made a text inert is taken off again."""
+    import pandas as pd
+
     frame = pd.read_csv(path)
     return frame.map(lambda cell: cell.removeprefix("'") if isinstance(cell, str) else cell)
 

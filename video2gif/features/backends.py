@@ -20,7 +20,9 @@ from video2gif.features.weights import ARCHITECTURE, Architecture
 if TYPE_CHECKING:
     import torch
 
-Name = Literal["torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16"]
+Name = Literal[
+    "torch-fp32", "torch-bf16", "openvino-fp32", "openvino-bf16", "cuda-bf16", "opencv-fp32"
+]
 ClipMode = Literal["clips", "dense"]
 
 Forward = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
@@ -38,9 +40,13 @@ BACKENDS: tuple[Name, ...] = (
     "openvino-bf16",
     "cuda-bf16",
 )
+PICTURE_BACKENDS: tuple[Name, ...] = (REFERENCE, "openvino-fp32", "opencv-fp32")
+"""Those of EfficientNet-Lite0: OpenCV has no convolutions over time."""
 
 REMEDY = {
-    "openvino": "pip install openvino",
+    "torch": "pip install 'video2gif[torch]'",
+    "openvino": "pip install 'video2gif[openvino]'",
+    "opencv": "it runs networks of single pictures only",
     "cuda": "it needs an NVIDIA GPU and a CUDA build of torch",
 }
 
@@ -61,14 +67,14 @@ def batch_size(name: Name, mode: ClipMode) -> int:
 
 
 def available() -> tuple[Name, ...]:
-    """The backends that can run in this process."""
-    found = [name for name in BACKENDS if name.startswith("torch")]
-    if find_spec("openvino"):
-        found += [name for name in BACKENDS if name.startswith("openvino")]
-    import torch
+    """The backends that can run in this process; C3D's need PyTorch, also to be converted."""
+    every = dict.fromkeys((*BACKENDS, *PICTURE_BACKENDS))
+    here = [name for name in ("torch", "openvino") if find_spec(name)] + ["opencv"]
+    found: list[Name] = [name for name in every if name.partition("-")[0] in here]
+    if "torch" in here:
+        import torch
 
-    if torch.cuda.is_available():
-        found.append("cuda-bf16")
+        found += ["cuda-bf16"] if torch.cuda.is_available() else []
     return tuple(found)
 
 

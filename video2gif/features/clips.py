@@ -68,7 +68,7 @@ def extraction(chosen: Extract, *, root: Path, context: Context | None = None) -
         libraries=(
             "av",
             "numpy",
-            "opencv-python",
+            "opencv-python-headless",
             "openvino" if library == "openvino" else "torch",
         ),
         limits=warmup.LIMITS if library == "cuda" else _LIMITS,

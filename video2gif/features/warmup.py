@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,23 @@ def choose(chosen: Extract, *, weights: str, digest: str, context: Context | Non
 
 
 def choose_for_pictures(backend: str, *, digest: str, context: Context | None) -> ChosenBackend:
-    """The backend of EfficientNet-Lite0, `torch-fp32` or `openvino-fp32`.
+    """The backend of EfficientNet-Lite0: `torch-fp32`, `openvino-fp32` or `opencv-fp32`.
 
-    `auto`: the faster one here. It has no bf16: where C3D is to run so, its own fp32 does.
+    `auto`: the fastest here. It has no bf16: where C3D is to run so, its own fp32 does. Raises
+    `UserError` where what it needs is not installed.
     """
     if backend != "auto":
-        # OpenVINO agrees with PyTorch to 1e-5 (a test), so no warm-up is needed to say so.
-        return ChosenBackend("openvino-fp32" if backend.startswith("openvino") else REFERENCE, 1.0)
+        # They agree with PyTorch to 3e-5 (a test), so no warm-up is needed to say so.
+        runtime = {"openvino": "openvino", "opencv": "cv2"}.get(backend.partition("-")[0], "torch")
+        if not find_spec(runtime):
+            raise UserError(
+                f"extract.backend = {backend} cannot run here: {backends.REMEDY[runtime]}; or set"
+                " opencv-fp32"
+            )
+        by_runtime: dict[str, Name] = {"openvino": "openvino-fp32", "cv2": "opencv-fp32"}
+        return ChosenBackend(by_runtime.get(runtime, REFERENCE), 1.0)
     item = Item(id="warm-up", inputs=(digest,), args={})
-    params = {"names": [REFERENCE, "openvino-fp32"]}
+    params = {"names": list(backends.PICTURE_BACKENDS)}
     return _fastest(_measured("pictures_work", params, item, context or Context.default()))
 
 
@@ -178,7 +187,7 @@ def machine() -> str:
 
 def _libraries() -> dict[str, str]:
     found = {}
-    for name in ("torch", "openvino"):
+    for name in ("torch", "openvino", "opencv-python-headless"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -52,7 +52,7 @@ def fingerprinting(params: config.Fingerprint) -> Work:
     return Work(
         function="video2gif.fingerprint.decode:work",
         params={"max_bad_packets": params.max_bad_packets},
-        libraries=("av", "numpy", "opencv-python", "scipy"),
+        libraries=("av", "numpy", "opencv-python-headless"),
         limits=Limits(wall_s=_WALL_S),
     )
 

@@ -15,9 +15,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 
 from video2gif.core.exact import grid
+from video2gif.fingerprint.dct import dct
 
 HASH_SIDE = 32
 """Side of the luma image that a hash is made of, pixels."""
@@ -91,9 +91,8 @@ def phash(luma_N3232: np.ndarray) -> np.ndarray:
     float64 and the order of the two transforms are those of imagehash. With other arithmetic the
     hashes of constant images would differ, because their coefficients are only rounding errors.
     """
-    rows = scipy.fft.dct(luma_N3232.astype(np.float64), axis=1)[:, :_BITS_SIDE]
-    low_N88 = scipy.fft.dct(rows, axis=2)[:, :, :_BITS_SIDE]
-    return _bits(low_N88)
+    columns = dct(luma_N3232.astype(np.float64).transpose(0, 2, 1), _BITS_SIDE)
+    return _bits(dct(columns.transpose(0, 2, 1), _BITS_SIDE))
 
 
 def window_hashes(luma_N6464: np.ndarray) -> np.ndarray:
@@ -151,7 +150,7 @@ def _transform(start: float, stop: float) -> np.ndarray:
     pixels = np.arange(LUMA_SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     bins = np.clip(overlap, 0.0, None) / (edges[1] - edges[0])
-    transform = np.einsum("fb,bp->fp", scipy.fft.dct(np.eye(HASH_SIDE), axis=0)[:_BITS_SIDE], bins)
+    transform = np.einsum("fb,bp->fp", dct(np.eye(HASH_SIDE), _BITS_SIDE).T, bins)
     return grid(transform, _TRANSFORM_BITS)
 
 

@@ -6,18 +6,19 @@ No decoder is imported here, so that a stage which only reads fingerprints does 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from video2gif.core.errors import ItemError
 from video2gif.core.layout import Layout
 from video2gif.core.shards import ShardReader
 from video2gif.core.store import StoredArrays, read_arrays
-from video2gif.core.tables import FINGERPRINTS
 from video2gif.core.types import Kind
 from video2gif.fingerprint.track import Track, digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("pts_s", "phash", "windows", "quality", "thumbs", "content", "cues")
 """The arrays of a fingerprint, in the item and in the shards."""
@@ -70,7 +71,7 @@ class Fingerprint:
 class Fingerprints:
     """The fingerprints of a project, memory-mapped."""
 
-    def __init__(self, folder: Path, index: pd.DataFrame) -> None:
+    def __init__(self, folder: Path, index: "pd.DataFrame") -> None:
         self.index = index
         """The FINGERPRINTS table."""
         self._shards = ShardReader(folder)
@@ -79,6 +80,8 @@ class Fingerprints:
     @classmethod
     def open(cls, layout: Layout) -> "Fingerprints":
         """Raises `EnvironmentProblem` when the stage has not run."""
+        from video2gif.core.tables import FINGERPRINTS  # A single film needs no tables.
+
         folder = layout.fingerprints
         return cls(folder, FINGERPRINTS.read(folder / "index.parquet"))
 

@@ -36,8 +36,8 @@ class Receipt:
     """sha256 of the video."""
     body: Sha256
     """sha256 of the GIF without its receipt."""
-    model: Sha256 | Literal["baseline"]
-    """sha256 of the model's file, or `baseline`."""
+    model: Sha256 | Literal["baseline", "default"]
+    """sha256 of the model's file, or the ranking that needs none."""
     params: Sha256
     """sha256 of the parameters that decide what the moments are and how they score."""
     tool: Annotated[str, Len(max_length=80), Predicate(str.isprintable)]

@@ -30,7 +30,7 @@ from video2gif.gifs.words import MOST_CHARS, MOST_WORDS, Word, fonts_of, text_at
 from video2gif.gifs.words import within as words_within
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
 
-_LIBRARIES = ("av", "numpy", "opencv-python", "pillow")
+_LIBRARIES = ("av", "numpy", "opencv-python-headless", "pillow")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 Pixels = Annotated[int, Ge(0), Le(8192)]

@@ -7,19 +7,19 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from video2gif.core.config import Params
 from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
-from video2gif.core.tables import DOWNLOADS
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.fingerprint.track import Track
 from video2gif.make.analysis import fingerprint_file
 from video2gif.matching.confidence import Match, match
-from video2gif.matching.corpus.index import Index, IndexWriter
-from video2gif.matching.corpus.search import search_corpus, verify
+
+if TYPE_CHECKING:
+    from video2gif.matching.corpus.index import Index
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,9 @@ def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) ->
 
     Raises `ItemError` if the GIF is bad, `EnvironmentProblem` if nothing is fingerprinted yet.
     """
+    from video2gif.core.tables import DOWNLOADS
+    from video2gif.matching.corpus.search import search_corpus, verify
+
     fingerprints = Fingerprints.open(layout)
     wanted = fingerprint_file(gif, "gif", params, context)[1].track
     sources = verify(
@@ -109,7 +112,7 @@ def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) ->
     ]
 
 
-def corpus_index(layout: Layout, fingerprints: Fingerprints) -> Index:
+def corpus_index(layout: Layout, fingerprints: Fingerprints) -> "Index":
     """The index of all fingerprinted videos, made if it is missing or of other fingerprints."""
     videos = fingerprints.index.query("kind == 'video' and status == 'ok'")
     if videos.empty:
@@ -119,13 +122,13 @@ def corpus_index(layout: Layout, fingerprints: Fingerprints) -> Index:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # Two searches must not write one index.
-        index = _current(layout.corpus_index, source)
-        if index is None:
-            _build(layout.corpus_index, list(videos.id), fingerprints, source)
-    return index or Index(layout.corpus_index)
+        found = _current(layout.corpus_index, source)
+        return found or _build(layout.corpus_index, list(videos.id), fingerprints, source)
 
 
-def _current(folder: Path, source: str) -> Index | None:
+def _current(folder: Path, source: str) -> "Index | None":
+    from video2gif.matching.corpus.index import Index
+
     try:
         index = Index(folder)
     except EnvironmentProblem:
@@ -133,10 +136,13 @@ def _current(folder: Path, source: str) -> Index | None:
     return index if index.source == source else None
 
 
-def _build(folder: Path, video_ids: list[str], fingerprints: Fingerprints, source: str) -> None:
+def _build(folder: Path, video_ids: list[str], fingerprints: Fingerprints, source: str) -> "Index":
+    from video2gif.matching.corpus.index import Index, IndexWriter
+
     # A search that still maps the old files keeps them: they lose their names only.
     shutil.rmtree(folder, ignore_errors=True)
     writer = IndexWriter(folder, source=source)
     for video_id in video_ids:
         writer.add(video_id, fingerprints.get("video", video_id).track)
     writer.finish()
+    return Index(folder)

@@ -1,5 +1,6 @@
 """Who gives the segments of a video their scores: the default ranking, or a trained model."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,6 @@ from video2gif.make.features import film_features, looking_at
 from video2gif.make.words import reasons
 from video2gif.ranking import default
 from video2gif.ranking.baselines import motion_colour, segment_cues
-from video2gif.ranking.scorer import Scorer
-from video2gif.ranking.videos import side_by_side
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,8 @@ class TrainedRanker(_Mute):
     """A trained ranker on the features that its card names."""
 
     def __init__(self, path: Path, params: Params, *, root: Path) -> None:
+        from video2gif.ranking.scorer import Scorer  # PyTorch, for a trained model alone.
+
         self._scorer = Scorer.load(path, path.with_suffix(".json"))
         names = list(self._scorer.card["features"])
         self._scorer.check_features(feature_sources(params.extract, names, root=root))
@@ -106,6 +107,8 @@ class TrainedRanker(_Mute):
             )
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
+        from video2gif.ranking.videos import side_by_side
+
         return self._scorer.model.score(
             side_by_side([one.by_segment for one in self._features(analysis, context)]),
             category="",
@@ -205,7 +208,7 @@ class About(Default):
         super().__init__(params, root=root)
         self._word, self._classes = word, named.about(word)
         self.name = f"how much of {word!r} a network sees in it"
-        self.digest = f"about {word}"
+        self.digest = hashlib.sha256(f"about {word}".encode()).hexdigest()
 
     def score(self, analysis: Analysis, context: Context) -> np.ndarray:
         terms, _ = self._terms(analysis, context)

@@ -6,6 +6,7 @@ them (playlists, ffconcat, SDP, image lists) name *other* files, so only the for
 stay closed (libav's default, `enable_drefs=0`). Sizes are checked before a frame is allocated.
 """
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,6 @@ from av.video.stream import VideoStream
 from video2gif.core.errors import ItemError
 from video2gif.media.kinds import DEMUXERS, refusal
 from video2gif.media.sniff import Content, cut_short, sniff, truncated
-from video2gif.media.webp import as_film
 
 MAX_GIF_FRAME_PIXELS = 4096**2
 MAX_GIF_TOTAL_PIXELS = 2 * 10**9  # frames × canvas; a 4.6 kB GIF can ask for 16 Gpx
@@ -89,13 +89,19 @@ def max_frame_pixels(container: InputContainer) -> int:
     return MAX_GIF_FRAME_PIXELS if is_gif else MAX_VIDEO_FRAME_PIXELS
 
 
+def _as_film(path: Path) -> io.BytesIO:
+    from video2gif.media.webp import as_film  # Pillow, for this one kind of file.
+
+    return as_film(path)
+
+
 def _open(path: Path) -> InputContainer:
     content = sniff(path)
     if content.kind == "gif" and content.pixels > MAX_GIF_FRAME_PIXELS:
         # libav decodes a frame while it probes: a GIF's canvas is checked before libav sees it.
         raise _too_large(content.width, content.height, MAX_GIF_FRAME_PIXELS)
     # The prefix keeps a name such as `a:b.mp4` or `http:x` a file name.
-    source = as_film(path) if content.kind == "webp" else f"file:{path}"
+    source = _as_film(path) if content.kind == "webp" else f"file:{path}"
     options = {
         "format_whitelist": ",".join(DEMUXERS),
         "protocol_whitelist": "file",

@@ -24,7 +24,7 @@ _STRIP_SIZE = 48, 54  # px; squeezed: it is an index, not a picture
 _PAIR_HEIGHT, _LABEL, _GAP = 120, 14, 4  # px: a frame of a pair, the line with its time, between
 _EPSILON_S = 1e-6
 _QUALITY = 78  # of the JPEGs
-_LIBRARIES = ("av", "opencv-python")
+_LIBRARIES = ("av", "opencv-python-headless")
 
 
 def filmstrip() -> Work:
@@ -160,7 +160,7 @@ def side_by_side() -> Work:
     """The work of an item whose args are two files and the frames of each to show."""
     return Work(
         function=f"{__name__}:side_by_side_work",
-        libraries=("av", "opencv-python"),
+        libraries=("av", "opencv-python-headless"),
     )
 
 

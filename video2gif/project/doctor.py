@@ -16,15 +16,18 @@ from video2gif.core.store import ItemStore
 
 _FREE_BYTES = 5 << 30
 
-# Upper limits: newer versions break Prefect without an error message (docs/decisions.md).
+# Versions wanted, and the extra that brings the package ("" for none). Upper limits: newer versions
+# break Prefect without an error message (docs/decisions.md).
 _PINS = {
-    "torch": ">=2.13",
-    "av": ">=18",
-    "prefect": ">=3.8.8,<3.9",
-    "fastapi": "<0.151",
-    "sqlalchemy": "<2.1",
-    "dvc": ">=3.67",
+    "av": (">=18", ""),
+    "openvino": (">=2026.4", "openvino"),
+    "torch": (">=2.13", "torch"),
+    "prefect": (">=3.8.8,<3.9", "pipeline"),
+    "sqlalchemy": ("<2.1", "pipeline"),
+    "dvc": (">=3.67", "pipeline"),
+    "yt-dlp": (">=2026.10", "web"),
 }
+_FASTAPI_WITH_PREFECT = "<0.151"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Check:
 def check_all(layout: Layout) -> list[Check]:
     """All checks, in reading order."""
     checks: list[Callable[[], list[Check]]] = [
-        _packages,
+        lambda: _packages(layout),
         _codecs,
         _cache,
         _sandbox,
@@ -50,19 +53,35 @@ def check_all(layout: Layout) -> list[Check]:
     return [line for check in checks for line in check()]
 
 
-def _packages() -> list[Check]:
-    return [_package(name, wanted) for name, wanted in _PINS.items()]
+def _packages(layout: Layout) -> list[Check]:
+    """In a project all are needed; outside of one, each extra only for what it does."""
+    in_project = (layout.root / "dvc.yaml").is_file()
+    pins = dict(_PINS)
+    if _version("prefect"):
+        pins["fastapi"] = (_FASTAPI_WITH_PREFECT, "")
+    return [_package(name, *pin, in_project=in_project) for name, pin in pins.items()]
 
 
-def _package(name: str, wanted: str) -> Check:
-    remedy = "pip install -c constraints.txt -e ."
-    try:
-        found = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+def _package(name: str, wanted: str, extra: str, *, in_project: bool) -> Check:
+    found = _version(name)
+    if not found and extra and not in_project:
+        return Check("note", name, "not installed", f"pip install 'video2gif[{extra}]'")
+    remedy = (
+        "pip install -c constraints.txt -e '.[dev]'" if in_project else "install video2gif again"
+    )
+    if not found:
         return Check("bad", name, "not installed", remedy)
     if not SpecifierSet(wanted).contains(found, prereleases=True):
         return Check("bad", name, f"{found}, wanted {wanted}", remedy)
     return Check("ok", name, found)
+
+
+def _version(name: str) -> str:
+    """ "" where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _codecs() -> list[Check]:
@@ -117,7 +136,7 @@ def _project(layout: Layout) -> list[Check]:
 
 def _model(layout: Layout) -> list[Check]:
     if not layout.model.is_file():
-        remedy = "`make repro` trains one; until then the motion-and-colour baseline ranks"
+        remedy = "none is needed: the default ranking does without; `make repro` trains one"
         return [Check("note", "model", "none", remedy)]
     card = read_json(layout.model_card)
     networks = ", ".join(sorted(card.get("features", {}))) or "unknown networks"

@@ -6,13 +6,15 @@ the positive already leads by the margin of 1. `classification` is the paper's r
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PairLossName = Literal["l1", "l2", "huber", "adaptive_huber"]
 LossName = Literal["l1", "l2", "huber", "adaptive_huber", "classification", "listwise"]
@@ -96,12 +98,14 @@ def ranking_loss(
     return pair_loss(name, 1 - positive + negative, delta=delta, popularity=popularity)
 
 
-def curves(delta: float) -> pd.DataFrame:
+def curves(delta: float) -> "pd.DataFrame":
     """The losses over u, as the paper's figure compares them: plots/losses.csv.
 
     `adaptive_huber_p0` and `_p1` are those of a GIF nobody and of one everybody watched.
     """
     u = torch.linspace(-1, 5, 121, dtype=torch.float64)
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "u": np.round(u.numpy(), 6),

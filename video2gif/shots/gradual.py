@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import minimum_filter1d
 
 # The constants were measured with benchmarks/segment.py.
 # Half the length of the window, frames. A window finds dissolves about as long as itself.
@@ -163,7 +162,11 @@ def _lowest_runs(contrast: np.ndarray) -> list[tuple[int, int]]:
     Contrasts below `_FLAT_CONTRAST` count as equal: among flat frames only noise differs.
     """
     level = np.maximum(contrast, _FLAT_CONTRAST)
-    lowest = level <= minimum_filter1d(level, 2 * _SIDE + 1, mode="nearest")
+    # At the ends the first and the last value stand for what is not there.
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(level, _SIDE, mode="edge"), 2 * _SIDE + 1
+    )
+    lowest = level <= around.min(axis=1)
     edges = np.flatnonzero(np.diff(lowest, prepend=False, append=False))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 

@@ -22,9 +22,10 @@ from video2gif.evaluation import figures
 from video2gif.evaluation.figures import Scored
 from video2gif.evaluation.videos import VideoMetrics, mean_metrics, usable_gifs, video_metrics
 from video2gif.ranking import baselines
+from video2gif.ranking.loading import feature_sources, load_videos
 from video2gif.ranking.scorer import Scorer
 from video2gif.ranking.training import train
-from video2gif.ranking.videos import Video, feature_sources, load_videos
+from video2gif.ranking.videos import Video
 
 _log = logging.getLogger(__name__)
 

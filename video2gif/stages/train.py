@@ -25,10 +25,11 @@ from video2gif.evaluation.figures import figures
 from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.checkpoint import Checkpoint
 from video2gif.ranking.fusion import FUSED
+from video2gif.ranking.loading import feature_sources, load_videos
 from video2gif.ranking.losses import curves
 from video2gif.ranking.member import Epoch
 from video2gif.ranking.training import Trained, can_validate, train
-from video2gif.ranking.videos import Video, feature_sources, load_videos
+from video2gif.ranking.videos import Video
 
 _LIMITS = (
     "Ranks segments of one video against each other; scores of two videos are not comparable."

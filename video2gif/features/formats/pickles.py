@@ -140,7 +140,8 @@ class _Tensor:
             order = np.argsort(self.stride, kind="stable")[::-1]
             permuted = tuple(self.shape[i] for i in order)
             inner = tuple(math.prod(permuted[i + 1 :]) for i in range(len(permuted)))
-            if tuple(self.stride[i] for i in order) != inner:
+            steps = zip(order, inner, strict=True)  # No step is ever made along an axis of one.
+            if any(self.shape[i] > 1 and self.stride[i] != step for i, step in steps):
                 raise ItemError("refused", f"a tensor of strides {self.stride}")
             return self._taken(values, size).reshape(permuted).transpose(np.argsort(order))
         return self._taken(values, size).reshape(self.shape)
