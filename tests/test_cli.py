@@ -47,7 +47,7 @@ def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_gif_writes_ranked_gifs_a_page_and_a_list(home):
     done = _run(home, "gif", "film.mp4", "-o", "out", "--top", "2", "--ranker", "baseline")
     assert done.returncode == 0, done.stderr
-    assert "no trained model" in done.stderr
+    assert "not learned: --ranker MODEL" in done.stderr
     listing = json.loads((home / "out" / "gifs.json").read_text())
     gifs = listing["videos"][0]["gifs"]
     assert [gif["rank"] for gif in gifs] == [1, 2]

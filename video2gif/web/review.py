@@ -220,7 +220,7 @@ class Review:
             with watched(film.path, context) as context:
                 self._ranked(film, is_personal, context)
             film.state = "ready"
-        if stop.is_set() and film.state != "ready":
+        if stop.is_set():
             film.give_up()
 
     def _ranked(self, film: Film, is_personal: bool, context: Context) -> None:
