@@ -16,6 +16,8 @@ from video2gif.core.errors import ItemError
 from video2gif.fingerprint import decode as fingerprint
 from video2gif.fingerprint.read import read_fingerprint
 from video2gif.gifs import render
+from video2gif.gifs.frames import master
+from video2gif.gifs.framing import WHOLE
 from video2gif.gifs.pace import pace_of
 from video2gif.gifs.render import GifOptions, moment_item, read_rendered, rendering
 from video2gif.make.analysis import Analysis
@@ -187,6 +189,14 @@ def test_S8_what_would_cost_too_much_is_refused_before_it_is_made(tmp_path: Path
     with pytest.raises(ItemError, match="Take a shorter span") as caught:
         render.work(out=out, params=params, **item.args)
     assert caught.value.cause == "too_large"
-    height_of = render._master_height(params, 5_000_000)
     with pytest.raises(ItemError, match="do not fit into memory"):
-        height_of(720, 1280)
+        master(params, 5_000_000, WHOLE)(720, 1280)
+
+
+def test_S8_a_picture_wider_than_any_screen_is_made_lower_or_refused():
+    """Of 97 kB of GIF, 65535 pixels wide, a GIF 120 pixels high took 2.3 GB."""
+    params = rendering(GifOptions(height=120)).params
+    assert master(params, 15, WHOLE)(240, 16_000).height == 60
+    with pytest.raises(ItemError, match="65535×136 px would be 8 px high") as caught:
+        master(params, 15, WHOLE)(136, 65535)
+    assert caught.value.cause == "too_large"

@@ -21,6 +21,8 @@ Crop = tuple[int, int, int, int]
 
 _MAX_HEIGHT = 720  # px; the largest under a byte budget, unless more is asked for
 _MIN_HEIGHT = 16  # px; below it nobody sees anything
+# px; no screen is wider. A GIF of 97 kB, 65535×136 px, took 2.3 GB to be made 120 px high.
+_MAX_WIDTH = 4096
 # All frames of a clip are held in memory at their largest height; above this they are held smaller.
 _MAX_BYTES_IN_MEMORY = 700_000_000
 _LOOKED_AT = 12  # pictures of a moment are enough to see where something moves
@@ -107,8 +109,13 @@ def master(params: Mapping[str, Any], n_frames: int, part: Part) -> Keeping:
         tall = params["height"] or (DEFAULT_HEIGHT if params["max_bytes"] is None else _MAX_HEIGHT)
         if params["max_bytes"] is not None and not params["is_exact"]:
             tall = min(tall, int(shown) - int(shown) % 2)
-        if params["max_width"] is not None:
-            tall = min(tall, int(params["max_width"] * shown / across))
+        tall = min(tall, int(min(params["max_width"] or _MAX_WIDTH, _MAX_WIDTH) * shown / across))
+        if tall < min(source, _MIN_HEIGHT):
+            raise ItemError(
+                "too_large",
+                f"a picture of {width}×{source} px would be {tall} px high at a width of"
+                f" {params['max_width'] or _MAX_WIDTH} px, and {_MIN_HEIGHT} are the least",
+            )
         whole = 3 * n_frames * tall * tall * across / shown  # bytes of all frames, rgb24
         tall = int(tall * min(1.0, math.sqrt(_MAX_BYTES_IN_MEMORY / whole)))
         if tall < min(source, _MIN_HEIGHT):

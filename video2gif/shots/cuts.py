@@ -7,10 +7,11 @@ PySceneDetect computes the frame number of a variable-rate video from its averag
 Source: scenedetect 0.7, detectors/content_detector.py, adaptive_detector.py and detector.py.
 """
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
+from scenedetect import FrameTimecode
+from scenedetect.detector import FlashFilter
 
 Detector = Literal["content", "adaptive"]
 
@@ -59,42 +60,23 @@ def scores(content: np.ndarray) -> np.ndarray:
 
 
 def _without_flashes(above: np.ndarray, min_shot_frames: int) -> list[int]:
-    """The cuts that PySceneDetect's FlashFilter (mode MERGE) leaves, without frame 0.
+    """Run PySceneDetect's own FlashFilter (mode MERGE) over the few frames that can change it.
 
     It merges cuts that are closer than `min_shot_frames`. Its state changes only at frame 0, at
     frames above the threshold, and `min_shot_frames` after these, where a merge may end. All other
     frames would pass through without effect, so they are left out, which makes it fast.
     """
     loud = np.flatnonzero(above)
-    if min_shot_frames <= 0:
-        return [frame for frame in loud.tolist() if frame > 0]
-    later = loud + min_shot_frames
+    later = loud + max(min_shot_frames, 0)
     frames = np.union1d(np.r_[:1, loud], later[later < len(above)]) if len(above) else loud
-    return [cut for cut in _merged(frames.tolist(), above, min_shot_frames) if cut > 0]
-
-
-def _merged(frames: Sequence[int], above: np.ndarray, least: int) -> Iterator[int]:
-    """FlashFilter's state machine over `frames`, ascending; `least` frames lie between two cuts.
-
-    After the first cut, one that comes too early starts a merge. It ends when a frame below the
-    threshold has been quiet for long enough, with one cut at the last frame above it.
-    """
-    last_above = 0
-    has_cut = False
-    merge_start: int | None = None
-    for frame in frames:
-        is_late, is_above = frame - last_above >= least, bool(above[frame])
-        if is_above:
-            last_above = frame
-        if merge_start is not None:
-            if is_late and not is_above and last_above - merge_start >= least:
-                merge_start = None
-                yield last_above
-        elif is_above and is_late:
-            has_cut = True
-            yield frame
-        elif is_above and has_cut:
-            merge_start = frame
+    flash_filter = FlashFilter(FlashFilter.Mode.MERGE, min_shot_frames)
+    found = [
+        cut.frame_num
+        for frame in frames.tolist()
+        # The rate plays no part: FlashFilter compares an integer length with frame numbers.
+        for cut in flash_filter.filter(FrameTimecode(frame, fps=1.0), bool(above[frame]))
+    ]
+    return sorted({cut for cut in found if cut > 0})
 
 
 def _stands_out(score: np.ndarray, threshold: float) -> np.ndarray:
