@@ -109,7 +109,8 @@ def master(params: Mapping[str, Any], n_frames: int, part: Part) -> Keeping:
         tall = params["height"] or (DEFAULT_HEIGHT if params["max_bytes"] is None else _MAX_HEIGHT)
         if params["max_bytes"] is not None and not params["is_exact"]:
             tall = min(tall, int(shown) - int(shown) % 2)
-        tall = min(tall, int(min(params["max_width"] or _MAX_WIDTH, _MAX_WIDTH) * shown / across))
+        most = int(min(params["max_width"] or _MAX_WIDTH, _MAX_WIDTH) * shown / across)
+        tall = min(tall, most - most % 2)  # Heights are made even, upwards, below.
         if tall < min(source, _MIN_HEIGHT):
             raise ItemError(
                 "too_large",
