@@ -182,7 +182,7 @@ def test_a_backend_that_this_machine_lacks_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(UserError, match="cuda-bf16 cannot run here: it needs an NVIDIA GPU"):
         choosing("cuda-bf16")
-    with pytest.raises(UserError, match=r"pip install openvino"):
+    with pytest.raises(UserError, match=r"pip install 'video2gif\[openvino\]'"):
         choosing("openvino-fp32")
 
 

@@ -43,7 +43,7 @@ def postering() -> Work:
     """The work of `poster_item`s."""
     return Work(
         function=f"{__name__}:work",
-        libraries=("av", "opencv-python"),
+        libraries=("av", "opencv-python-headless"),
         limits=Limits(wall_s=_WALL_S),
     )
 

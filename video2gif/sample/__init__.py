@@ -104,7 +104,7 @@ def rendering(*, timeout_s: float) -> Work:
     """The work of an item whose input is the digest of a `sample:` url, its one argument."""
     return Work(
         function=f"{__name__}:work",
-        libraries=("av", "numpy", "opencv-python"),
+        libraries=("av", "numpy", "opencv-python-headless"),
         limits=Limits(wall_s=timeout_s),
     )
 
