@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from structure import damaged
+from work import whole_way
 
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits, Worker
@@ -34,3 +35,12 @@ def test_S8_a_structure_that_lies_gives_a_typed_error(
                 if error.cause in UNTYPED:
                     faults.append((number, seed.name, error.reason[:200]))
     assert not faults
+
+
+@pytest.mark.realdata
+def test_S8_a_damaged_index_is_a_typed_error(realdata: Path, tmp_path: Path):
+    """libav refuses to seek in this one with EPERM, which came out as a crash."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(damaged((realdata / "cases" / "sar_pasp.mp4").read_bytes(), 727))
+    with pytest.raises(ItemError, match="its index is damaged"):
+        whole_way(out=tmp_path / "out", path=str(path))

@@ -148,7 +148,13 @@ class Decoder:
         yield from packets
 
     def _seek(self, pts: int) -> None:
-        self._container.seek(pts, stream=self._stream)
+        try:
+            self._container.seek(pts, stream=self._stream)
+        except MemoryError:
+            raise  # As in `_decode`.
+        except av.error.FFmpegError as error:
+            why = f"no way to another time in this file ({error.strerror}): its index is damaged"
+            raise ItemError("decode", why) from None
         self._codec.flush_buffers()  # PyAV does so for the stream's own decoder only.
 
     def _check_total(self, count: int, frame: VideoFrame) -> None:
