@@ -210,7 +210,7 @@ def _gif_table(made: "Made") -> Table:
     for gif in made.gifs:
         recipe = gif.recipe
         table.add_row(
-            plain(str(gif.path)),
+            plain(gif.path.name),  # Their folder is that of the page, which is named below.
             f"{recipe.start_s:.1f}",
             f"{recipe.end_s:.1f}",
             f"{gif.moment.score:.2f}",
