@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from video2gif.core.errors import _EXTRAS
+
 REPO = Path(__file__).parents[1]
 LIBRARY = REPO / "video2gif"
 
@@ -147,6 +149,12 @@ def test_the_map_in_the_docs_is_the_one_of_the_imports():
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
+        pytest.param("video2gif.make.api", {*_EXTRAS}, id="api"),
+        pytest.param("video2gif.make.run", {*_EXTRAS}, id="gif"),
+        pytest.param("video2gif.make.verify", {*_EXTRAS}, id="verify"),
+        pytest.param("video2gif.make.spoken", {*_EXTRAS}, id="say"),
+        pytest.param("video2gif.make.editors", {*_EXTRAS}, id="editors"),
+        pytest.param("video2gif.web.app", {*_EXTRAS}, id="serve"),
         pytest.param("video2gif", {"numpy", "torch", "prefect"}, id="package"),
         pytest.param("video2gif.cli.__main__", {"torch", "prefect", "av", "scenedetect"}, id="cli"),
         pytest.param("video2gif.evaluation.tables", {"torch", "sklearn", "av"}, id="evaluate"),

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from films import film_of_shots
 
+from video2gif.core.errors import _EXTRAS
+
 REPO = Path(__file__).parents[1]
 # NumPy, PyAV and OpenCV alone are 326 MiB: docs/benchmarks/package.md.
 MOST_BYTES = 440 << 20
-EXTRAS = ("torch", "pandas", "pyarrow", "scipy", "numba", "sklearn", "openvino", "prefect", "dvc")
+EXTRAS = (*_EXTRAS, "dvc")
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +71,14 @@ def test_a_command_that_needs_an_extra_names_it(bare: Path, empty: Path):
     done = subprocess.run([bare / "video2gif", "plan"], capture_output=True, text=True, check=False)
     assert done.returncode == 5
     assert "pip install 'video2gif[pipeline]'" in done.stderr.replace("\n", " ")
+
+
+def test_words_on_a_gif_need_an_extra(bare: Path, empty: Path):
+    film = film_of_shots(empty.parent / "film.mp4")
+    command = [bare / "video2gif", "gif", film, "--caption", "hello", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "pip install 'video2gif[web]'" in done.stderr.replace("\n", " ")
 
 
 @pytest.fixture

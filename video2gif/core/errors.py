@@ -46,7 +46,7 @@ class TooManyFailed(Video2GifError):
 _EXTRAS = {
     "torch": "torch",
     "openvino": "openvino",
-    **dict.fromkeys(("PIL", "yt_dlp"), "web"),
+    **dict.fromkeys(("PIL", "pillow", "yt_dlp"), "web"),
     "distributed": "dask",
     "ray": "ray",
     **dict.fromkeys(("pandas", "pyarrow", "scipy", "numba", "sklearn", "prefect"), "pipeline"),

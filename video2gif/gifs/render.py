@@ -30,7 +30,7 @@ from video2gif.gifs.words import MOST_CHARS, MOST_WORDS, Word, fonts_of, text_at
 from video2gif.gifs.words import within as words_within
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
 
-_LIBRARIES = ("av", "numpy", "opencv-python-headless", "pillow")
+_LIBRARIES = ("av", "numpy", "opencv-python-headless")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 Pixels = Annotated[int, Ge(0), Le(8192)]
@@ -155,14 +155,14 @@ class Rendered:
     width: int
 
 
-def rendering(options: GifOptions) -> Work:
-    """The work of `moment_item`s."""
+def rendering(options: GifOptions, *, has_words: bool = False) -> Work:
+    """The work of `moment_item`s. `has_words`: whether any of them may have some."""
     version = {"gifski": gifski_version()} if options.encoder == "gifski" else {}
     budget = options.max_bytes and max(1, options.max_bytes - RECEIPT_BYTES)
     return Work(
         function=f"{__name__}:work",
         params={**asdict(options), "max_bytes": budget, **version},
-        libraries=_LIBRARIES,
+        libraries=_libraries(has_words=has_words),
         limits=_limits(options.encoder),
     )
 
@@ -215,9 +215,14 @@ def rendering_again(recipe: Recipe) -> Work:
     return Work(
         function=f"{__name__}:work_again",
         params=asdict(recipe),
-        libraries=_LIBRARIES,
+        libraries=_libraries(has_words=bool(recipe.words)),
         limits=_limits(recipe.encoder),
     )
+
+
+def _libraries(*, has_words: bool) -> tuple[str, ...]:
+    """Pillow draws words and nothing else, and the small installation does without it."""
+    return (*_LIBRARIES, "pillow") if has_words else _LIBRARIES
 
 
 def _limits(encoder: Encoder) -> Limits:

@@ -64,7 +64,8 @@ def make_gifs(
     """
     folder.mkdir(parents=True, exist_ok=True)
     ordered = [_item(analysis, one, words) for one in chosen]
-    outcomes = items.compute("encode", rendering(options), ordered, context)
+    work = rendering(options, has_words=bool(words))
+    outcomes = items.compute("encode", work, ordered, context)
     made = []
     for one, outcome in zip(chosen, outcomes, strict=True):
         rendered = read_rendered(items.payload_of(outcome, context))
