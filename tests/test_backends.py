@@ -186,6 +186,12 @@ def test_a_backend_that_this_machine_lacks_is_refused_with_the_remedy(
         choosing("openvino-fp32")
 
 
+def test_c3d_is_not_run_by_pytorch_under_the_name_of_opencv() -> None:
+    """OpenCV has no convolutions over time: what the warm-up leaves out is refused."""
+    assert "torch-fp32" in backends.available()
+    assert "opencv-fp32" not in backends.available()
+
+
 def test_the_reference_needs_no_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warmup, "_measured", None)
     extract = Params.load(REPO / "params.yaml").extract

@@ -104,7 +104,7 @@ def test_weights_read_without_pytorch_are_those_that_pytorch_reads():
 def test_a_backend_whose_package_is_not_there_names_the_extra(
     extract: Extract, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("video2gif.features.warmup.find_spec", lambda _: None)
+    monkeypatch.setattr("video2gif.features.backends.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"openvino-fp32 cannot run here.*video2gif\[openvino\]"):
         extraction("efficientnet-lite0", extract, root=REPO)
 

@@ -67,15 +67,22 @@ def batch_size(name: Name, mode: ClipMode) -> int:
 
 
 def available() -> tuple[Name, ...]:
-    """The backends that can run in this process; C3D's need PyTorch, also to be converted."""
-    every = dict.fromkeys((*BACKENDS, *PICTURE_BACKENDS))
-    here = [name for name in ("torch", "openvino") if find_spec(name)] + ["opencv"]
-    found: list[Name] = [name for name in every if name.partition("-")[0] in here]
-    if "torch" in here:
-        import torch
+    """C3D's backends that can run in this process. All need PyTorch, also to be converted."""
+    return tuple(filter(is_here, BACKENDS))
 
-        found += ["cuda-bf16"] if torch.cuda.is_available() else []
-    return tuple(found)
+
+def is_here(name: Name) -> bool:
+    """Whether what a backend runs on is installed; for CUDA, whether there is a GPU as well."""
+    runtime = name.partition("-")[0]
+    if runtime == "opencv":
+        return True  # It is no extra.
+    if runtime != "cuda":
+        return find_spec(runtime) is not None
+    if not find_spec("torch"):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def forward(

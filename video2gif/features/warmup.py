@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +73,14 @@ def choose_for_pictures(backend: str, *, digest: str, context: Context | None) -
     """
     if backend != "auto":
         # They agree with PyTorch to 3e-5 (a test), so no warm-up is needed to say so.
-        runtime = {"openvino": "openvino", "opencv": "cv2"}.get(backend.partition("-")[0], "torch")
-        if not find_spec(runtime):
+        by_runtime = {name.partition("-")[0]: name for name in backends.PICTURE_BACKENDS}
+        name = by_runtime.get(backend.partition("-")[0], REFERENCE)
+        if not backends.is_here(name):
+            remedy = backends.REMEDY[name.partition("-")[0]]
             raise UserError(
-                f"extract.backend = {backend} cannot run here: {backends.REMEDY[runtime]}; or set"
-                " opencv-fp32"
+                f"extract.backend = {backend} cannot run here: {remedy}; or set opencv-fp32"
             )
-        by_runtime: dict[str, Name] = {"openvino": "openvino-fp32", "cv2": "opencv-fp32"}
-        return ChosenBackend(by_runtime.get(runtime, REFERENCE), 1.0)
+        return ChosenBackend(name, 1.0)
     item = Item(id="warm-up", inputs=(digest,), args={})
     params = {"names": list(backends.PICTURE_BACKENDS)}
     return _fastest(_measured("pictures_work", params, item, context or Context.default()))
@@ -139,8 +138,7 @@ def pictures_work(*, out: Path, params: dict[str, Any]) -> None:
     """The same of EfficientNet-Lite0, in pictures a second."""
     notes: dict[str, dict[str, float]] = {}
     reference: np.ndarray | None = None
-    here = backends.available()
-    for name in (name for name in params["names"] if name in here):
+    for name in filter(backends.is_here, params["names"]):
         run = sampled.lite0(name, threads=1)
         x = bars(sampled.BATCH)
         appearance, _ = run(x)  # Compiles, and fills the caches.
