@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from films import film_of_shots
-from onnx_file import channel_means
 
 from video2gif.core.config import Extract, Params
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.features import lite0, sampled, together
 from video2gif.features.efficientnet import EfficientNetLite0
+from video2gif.features.formats.onnx import Graph
 from video2gif.features.registry import extraction, extractions, feature_sources, folder_name
 from video2gif.features.together import Film, compute_features, shared
 from video2gif.media.decode import Decoder
@@ -154,6 +154,14 @@ def test_features_go_to_the_segment_in_which_their_picture_stands(
     # Another division of the film is served by the same item.
     other = made.item("film", sha256="sha", path=video, spans=spans[:1])
     assert made.work.key(other.inputs) == outcome.key
+
+
+def channel_means(path: Path, *, side: int) -> Path:
+    """A network that gives each channel's mean of (1, 3, side, side): one GlobalAveragePool."""
+    graph = Graph()
+    graph.node("GlobalAveragePool", "x", output="y")
+    path.write_bytes(graph.file(inputs={"x": (1, 3, side, side)}, outputs={"y": (1, 3, 1, 1)}))
+    return path
 
 
 # --- several networks over one decode ---
