@@ -103,9 +103,9 @@ def curves(delta: float) -> "pd.DataFrame":
 
     `adaptive_huber_p0` and `_p1` are those of a GIF nobody and of one everybody watched.
     """
-    u = torch.linspace(-1, 5, 121, dtype=torch.float64)
     import pandas as pd
 
+    u = torch.linspace(-1, 5, 121, dtype=torch.float64)
     return pd.DataFrame(
         {
             "u": np.round(u.numpy(), 6),
