@@ -168,8 +168,8 @@ class Train:
     """What the network sees of a segment. `own`: its features. `centred`: these less the video's
     mean. `neighbours`: its features, and how they differ from those of the segments beside it."""
     fusion: bool
-    """Combine the network's ranking with a linear ranker, motion and colour. The weights are
-    learned from the training pairs."""
+    """Combine the network's ranking with a linear ranker and eight cues of the fingerprint. The
+    weights are learned from the training pairs."""
     context: list[str]
     """Any of category, tags, position."""
     tag_buckets: PositiveInt

@@ -53,6 +53,11 @@ _EXTRAS = {
 }
 
 
+def install_line(extra: str) -> str:
+    """What a person types to have an extra of pyproject.toml."""
+    return f"pip install 'video2gif[{extra}]'"
+
+
 def missing_package(error: ImportError) -> EnvironmentProblem | None:
     """What to install, for an import that failed for want of an extra; None for any other.
 
@@ -62,7 +67,7 @@ def missing_package(error: ImportError) -> EnvironmentProblem | None:
     if package not in _EXTRAS:
         return None
     return EnvironmentProblem(
-        f"this needs {package}, which is not installed: pip install 'video2gif[{_EXTRAS[package]}]'"
+        f"this needs {package}, which is not installed: {install_line(_EXTRAS[package])}"
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from video2gif.core.errors import install_line
 from video2gif.features.weights import ARCHITECTURE, Architecture
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ PICTURE_BACKENDS: tuple[Name, ...] = (REFERENCE, "openvino-fp32", "opencv-fp32")
 """Those of EfficientNet-Lite0: OpenCV has no convolutions over time."""
 
 REMEDY = {
-    "torch": "pip install 'video2gif[torch]'",
-    "openvino": "pip install 'video2gif[openvino]'",
+    "torch": install_line("torch"),
+    "openvino": install_line("openvino"),
     "opencv": "it runs networks of single pictures only",
     "cuda": "it needs an NVIDIA GPU and a CUDA build of torch",
 }

@@ -11,6 +11,7 @@ from typing import Literal
 from packaging.specifiers import SpecifierSet
 
 from video2gif.core.confine import trial
+from video2gif.core.errors import install_line
 from video2gif.core.layout import Layout, read_json
 from video2gif.core.store import ItemStore
 
@@ -65,7 +66,7 @@ def _packages(layout: Layout) -> list[Check]:
 def _package(name: str, wanted: str, extra: str, *, in_project: bool) -> Check:
     found = _version(name)
     if not found and extra and not in_project:
-        return Check("note", name, "not installed", f"pip install 'video2gif[{extra}]'")
+        return Check("note", name, "not installed", install_line(extra))
     remedy = (
         "pip install -c constraints.txt -e '.[dev]'" if in_project else "install video2gif again"
     )

