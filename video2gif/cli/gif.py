@@ -110,7 +110,7 @@ def gif(
     quiet: Quiet = False,
 ) -> None:
     """Make GIFs of the best moments of each video, and a page that shows them."""
-    from video2gif.gifs.places import longest_s, made_for, place_of
+    from video2gif.gifs.places import made_for, place_of
     from video2gif.gifs.render import GifOptions
     from video2gif.make.api import settings
     from video2gif.make.moments import Choice
@@ -128,20 +128,20 @@ def gif(
         speed=speed,
         reverse=reverse,
     )
+    choice = Choice(
+        top=top,
+        bottom=bottom,
+        from_s=_parse_time("--from", from_),
+        to_s=math.inf if to is None else _parse_time("--to", to),
+        min_len_s=min_len,
+        max_len_s=max_len,
+        alike=alike,
+    )
     said = Said(caption=caption, subtitles=subtitles, line=say)
     with progress(quiet) as context:
         chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
         if for_ is not None:
             options = made_for(options, place_of(for_, chosen.params.places))
-        choice = Choice(
-            top=top,
-            bottom=bottom,
-            from_s=_parse_time("--from", from_),
-            to_s=math.inf if to is None else _parse_time("--to", to),
-            min_len_s=min_len,
-            max_len_s=longest_s(options, max_len),
-            alike=alike,
-        )
         announce(chosen.ranker)
         run = Run(
             chosen.params,

@@ -64,8 +64,10 @@ class GifOptions:
     cut_bars: bool = False
     """Whether black bars at the edges are cut off."""
     max_width: int | None = None
+    """Pixels."""
     max_frames: int | None = None
     max_s: float | None = None
+    """How long the GIF may play, seconds: so much film is taken as fits, whatever its speed."""
     is_exact: bool = False
     """Whether the picture must have just the size asked for."""
 
