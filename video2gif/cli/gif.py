@@ -24,6 +24,7 @@ from video2gif.cli.terminal import (
     skip_bad_item,
 )
 from video2gif.core.errors import Exit, UserError
+from video2gif.gifs.places import PLACES, made_for, place_of
 
 if TYPE_CHECKING:
     from video2gif.make.page import Made
@@ -63,9 +64,8 @@ def gif(
         str | None,
         typer.Option(
             "--for",
-            help="Within the limits of a place, without black bars: discord, discord-emoji,"
-            " slack-emoji, github, twitter, reddit, giphy, email, sticker, 9:16, 1:1, 4:5, or one"
-            " of params.yaml.",
+            help="Within the limits of a place, without black bars:"
+            f" {', '.join(PLACES)}, or one of params.yaml.",
         ),
     ] = None,
     speed: Annotated[
@@ -110,7 +110,6 @@ def gif(
     quiet: Quiet = False,
 ) -> None:
     """Make GIFs of the best moments of each video, and a page that shows them."""
-    from video2gif.gifs.places import made_for, place_of
     from video2gif.gifs.render import GifOptions
     from video2gif.make.api import settings
     from video2gif.make.moments import Choice
