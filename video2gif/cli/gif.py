@@ -155,7 +155,7 @@ def gif(
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
-        if len(made.gifs) < top and not alike:
+        if len(made.gifs) < top and not alike and not say:
             out.print(
                 f"{len(made.gifs)} of {top}: the other moments do not fit, or show a picture that"
                 " is there already (--alike allows that).",
