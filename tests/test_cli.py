@@ -67,6 +67,15 @@ def test_gif_fits_under_max_bytes(home):
     assert gif.stat().st_size <= 60_000
 
 
+def test_one_gif_of_a_spoken_line_is_not_said_to_be_too_few(home):
+    (home / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nHello there\n")
+    asked = ["--say", "hello there", "--subtitles", "film.srt", "--ranker", "baseline"]
+    done = _run(home, "gif", "film.mp4", "-o", "said", *asked)
+    assert done.returncode == 0, done.stderr
+    assert len(list((home / "said").glob("*.gif"))) == 1
+    assert "--alike" not in done.stdout
+
+
 def test_a_bad_video_is_named_and_the_others_go_on(home):
     done = _run(home, "gif", "empty.mp4", "film.mp4", "-o", "both", "--top", "1")
     assert done.returncode == 3

@@ -15,6 +15,7 @@ from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
 from video2gif.gifs.framing import part_shown
+from video2gif.gifs.loop import Wish
 from video2gif.gifs.places import PLACES, longest_s, made_for, place_of
 from video2gif.gifs.receipt import extract
 from video2gif.gifs.render import GifOptions
@@ -95,11 +96,22 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 
 def made(film: Path, options: GifOptions, folder: Path, context: Context, length_s: float) -> Path:
-    most = longest_s(options, None)
-    choice = Choice(top=1, min_len_s=0.9 * min(length_s, most or length_s), max_len_s=most)
+    least_s = 0.9 * min(length_s, longest_s(options, None) or length_s)
+    choice = Choice(top=1, min_len_s=least_s)
     run = Run(PARAMS, Baseline(), options, choice, folder, context)
     assert run.all([str(film)], skip=contextlib.nullcontext) == 0
     return run.done[0].gifs[0].path
+
+
+def played(gif: Path) -> tuple[tuple[int, int], int, float]:
+    """Width and height, frames and seconds of a GIF or WebP."""
+    with Image.open(gif) as image:
+        length_ms = 0
+        for number in range(image.n_frames):
+            image.seek(number)
+            image.load()
+            length_ms += image.info.get("duration", 0)
+        return image.size, image.n_frames, length_ms / 1000
 
 
 @pytest.mark.parametrize("name", sorted(PLACES))
@@ -109,22 +121,27 @@ def test_every_target_s_gifs_are_inside_every_limit(
     place = PLACES[name]
     gif = made(film, made_for(GifOptions(), place), tmp_path, context, 11.0)
     assert gif.stat().st_size <= place.max_bytes
-    with Image.open(gif) as image:
-        size, n_frames, length_ms = image.size, image.n_frames, 0
-        for number in range(n_frames):
-            image.seek(number)
-            image.load()
-            length_ms += image.info.get("duration", 0)
+    size, n_frames, length_s = played(gif)
     if place.is_exact:
         assert size == (place.max_width, place.max_height)
     assert size[0] <= place.max_width
     assert size[1] <= place.max_height
     assert n_frames <= (place.max_frames or math.inf)
-    assert length_ms / 1000 <= (place.max_s or math.inf)
+    assert length_s <= (place.max_s or math.inf)
     if place.aspect:
         across, down = map(int, place.aspect.split(":"))
         assert abs(size[0] - size[1] * across / down) <= 1  # Sides are even.
     assert gif.suffix == f".{place.format or 'gif'}"
+
+
+@pytest.mark.parametrize(
+    ("speed", "loop"), [(1.0, "none"), (2.0, "none"), (0.5, "none"), (1.0, "pingpong")]
+)
+def test_a_gif_plays_no_longer_than_its_options_say(
+    film: Path, context: Context, tmp_path: Path, speed: float, loop: Wish
+):
+    options = GifOptions(height=60, max_s=2.0, speed=speed, loop=loop)
+    assert 1.6 <= played(made(film, options, tmp_path, context, 9.0))[2] <= 2.0
 
 
 @pytest.mark.parametrize(

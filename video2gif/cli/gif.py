@@ -24,6 +24,7 @@ from video2gif.cli.terminal import (
     skip_bad_item,
 )
 from video2gif.core.errors import Exit, UserError
+from video2gif.gifs.places import PLACES, made_for, place_of
 
 if TYPE_CHECKING:
     from video2gif.make.page import Made
@@ -63,9 +64,8 @@ def gif(
         str | None,
         typer.Option(
             "--for",
-            help="Within the limits of a place, without black bars: discord, discord-emoji,"
-            " slack-emoji, github, twitter, reddit, giphy, email, sticker, 9:16, 1:1, 4:5, or one"
-            " of params.yaml.",
+            help="Within the limits of a place, without black bars:"
+            f" {', '.join(PLACES)}, or one of params.yaml.",
         ),
     ] = None,
     speed: Annotated[
@@ -110,7 +110,6 @@ def gif(
     quiet: Quiet = False,
 ) -> None:
     """Make GIFs of the best moments of each video, and a page that shows them."""
-    from video2gif.gifs.places import longest_s, made_for, place_of
     from video2gif.gifs.render import GifOptions
     from video2gif.make.api import settings
     from video2gif.make.moments import Choice
@@ -128,20 +127,20 @@ def gif(
         speed=speed,
         reverse=reverse,
     )
+    choice = Choice(
+        top=top,
+        bottom=bottom,
+        from_s=_parse_time("--from", from_),
+        to_s=math.inf if to is None else _parse_time("--to", to),
+        min_len_s=min_len,
+        max_len_s=max_len,
+        alike=alike,
+    )
     said = Said(caption=caption, subtitles=subtitles, line=say)
     with progress(quiet) as context:
         chosen = settings(root, ranker=ranker, about=about, marks=marks, context=context)
         if for_ is not None:
             options = made_for(options, place_of(for_, chosen.params.places))
-        choice = Choice(
-            top=top,
-            bottom=bottom,
-            from_s=_parse_time("--from", from_),
-            to_s=math.inf if to is None else _parse_time("--to", to),
-            min_len_s=min_len,
-            max_len_s=longest_s(options, max_len),
-            alike=alike,
-        )
         announce(chosen.ranker)
         run = Run(
             chosen.params,
@@ -156,7 +155,7 @@ def gif(
         failed = run.all(videos, skip=skip_bad_item)
     for made in run.done:
         out.print(_gif_table(made))
-        if len(made.gifs) < top and not alike:
+        if len(made.gifs) < top and not alike and not say:
             out.print(
                 f"{len(made.gifs)} of {top}: the other moments do not fit, or show a picture that"
                 " is there already (--alike allows that).",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -16,6 +16,7 @@ from video2gif.gifs.framing import SIDE, WHOLE, Part, even, part_shown, ratio_of
 from video2gif.media.seek import frames_between
 from video2gif.media.shown import Painter, even_width, width_of
 
+T = TypeVar("T")
 Crop = tuple[int, int, int, int]
 """Left, top, width and height, pixels."""
 
@@ -67,14 +68,7 @@ class Stretch:
             left, top, width, height = kept.crop
             return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
-        times_s, frames = frames_between(
-            self.path,
-            self.start_s,
-            self.end_s,
-            expected=self.expected,
-            keep=small,
-            file_end_s=self.file_end_s,
-        )
+        times_s, frames = self._each(small)
         return times_s, frames, kept
 
     def part(self, params: Mapping[str, Any]) -> Part:
@@ -89,16 +83,18 @@ class Stretch:
                 return None
             return painter.pixels(frame, even_width(frame, SIDE), SIDE)
 
-        _, looks = frames_between(
+        pictures = [one for one in self._each(small)[1] if one is not None]
+        return part_shown(pictures, aspect=params["aspect"], cut_bars=params["cut_bars"])
+
+    def _each(self, keep: Callable[[int, VideoFrame], T]) -> tuple[list[float], list[T]]:
+        return frames_between(
             self.path,
             self.start_s,
             self.end_s,
             expected=self.expected,
-            keep=small,
+            keep=keep,
             file_end_s=self.file_end_s,
         )
-        pictures = [one for one in looks if one is not None]
-        return part_shown(pictures, aspect=params["aspect"], cut_bars=params["cut_bars"])
 
 
 def master(params: Mapping[str, Any], n_frames: int, part: Part) -> Keeping:

@@ -7,10 +7,13 @@ theirs. A place of your own, or other limits, stand in params.yaml under `places
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from video2gif.core.config import Place
 from video2gif.core.errors import UserError
-from video2gif.gifs.render import GifOptions
+
+if TYPE_CHECKING:
+    from video2gif.gifs.render import GifOptions  # Takes time; a help text wants the names alone.
 
 MB, KB = 1_000_000, 1_000
 
@@ -51,7 +54,7 @@ def place_of(name: str, own: Mapping[str, Place]) -> Place:
     return known[name]
 
 
-def made_for(options: GifOptions, place: Place) -> GifOptions:
+def made_for(options: "GifOptions", place: Place) -> "GifOptions":
     """The options within the limits of a place; what a person asked for stays where it fits."""
     return replace(
         options,
@@ -68,7 +71,7 @@ def made_for(options: GifOptions, place: Place) -> GifOptions:
     )
 
 
-def longest_s(options: GifOptions, asked_s: float | None) -> float | None:
+def longest_s(options: "GifOptions", asked_s: float | None) -> float | None:
     """The longest stretch of film whose GIF stays within the place's seconds, and those asked."""
     if options.max_s is None:
         return asked_s

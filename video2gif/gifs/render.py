@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 from annotated_types import Ge, Le, Len, Lt
 
@@ -29,6 +28,7 @@ from video2gif.gifs.pace import Pace, pace_of
 from video2gif.gifs.words import MOST_CHARS, MOST_WORDS, Word, fonts_of, text_at, with_words
 from video2gif.gifs.words import within as words_within
 from video2gif.media.open import MAX_GIF_TOTAL_PIXELS
+from video2gif.media.strips import jpeg
 
 _LIBRARIES = ("av", "numpy", "opencv-python-headless")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
@@ -64,8 +64,10 @@ class GifOptions:
     cut_bars: bool = False
     """Whether black bars at the edges are cut off."""
     max_width: int | None = None
+    """Pixels."""
     max_frames: int | None = None
     max_s: float | None = None
+    """How long the GIF may play, seconds: so much film is taken as fits, whatever its speed."""
     is_exact: bool = False
     """Whether the picture must have just the size asked for."""
 
@@ -370,10 +372,9 @@ def _paced(clip: Clip, params: Mapping[str, Any]) -> Clip:
 def _write(out: Path, content: bytes, clip: Clip, recipe: Recipe, loop: Loop) -> None:
     setting = Setting(height=recipe.height, rate=recipe.rate, quality=0)
     first = next(iter(replace(clip, frames=clip.frames[:1], times_s=clip.times_s[:1]).at(setting)))
-    jpeg = cv2.imencode(".jpg", first[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 78])[1].ravel()
     write_arrays(
         out,
-        {"content": np.frombuffer(content, np.uint8), "still": jpeg},
+        {"content": np.frombuffer(content, np.uint8), "still": jpeg(first[:, :, ::-1])},
         {
             "recipe": asdict(recipe),
             "seam": asdict(loop.seam),

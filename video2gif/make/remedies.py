@@ -56,10 +56,6 @@ _TOLD = {
         "The program that reads videos broke down on this file.",
         "Try again. If that does not help, save the film again as MP4 (H.264).",
     ),
-    "overflow": (
-        "No GIF of this part is as small as you asked for.",
-        "Choose a shorter part or a larger size.",
-    ),
 }
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context
 from video2gif.core.store import atomic_path
+from video2gif.gifs.places import longest_s
 from video2gif.gifs.render import GifOptions
 from video2gif.make.analysis import Analysis, whole_strip
 from video2gif.make.inputs import expand, folder_names, local
@@ -68,11 +69,11 @@ class Run:
             analysis = analysed(path, self.ranker, self.params, context)
             moments = rank(analysis, self.ranker, context)
         lines = self.said.lines(analysis, self.context)
+        most_s = longest_s(self.options, self.choice.max_len_s)
         if self.said.line:
-            longest_s = self.choice.max_len_s
-            chosen = [spoken(analysis, lines, self.said.line, longest_s=longest_s)]
+            chosen = [spoken(analysis, lines, self.said.line, longest_s=most_s)]
         else:
-            chosen = choose(analysis, moments, self.choice)
+            chosen = choose(analysis, moments, replace(self.choice, max_len_s=most_s))
         if not chosen:
             raise ItemError("no_frames", "no moment fits --from, --to, --min-len and --max-len")
         gifs = make_gifs(

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -23,7 +21,8 @@ from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
 from video2gif.media.open import decoder_of, open_container, video_stream
-from video2gif.media.shown import Painter, Shown, stored_aspect, width_of
+from video2gif.media.shown import Painter, Shown, stored_aspect
+from video2gif.media.strips import jpeg, tile
 from video2gif.media.whole import declared
 
 _HEIGHT, _QUALITY = 120, 80
@@ -72,17 +71,14 @@ def work(*, out: Path, params: Mapping[str, Any], path: str) -> None:
             frame = _key_frame(container, stream, codec, place * duration_s)
             if frame is None:
                 continue
-            whole = shown(frame)
-            width = max(2, round(width_of(whole) * _HEIGHT / whole.height))
-            picture = painter.pixels(whole, width, _HEIGHT, order="bgr24")
+            picture = tile(shown(frame), _HEIGHT, painter)
             # The middle: bars above and below give contrast to a picture that has none.
             middle = picture[_HEIGHT // 4 : 3 * _HEIGHT // 4]
             if (contrast := float(middle.std())) > most:
                 best, most = picture, contrast
     if best is None:
         raise ItemError("no_frames", "no picture could be decoded")
-    jpeg = cv2.imencode(".jpg", best, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].ravel()
-    write_arrays(out, {"jpeg": np.asarray(jpeg)}, {"duration_s": duration_s})
+    write_arrays(out, {"jpeg": jpeg(best, quality=_QUALITY)}, {"duration_s": duration_s})
 
 
 def _key_frame(

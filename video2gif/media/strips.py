@@ -74,7 +74,7 @@ def filmstrip_work(*, out: Path, params: dict[str, Any], path: str, n_frames: in
     tiles = _key_tiles(Path(path))
     if len(tiles) < _STRIP_FRAMES:
         tiles = _even_tiles(Path(path), n_frames)
-    out.write_bytes(_jpeg(np.concatenate(tiles, axis=1)).tobytes())
+    out.write_bytes(jpeg(np.concatenate(tiles, axis=1)).tobytes())
 
 
 def window_work(
@@ -107,7 +107,7 @@ def window_work(
         Path(path), start_s, end_s, expected=expected, keep=small, file_end_s=file_end_s
     )
     picture = np.concatenate([one for one in kept if one is not None], axis=1)
-    out.write_bytes(_jpeg(picture).tobytes())
+    out.write_bytes(jpeg(picture).tobytes())
 
 
 def tile(frame: VideoFrame, height: int, painter: Painter) -> np.ndarray:
@@ -151,9 +151,9 @@ def _tile(frame: VideoFrame, painter: Painter) -> np.ndarray:
     return painter.pixels(frame, *_STRIP_SIZE, order="bgr24")
 
 
-def _jpeg(image: np.ndarray) -> np.ndarray:
+def jpeg(image: np.ndarray, *, quality: int = _QUALITY) -> np.ndarray:
     """An (h, w, 3) BGR picture as JPEG bytes, uint8 (n,)."""
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].ravel()
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].ravel()
 
 
 def side_by_side() -> Work:

@@ -3,11 +3,14 @@
 The work of an item: it writes the lines as JSON, in the order of time.
 """
 
-import json
+import codecs
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from av.subtitles.subtitle import AssSubtitle
 
 from video2gif.core.errors import ItemError
 from video2gif.core.store import read_arrays, write_arrays
@@ -50,7 +53,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, embedded: bool) -> Non
     if not lines:
         what = "the film carries no subtitles in text" if embedded else "no line of SubRip in it"
         raise ItemError("subtitles", f"{what}; name an .srt file with --subtitles")
-    write_arrays(out, {}, {"lines": json.loads(json.dumps(lines))})
+    write_arrays(out, {}, {"lines": lines})
 
 
 def parsed_srt(text: str) -> Iterator[Line]:
@@ -79,14 +82,9 @@ def _text(path: Path) -> str:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise ItemError("too_large", f"{path.name}: more than {_MAX_BYTES} bytes")
-    for encoding in (
-        "utf-8-sig",
-        "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii",
-    ):
-        try:
-            return content.decode(encoding)
-        except UnicodeError:
-            continue
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    with suppress(UnicodeError):
+        return content.decode("utf-16" if is_wide else "utf-8-sig")
     return content.decode("cp1252", "replace")
 
 
@@ -104,18 +102,12 @@ def _embedded(path: Path) -> Iterator[Line]:
             start_s = packet.pts * float(packet.time_base) - zero_s
             length_s = (packet.duration or 0) * float(packet.time_base)
             for one in packet.decode():
-                said = _said(one)
-                if said:
-                    yield start_s, start_s + length_s, said
+                if isinstance(one, AssSubtitle):  # Others are pictures.
+                    yield start_s, start_s + length_s, _said(one)
 
 
-def _said(one: Any) -> str:
+def _said(one: AssSubtitle) -> str:
     """The text of what libav decodes: a line of ASS with its fields, or plain."""
-    rects = getattr(one, "rects", None) or [one]
-    parts = []
-    for rect in rects:
-        content = getattr(rect, "ass", b"") or getattr(rect, "text", b"")
-        text = content.decode("utf-8", "replace") if isinstance(content, bytes) else str(content)
-        fields = text.split(",", _DIALOGUE_FIELDS)
-        parts.append(plain(fields[-1] if len(fields) > _DIALOGUE_FIELDS else text))
-    return "\n".join(part for part in parts if part)
+    text = (one.ass or one.text).decode("utf-8", "replace")
+    fields = text.split(",", _DIALOGUE_FIELDS)
+    return plain(fields[-1] if len(fields) > _DIALOGUE_FIELDS else text)
