@@ -13,9 +13,7 @@ from video2gif.page.results import by_length
 
 
 def _page(title: str = "a video") -> str:
-    clip = ClipCard(
-        rank=1, gif="g.gif", still="g.jpg", start_s=0.0, end_s=1.0, score=0.5, alt=f"{title}, 0–1 s"
-    )
+    clip = ClipCard(gif="g.gif", still="g.jpg", start_s=0.0, end_s=1.0, alt=f"{title}, 0–1 s")
     card = VideoCard(title=title, facts=["1 s"], strip="", curve=Markup(""), clips=[clip])
     return render(GifsPage(title="GIFs", ranker="a test", warnings=["mind"], videos=[card]))
 
@@ -39,9 +37,7 @@ def test_every_picture_has_an_alternative_text():
 
 
 def test_a_film_is_played_as_a_film_and_a_gif_as_a_picture():
-    clip = ClipCard(
-        rank=1, gif="g.mp4", still="g.jpg", start_s=0, end_s=1, score=1, alt="a", is_film=True
-    )
+    clip = ClipCard(gif="g.mp4", still="g.jpg", start_s=0, end_s=1, alt="a", is_film=True)
     card = VideoCard(title="t", facts=[], strip="", curve=Markup(""), clips=[clip])
     html = render(GifsPage(title="GIFs", ranker="a test", warnings=[], videos=[card]))
     assert '<video src="g.mp4" poster="g.jpg"' in html

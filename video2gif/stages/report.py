@@ -203,7 +203,7 @@ def _video_card(
             rendered = read_rendered(context.store.read(outcome.key))
             (folder / f"{name}.gif").write_bytes(rendered.content)
             (folder / f"{name}.jpg").write_bytes(rendered.still)
-            clips.append(_clip(name, rank, segment, title=title))
+            clips.append(_clip(name, segment, title=title))
     duration = float(
         data.fingerprints.query("kind == 'video' and id == @video")["duration_s"].iloc[0]
     )
@@ -253,14 +253,12 @@ def _seen(data: _Data, video: str) -> str:
     return f"a network sees: {tags}" if tags else ""
 
 
-def _clip(name: str, rank: int, segment: Any, *, title: str) -> ClipCard:
+def _clip(name: str, segment: Any, *, title: str) -> ClipCard:
     return ClipCard(
-        rank=rank,
         gif=f"gifs/{name}.gif",
         still=f"gifs/{name}.jpg",
         start_s=segment.start_s,
         end_s=segment.end_s,
-        score=segment.score,
         alt=f"{title}, {segment.start_s:.1f} to {segment.end_s:.1f} seconds",
     )
 
