@@ -109,7 +109,7 @@ def line_chart(
     return svg(parts, width, height, label) + _legend(list(series))
 
 
-def bars(values: Sequence[tuple[str, float]], *, label: str, digits: int = 0) -> Markup:
+def bars(values: Sequence[tuple[str, float]], *, label: str) -> Markup:
     """A horizontal bar for each name and value, in the order given, with the value beside it."""
     if not values:
         return Markup('<p class="quiet">Nothing to draw.</p>')
@@ -117,7 +117,7 @@ def bars(values: Sequence[tuple[str, float]], *, label: str, digits: int = 0) ->
     width, row = 380.0, 24
     parts = []
     for number, (name, value) in enumerate(values):
-        y, written = number * row, f"{value:.{digits}f}"
+        y, written = number * row, f"{value:.0f}"
         parts.append(f'<text class="name" x="146" y="{y + 16}">{escape(name)}</text>')
         parts.append(_rect(152, y + 4, 170 * value / top, 15, "bar", f"{name}: {written}"))
         parts.append(
