@@ -16,7 +16,6 @@ from video2gif.core.items import Context, Counts, compute
 from video2gif.core.layout import Layout, clear_folder, read_csv, read_json
 from video2gif.core.tables import (
     DOWNLOADS,
-    FEATURE_STATUS,
     FEATURES,
     FINGERPRINTS,
     LABELS,
@@ -24,6 +23,7 @@ from video2gif.core.tables import (
     PREDICTIONS,
     SOURCES,
     TAGS,
+    feature_status,
 )
 from video2gif.core.work import Item, Outcome
 from video2gif.datasets.statistics import corpus
@@ -74,9 +74,7 @@ class _Data:
         indices = [FEATURES.read(folder / "index.parquet") for folder in folders]
         # What one network has nothing of has no score (`ranking.videos.side_by_side`).
         self.features = pd.concat(indices).groupby(["video_id", "segment_id"])["n_clips"].min()
-        status = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
-        # A video that fails for several networks in the same way is told of once.
-        self.feature_status = pd.concat(status).drop_duplicates(["video_id", "reason"])
+        self.feature_status = feature_status(folders)
         self.seen_tags = TAGS.read(layout.tags).set_index("video_id")["tags"]
         self.predictions = PREDICTIONS.read(layout.predictions)
         self.corpus = corpus(layout)
