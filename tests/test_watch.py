@@ -1,5 +1,6 @@
 """The review page's server around a film: the film itself, its picture, stopping, the sample."""
 
+import asyncio
 import io
 import socket
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.responses import StreamingResponse
 from films import film_of_shots
 from patience import PATIENCE_S, until
 from review_site import Site, ready_site
@@ -98,10 +100,32 @@ def test_S6_another_sites_page_cannot_have_a_film_sent(site: Site, path: str):
 
 
 def test_S6_only_so_many_watch_at_once(site: Site):
-    answer = files.film_piece(site.folder / "film.mp4", "bytes=0-")
-    semaphore = files.asyncio.Semaphore(0)
-    with pytest.raises(files.Full):
-        files.bounded(answer, semaphore)
+    def film() -> StreamingResponse:
+        answer = files.film_piece(site.folder / "film.mp4", "bytes=0-")
+        assert isinstance(answer, StreamingResponse)
+        return answer
+
+    async def watch() -> None:
+        streams = asyncio.Semaphore(1)
+        blocks = aiter(files.bounded(film(), streams).body_iterator)
+        await anext(blocks)
+        with pytest.raises(files.Full):
+            files.bounded(film(), streams)
+        async for _ in blocks:
+            pass
+        files.bounded(film(), streams)  # The first one has been sent, so there is room again.
+
+    asyncio.run(watch())
+
+
+def test_S6_one_more_than_may_watch_is_told_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("video2gif.web.app._MAX_STREAMS", 0)
+    film_of_shots(tmp_path / "film.mp4")
+    site = Site(tmp_path, tmp_path / "store")
+    with site.client:
+        assert site.client.get("/film/film.mp4").status_code == 429
 
 
 def test_S6_an_answer_that_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPatch):
