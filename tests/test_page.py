@@ -4,12 +4,13 @@ import math
 import re
 import xml.etree.ElementTree as ET
 
+import pytest
 from markupsafe import Markup
 
 from video2gif.page.charts import Step, bars, clock, line_chart, score_curve, time_axis
 from video2gif.page.comparisons import Measured, columns, intervals
 from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
-from video2gif.page.results import by_length
+from video2gif.page.results import answer, by_length
 
 
 def _page(title: str = "a video") -> str:
@@ -125,3 +126,22 @@ def test_times_below_a_curve_are_few_and_as_people_write_them():
         texts = ET.fromstring(time_axis(duration_s)).findall("text")
         assert 1 <= len(texts) <= 7
     assert [clock(time_s) for time_s in (7, 61, 3723.9)] == ["0:07", "1:01", "1:02:03"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "bounds", "said"),
+    [
+        (-0.05, (-0.08, -0.02), "It is better than motion alone by 0.050 (95 % interval"),
+        (0.05, (0.02, 0.08), "It is worse than motion alone by 0.050 (95 % interval"),
+        (-0.05, (-0.11, 0.01), "0.010), which may be chance."),
+        (None, None, "There are too few films to say"),
+    ],
+)
+def test_the_answer_says_better_only_of_what_is_no_chance(difference, bounds, said):
+    motion = {"nmsd": 0.3, "ranker_less_baseline": {"nmsd": difference, "nmsd_ci": bounds}}
+    rankers = {"random": {"nmsd": 0.5}, "motion": motion}
+    found = answer({"nmsd": 0.25, "recall_at_5": 0.6, "baselines": rankers})
+    assert found[0].startswith("On average 25 % of a film is ranked above")
+    assert found[1] == "A random order has 50 %, a ranking by motion alone 30 %."
+    assert said in found[2]
+    assert found[3] == "The five best parts of a film show 60 % of its GIFs."
