@@ -3,7 +3,9 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from markupsafe import Markup
 
@@ -11,6 +13,7 @@ from video2gif.page.charts import Step, bars, clock, line_chart, score_curve, ti
 from video2gif.page.comparisons import Measured, columns, intervals
 from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
 from video2gif.page.results import answer, by_length
+from video2gif.stages.report import _failures
 
 
 def _page(title: str = "a video") -> str:
@@ -145,3 +148,15 @@ def test_the_answer_says_better_only_of_what_is_no_chance(difference, bounds, sa
     assert found[1] == "A random order has 50 %, a ranking by motion alone 30 %."
     assert said in found[2]
     assert found[3] == "The five best parts of a film show 60 % of its GIFs."
+
+
+def test_the_films_that_failed_come_worst_first_and_lead_to_their_cards():
+    rows = [("a", 0.29, 1), ("b", 0.5, 1), ("c/1", 0.9, 2), ("d", math.nan, 1)]
+    data = SimpleNamespace(
+        by_video=pd.DataFrame(rows, columns=["video_id", "nmsd", "n_gifs"]).assign(motion_nmsd=0.4),
+        sources=pd.DataFrame({"video_id": ["b", "b", "c/1"], "title": ["A walk", "A walk", ""]}),
+    )
+    found = _failures(data, {"video-c%2F1"})
+    assert [(one.title, one.anchor) for one in found] == [("c/1", "video-c%2F1"), ("A walk", "")]
+    assert found[0].text.startswith("90 % of it is ranked above its 2 GIFs; by motion alone")
+    assert found[1].text.startswith("50 % of it is ranked above its GIF; by motion alone")
