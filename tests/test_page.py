@@ -3,19 +3,21 @@
 import math
 import re
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
+import pandas as pd
+import pytest
 from markupsafe import Markup
 
 from video2gif.page.charts import Step, bars, clock, line_chart, score_curve, time_axis
 from video2gif.page.comparisons import Measured, columns, intervals
 from video2gif.page.render import ClipCard, GifsPage, VideoCard, render
-from video2gif.page.results import by_length
+from video2gif.page.results import answer, by_length
+from video2gif.stages.report import _failures
 
 
 def _page(title: str = "a video") -> str:
-    clip = ClipCard(
-        rank=1, gif="g.gif", still="g.jpg", start_s=0.0, end_s=1.0, score=0.5, alt=f"{title}, 0–1 s"
-    )
+    clip = ClipCard(gif="g.gif", still="g.jpg", start_s=0.0, end_s=1.0, alt=f"{title}, 0–1 s")
     card = VideoCard(title=title, facts=["1 s"], strip="", curve=Markup(""), clips=[clip])
     return render(GifsPage(title="GIFs", ranker="a test", warnings=["mind"], videos=[card]))
 
@@ -39,9 +41,7 @@ def test_every_picture_has_an_alternative_text():
 
 
 def test_a_film_is_played_as_a_film_and_a_gif_as_a_picture():
-    clip = ClipCard(
-        rank=1, gif="g.mp4", still="g.jpg", start_s=0, end_s=1, score=1, alt="a", is_film=True
-    )
+    clip = ClipCard(gif="g.mp4", still="g.jpg", start_s=0, end_s=1, alt="a", is_film=True)
     card = VideoCard(title="t", facts=[], strip="", curve=Markup(""), clips=[clip])
     html = render(GifsPage(title="GIFs", ranker="a test", warnings=[], videos=[card]))
     assert '<video src="g.mp4" poster="g.jpg"' in html
@@ -129,3 +129,34 @@ def test_times_below_a_curve_are_few_and_as_people_write_them():
         texts = ET.fromstring(time_axis(duration_s)).findall("text")
         assert 1 <= len(texts) <= 7
     assert [clock(time_s) for time_s in (7, 61, 3723.9)] == ["0:07", "1:01", "1:02:03"]
+
+
+@pytest.mark.parametrize(
+    ("difference", "bounds", "said"),
+    [
+        (-0.05, (-0.08, -0.02), "It is better than motion alone by 0.050 (95 % interval"),
+        (0.05, (0.02, 0.08), "It is worse than motion alone by 0.050 (95 % interval"),
+        (-0.05, (-0.11, 0.01), "0.010), which may be chance."),
+        (None, None, "There are too few films to say"),
+    ],
+)
+def test_the_answer_says_better_only_of_what_is_no_chance(difference, bounds, said):
+    motion = {"nmsd": 0.3, "ranker_less_baseline": {"nmsd": difference, "nmsd_ci": bounds}}
+    rankers = {"random": {"nmsd": 0.5}, "motion": motion}
+    found = answer({"nmsd": 0.25, "recall_at_5": 0.6, "baselines": rankers})
+    assert found[0].startswith("On average 25 % of a film is ranked above")
+    assert found[1] == "A random order has 50 %, a ranking by motion alone 30 %."
+    assert said in found[2]
+    assert found[3] == "The five best parts of a film show 60 % of its GIFs."
+
+
+def test_the_films_that_failed_come_worst_first_and_lead_to_their_cards():
+    rows = [("a", 0.29, 1), ("b", 0.5, 1), ("c/1", 0.9, 2), ("d", math.nan, 1)]
+    data = SimpleNamespace(
+        by_video=pd.DataFrame(rows, columns=["video_id", "nmsd", "n_gifs"]).assign(motion_nmsd=0.4),
+        sources=pd.DataFrame({"video_id": ["b", "b", "c/1"], "title": ["A walk", "A walk", ""]}),
+    )
+    found = _failures(data, {"video-c%2F1"})
+    assert [(one.title, one.anchor) for one in found] == [("c/1", "video-c%2F1"), ("A walk", "")]
+    assert found[0].text.startswith("90 % of it is ranked above its 2 GIFs; by motion alone")
+    assert found[1].text.startswith("50 % of it is ranked above its GIF; by motion alone")

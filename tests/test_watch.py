@@ -1,15 +1,22 @@
 """The review page's server around a film: the film itself, its picture, stopping, the sample."""
 
+import asyncio
 import io
 import socket
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
+from fastapi.responses import StreamingResponse
 from films import film_of_shots
+from moving import moving_frames
 from patience import PATIENCE_S, until
 from review_site import Site, ready_site
 
@@ -17,7 +24,10 @@ from video2gif.core.errors import ItemError
 from video2gif.core.items import Context, one
 from video2gif.core.sandbox import Limits, Worker
 from video2gif.core.work import Item, Work
+from video2gif.media import poster
+from video2gif.media.encode import write_video
 from video2gif.web import connections, files
+from video2gif.web.film import Film
 from video2gif.web.guard import Guard, Receive, Scope, Send
 
 TESTS = Path(__file__).parent
@@ -98,10 +108,32 @@ def test_S6_another_sites_page_cannot_have_a_film_sent(site: Site, path: str):
 
 
 def test_S6_only_so_many_watch_at_once(site: Site):
-    answer = files.film_piece(site.folder / "film.mp4", "bytes=0-")
-    semaphore = files.asyncio.Semaphore(0)
-    with pytest.raises(files.Full):
-        files.bounded(answer, semaphore)
+    def film() -> StreamingResponse:
+        answer = files.film_piece(site.folder / "film.mp4", "bytes=0-")
+        assert isinstance(answer, StreamingResponse)
+        return answer
+
+    async def watch() -> None:
+        streams = asyncio.Semaphore(1)
+        blocks = aiter(files.bounded(film(), streams).body_iterator)
+        await anext(blocks)
+        with pytest.raises(files.Full):
+            files.bounded(film(), streams)
+        async for _ in blocks:
+            pass
+        files.bounded(film(), streams)  # The first one has been sent, so there is room again.
+
+    asyncio.run(watch())
+
+
+def test_S6_one_more_than_may_watch_is_told_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("video2gif.web.app._MAX_STREAMS", 0)
+    film_of_shots(tmp_path / "film.mp4")
+    site = Site(tmp_path, tmp_path / "store")
+    with site.client:
+        assert site.client.get("/film/film.mp4").status_code == 429
 
 
 def test_S6_an_answer_that_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPatch):
@@ -149,6 +181,8 @@ def test_a_film_that_nobody_has_looked_at_shows_a_picture_and_its_length(tmp_pat
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.content[:2] == b"\xff\xd8"
         (listed,) = site.client.get("/api/videos").json()["videos"]
+        for file in ("strip.jpg", "share.html"):
+            assert site.client.get(f"/api/videos/film.mp4/{file}").status_code == 404
     assert listed["duration_s"] == pytest.approx(8.0)
     assert listed["state"] == "new"
 
@@ -165,6 +199,26 @@ def test_a_file_without_a_picture_says_why_and_what_to_do(tmp_path: Path):
         found = site.settled("film.mp4")
     assert found["why"] == answer.json()["why"]
     assert found["reason"].startswith("not_media")
+
+
+def test_a_film_s_picture_is_the_one_with_most_contrast(tmp_path: Path):
+    """Black, then pictures: the key frame in the black is not taken."""
+    dark, bright = np.zeros((60, 108, 192, 3), np.uint8), moving_frames(60, seed=0)
+    write_video(tmp_path / "film.mp4", [*dark, *bright], fps=10)
+    poster.work(out=tmp_path / "out", params={}, path=str(tmp_path / "film.mp4"))
+    found = poster.read_poster((tmp_path / "out").read_bytes())
+    assert found.duration_s == pytest.approx(12.0)
+    picture = cv2.imdecode(np.frombuffer(found.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.std() > 20  # Black has 0.
+
+
+def test_the_time_that_is_left_follows_from_what_is_done(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("video2gif.web.film.time", SimpleNamespace(monotonic=lambda: 110.0))
+    one = Film(Path("film.mp4"), (0, 0), state="working", share=0.25, began_s=100.0)
+    assert one.left_s == pytest.approx(30.0)
+    assert replace(one, share=0.02).left_s is None
+    assert replace(one, began_s=109.5).left_s is None
+    assert replace(one, state="ready").left_s is None
 
 
 # --- stopping ---

@@ -238,6 +238,12 @@ FEATURE_STATUS = Table(
 )
 
 
+def feature_status(folders: Sequence[Path]) -> pd.DataFrame:
+    """FEATURE_STATUS of all networks: a video that fails for several alike is told of once."""
+    tables = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
+    return pd.concat(tables).drop_duplicates(["video_id", "reason"])
+
+
 TAGS = Table(
     "features/tags",  # what a network sees in a video; the manifest's own tags stand in SOURCES
     _schema(

@@ -122,13 +122,11 @@ def _card(video: Made, address: Address) -> VideoCard:
 def _clip(video: Made, gif: MadeGif, title: str, address: Address) -> ClipCard:
     reasons = why(video.analysis, video.moments, gif.moment)
     return ClipCard(
-        rank=gif.moment.rank,
         gif=address(gif.path),
         is_film=gif.path.suffix == ".mp4",
         still=address(gif.path.with_suffix(".jpg")),
         start_s=gif.recipe.start_s,
         end_s=gif.recipe.end_s,
-        score=gif.moment.score,
         alt=f"{title}, {gif.recipe.start_s:.1f} to {gif.recipe.end_s:.1f} seconds",
         why=reasons.sentence,
         details=[*reasons.details, loop_text(gif), size_text(gif)],

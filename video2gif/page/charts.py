@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+NOTHING = Markup('<p class="quiet">Nothing to draw.</p>')
+"""In the place of a drawing that would be empty."""
 _LEFT, _BOTTOM, _TOP, _RIGHT = 44, 30, 10, 12  # margins for axis text, px
 
 
@@ -94,7 +96,7 @@ def line_chart(
     """Lines over shared axes, with a legend that names them by colour."""
     points = [p for line in series.values() for p in line if all(map(math.isfinite, p))]
     if not points:
-        return Markup('<p class="quiet">Nothing to draw.</p>')
+        return NOTHING
     width, height = 380.0, 230.0
     xs, ys = [x for x, _ in points], [y for _, y in points]
     to_x = Scale(min(xs), max(xs), _LEFT, width - _RIGHT)
@@ -109,15 +111,15 @@ def line_chart(
     return svg(parts, width, height, label) + _legend(list(series))
 
 
-def bars(values: Sequence[tuple[str, float]], *, label: str, digits: int = 0) -> Markup:
+def bars(values: Sequence[tuple[str, float]], *, label: str) -> Markup:
     """A horizontal bar for each name and value, in the order given, with the value beside it."""
     if not values:
-        return Markup('<p class="quiet">Nothing to draw.</p>')
+        return NOTHING
     top = max(value for _, value in values) or 1.0
     width, row = 380.0, 24
     parts = []
     for number, (name, value) in enumerate(values):
-        y, written = number * row, f"{value:.{digits}f}"
+        y, written = number * row, f"{value:.0f}"
         parts.append(f'<text class="name" x="146" y="{y + 16}">{escape(name)}</text>')
         parts.append(_rect(152, y + 4, 170 * value / top, 15, "bar", f"{name}: {written}"))
         parts.append(

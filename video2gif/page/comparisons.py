@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from video2gif.page.charts import Scale, svg
+from video2gif.page.charts import NOTHING, Scale, svg
 
 _VALUE = 46.0  # px: the figures at the right
 _LETTER, _LEAST_NAME, _MOST_NAME = 7.2, 60.0, 182.0  # px: the names at the left
 _WIDTH, _ROW, _AXIS = 380.0, 27.0, 34.0
-_EMPTY = Markup('<p class="quiet">Nothing to draw.</p>')
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Measured:
 def intervals(rows: Sequence[Measured], *, x_label: str, label: str) -> Markup:
     """A dot for each figure and a line for its interval, below each other on one axis from 0."""
     if not rows:
-        return _EMPTY
+        return NOTHING
     top = max(one.value if one.high is None else one.high for one in rows)
     names = _LETTER * max(len(one.name) for one in rows)
     left = min(max(names, _LEAST_NAME), _MOST_NAME)
@@ -78,7 +77,7 @@ def columns(
 ) -> Markup:
     """A column for each share, as high as it is; a line at the share that is `usual`."""
     if not values:
-        return _EMPTY
+        return NOTHING
     height, left, floor = 190.0, 40.0, 160.0
     to_y = Scale(0.0, max(*(share for _, share in values), usual, 1e-9), floor, 22.0)
     step = (_WIDTH - left) / len(values)

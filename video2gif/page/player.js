@@ -34,8 +34,8 @@ const frame = () => 1 / (film?.fps || 25);
 const now = () => (canPlay && !player.seeking ? player.currentTime : place);
 
 function goTo(seconds) {
+  // Not to the very end, where no frame is shown any more.
   place = Math.max(0, Math.min(seconds, Math.max(0, length() - frame() / 2)));
-  // The middle of a frame, as its start may be rounded to the one before.
   if (canPlay) player.currentTime = place;
   showPlace();
   showStill();

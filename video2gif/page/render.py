@@ -20,12 +20,10 @@ _FOLDER = Path(__file__).parent
 class ClipCard:
     """One GIF on the page; paths are relative to the page."""
 
-    rank: int
     gif: str
     still: str
     start_s: float
     end_s: float
-    score: float
     alt: str
     is_film: bool = False
     """Whether `gif` is an MP4, which an <img> does not play."""

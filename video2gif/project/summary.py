@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from video2gif.core.layout import Layout, read_json
-from video2gif.core.tables import DOWNLOADS, FEATURE_STATUS, FINGERPRINTS, SPANS
+from video2gif.core.tables import DOWNLOADS, FINGERPRINTS, SPANS, feature_status
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,12 @@ def left_out(layout: Layout) -> list[LeftOut]:
         *_rows("download", DOWNLOADS.read(layout.downloads)),
         *_rows("fingerprint", FINGERPRINTS.read(layout.fingerprints / "index.parquet")),
         *_rows("label", SPANS.read(layout.spans).assign(kind="gif"), id_column="gif_id"),
-        *_rows("extract", _feature_status(layout).assign(kind="video"), id_column="video_id"),
+        *_rows(
+            "extract",
+            feature_status(layout.feature_folders()).assign(kind="video"),
+            id_column="video_id",
+        ),
     ]
-
-
-def _feature_status(layout: Layout) -> pd.DataFrame:
-    """A row for each video and each reason: networks of one decode fail for the same one."""
-    tables = [FEATURE_STATUS.read(one / "status.parquet") for one in layout.feature_folders()]
-    return pd.concat(tables).drop_duplicates(["video_id", "reason"])
 
 
 def _rows(stage: str, table: pd.DataFrame, id_column: str = "id") -> list[LeftOut]:

@@ -8,6 +8,7 @@ known (`truth`), but the manifest does not contain them: matching has to find th
 """
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 
 from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
-from video2gif.core.work import Work
+from video2gif.core.work import Item, Work
 from video2gif.media import encode
 from video2gif.sample import makers, scenes, script
 from video2gif.sample.script import FPS
@@ -101,12 +102,18 @@ def manifest_csv(limit: int | None = None) -> str:
 
 
 def rendering(*, timeout_s: float) -> Work:
-    """The work of an item whose input is the digest of a `sample:` url, its one argument."""
+    """The work of `sample_item`s."""
     return Work(
         function=f"{__name__}:work",
         libraries=("av", "numpy", "opencv-python-headless"),
         limits=Limits(wall_s=timeout_s),
     )
+
+
+def sample_item(item_id: str, source: str) -> Item:
+    """What a `sample:` url names, as an item of `rendering`."""
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return Item(id=item_id, inputs=(digest,), args={"source": source})
 
 
 def work(*, out: Path, params: Mapping[str, Any], source: str) -> None:

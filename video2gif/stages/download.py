@@ -33,7 +33,7 @@ from video2gif.datasets import read_manifest
 from video2gif.datasets.rows import BadRow, Manifest, SourceRow
 from video2gif.media.fetch import fetch_item, fetching, policy_of
 from video2gif.media.probe import check_size, probe_item, probing, read_probe
-from video2gif.sample import rendering
+from video2gif.sample import rendering, sample_item
 
 _FOLDERS = {"video": "videos", "gif": "gifs"}
 _BLOCK = 1 << 20
@@ -229,8 +229,7 @@ class _Collector:
     def _item(self, source: Source) -> Item:
         name = f"{source.kind}:{source.id}"
         if origin(source.url) == "sample":
-            digest = hashlib.sha256(source.url.encode()).hexdigest()
-            return Item(id=name, inputs=(digest,), args={"source": source.url})
+            return sample_item(name, source.url)
         return fetch_item(name, source.url, policy_of(self._params))
 
     def _take_stored(self, source: Source, outcome: Outcome) -> Staged:

@@ -16,7 +16,6 @@ from video2gif.core.items import Context, Counts, compute
 from video2gif.core.layout import Layout, clear_folder, read_csv, read_json
 from video2gif.core.tables import (
     DOWNLOADS,
-    FEATURE_STATUS,
     FEATURES,
     FINGERPRINTS,
     LABELS,
@@ -24,6 +23,7 @@ from video2gif.core.tables import (
     PREDICTIONS,
     SOURCES,
     TAGS,
+    feature_status,
 )
 from video2gif.core.work import Item, Outcome
 from video2gif.datasets.statistics import corpus
@@ -74,9 +74,7 @@ class _Data:
         indices = [FEATURES.read(folder / "index.parquet") for folder in folders]
         # What one network has nothing of has no score (`ranking.videos.side_by_side`).
         self.features = pd.concat(indices).groupby(["video_id", "segment_id"])["n_clips"].min()
-        status = [FEATURE_STATUS.read(folder / "status.parquet") for folder in folders]
-        # A video that fails for several networks in the same way is told of once.
-        self.feature_status = pd.concat(status).drop_duplicates(["video_id", "reason"])
+        self.feature_status = feature_status(folders)
         self.seen_tags = TAGS.read(layout.tags).set_index("video_id")["tags"]
         self.predictions = PREDICTIONS.read(layout.predictions)
         self.corpus = corpus(layout)
@@ -203,7 +201,7 @@ def _video_card(
             rendered = read_rendered(context.store.read(outcome.key))
             (folder / f"{name}.gif").write_bytes(rendered.content)
             (folder / f"{name}.jpg").write_bytes(rendered.still)
-            clips.append(_clip(name, rank, segment, title=title))
+            clips.append(_clip(name, segment, title=title))
     duration = float(
         data.fingerprints.query("kind == 'video' and id == @video")["duration_s"].iloc[0]
     )
@@ -253,14 +251,12 @@ def _seen(data: _Data, video: str) -> str:
     return f"a network sees: {tags}" if tags else ""
 
 
-def _clip(name: str, rank: int, segment: Any, *, title: str) -> ClipCard:
+def _clip(name: str, segment: Any, *, title: str) -> ClipCard:
     return ClipCard(
-        rank=rank,
         gif=f"gifs/{name}.gif",
         still=f"gifs/{name}.jpg",
         start_s=segment.start_s,
         end_s=segment.end_s,
-        score=segment.score,
         alt=f"{title}, {segment.start_s:.1f} to {segment.end_s:.1f} seconds",
     )
 

@@ -23,7 +23,6 @@ from video2gif.gifs.render import GifOptions
 from video2gif.make.page import TYPES, embedded, page_of
 from video2gif.make.remedies import told
 from video2gif.media.kinds import suffixes
-from video2gif.media.poster import Poster
 from video2gif.page.render import ReviewPage, render
 from video2gif.web.answers import as_json, described, listed
 from video2gif.web.connections import Connection, raise_limit_of_files
@@ -202,10 +201,8 @@ def make_app(
 
     @app.get("/api/videos/{name}/poster.jpg")
     async def poster(name: str) -> Response:
-        film = review.film(name)
-        await drawn(partial(review.look, film, warm))
-        assert isinstance(film.poster, Poster)
-        return Response(film.poster.jpeg, media_type="image/jpeg", headers=_KEPT)
+        found = await drawn(partial(review.look, review.film(name), warm))
+        return Response(found.jpeg, media_type="image/jpeg", headers=_KEPT)
 
     @app.get("/film/{name}")
     async def watch(name: str, request: Request) -> Response:

@@ -28,7 +28,7 @@ from video2gif.make.progress import watched
 from video2gif.make.rankers import Ranker, analysed, rank
 from video2gif.make.remedies import Told, told
 from video2gif.make.write import export, make_gifs, remove_stale, span_name
-from video2gif.media.poster import poster_item, postering, read_poster
+from video2gif.media.poster import Poster, poster_item, postering, read_poster
 from video2gif.web.film import BUSY, Export, Film, stamp_of
 
 MARKS = "marks.csv"
@@ -176,8 +176,8 @@ class Review:
         context = Context(self._store, mapper)
         return window_strip(film.analysis, wanted, height=height, context=context)
 
-    def look(self, film: Film, mapper: WarmMapper) -> None:
-        """Have a picture of a video, and its length. Call it from one thread only.
+    def look(self, film: Film, mapper: WarmMapper) -> Poster:
+        """A picture of a video, and its length. Call it from one thread only.
 
         Raises `ItemError` where there is none.
         """
@@ -192,6 +192,7 @@ class Review:
                 film.poster = error
         if isinstance(film.poster, ItemError):
             raise film.poster
+        return film.poster
 
     # The working thread
 

@@ -1,6 +1,5 @@
 """Take a video in: under a size limit, under a harmless name, kept only if it is a video."""
 
-import hashlib
 import os
 import re
 import secrets
@@ -18,9 +17,8 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context, one
 from video2gif.core.store import file_digest
-from video2gif.core.work import Item
 from video2gif.make.inputs import admit
-from video2gif.sample import rendering
+from video2gif.sample import rendering, sample_item
 from video2gif.web.review import Full
 
 _MAX_NAME = 80
@@ -138,8 +136,7 @@ def keep(part: Path, name: str, params: Params, context: Context) -> Path:
 
 def keep_sample(folder: Path, params: Params, context: Context) -> Path:
     """The sample film as a file of the folder, drawn here: nothing is downloaded."""
-    digest = hashlib.sha256(SAMPLE.encode()).hexdigest()
-    item = Item(id="sample", inputs=(digest,), args={"source": SAMPLE})
+    item = sample_item("sample", SAMPLE)
     content = one("sample", rendering(timeout_s=_SAMPLE_S), item, context)
     with part_file(folder) as part:
         part.write_bytes(content)
