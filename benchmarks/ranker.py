@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from video2gif.core.config import Params, Train
+from video2gif.core.config import Params, TrainParams
 from video2gif.evaluation.videos import video_metrics
 from video2gif.ranking.baselines import CUES
 from video2gif.ranking.losses import adaptive_huber
@@ -73,7 +73,7 @@ def _video(
     )
 
 
-def pairwise(videos: list[Video], params: Train) -> Ensemble:
+def pairwise(videos: list[Video], params: TrainParams) -> Ensemble:
     """The peer: every pair's two segments scored for every pair."""
     torch.manual_seed(params.seed)
     clips = torch.cat([torch.from_numpy(v.clips).float() for v in videos])

@@ -28,7 +28,7 @@ from scenedetect import (
 from scenedetect.detector import SceneDetector
 from splices import SOURCES, Kind, Shot, Tally, Transition, real_shots, splice, tally
 
-from video2gif.core.config import Params, Segment
+from video2gif.core.config import Params, SegmentParams
 from video2gif.core.store import read_arrays
 from video2gif.fingerprint.decode import work
 from video2gif.fingerprint.read import Fingerprint, read_fingerprint
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def real_videos(
-    paths: list[Path], prints: dict[Path, tuple[Fingerprint, float]], params: Segment
+    paths: list[Path], prints: dict[Path, tuple[Fingerprint, float]], params: SegmentParams
 ) -> None:
     """One line a video, and the sums."""
     print(f"{params.detector} {params.threshold:g}, at least {params.min_shot_frames} frames")
@@ -193,7 +193,9 @@ def line(row: Measured) -> str:
     )
 
 
-def measure(path: Path, found: Fingerprint, fingerprint_s: float, params: Segment) -> Measured:
+def measure(
+    path: Path, found: Fingerprint, fingerprint_s: float, params: SegmentParams
+) -> Measured:
     theirs, theirs_s = timed(pyscenedetect, path, params)
     plain = dataclasses.replace(params, gradual=False)
     tries = [timed(segment_video, found, params) for _ in range(REPEATS)]
@@ -227,7 +229,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
         return read_fingerprint(out.read_bytes())
 
 
-def pyscenedetect(path: Path, params: Segment) -> list[int]:
+def pyscenedetect(path: Path, params: SegmentParams) -> list[int]:
     """Its cuts with our parameters, by its own decode."""
     detector = (
         ContentDetector(threshold=params.threshold, min_scene_len=params.min_shot_frames)

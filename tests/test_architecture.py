@@ -5,8 +5,10 @@ draws them.
 """
 
 import ast
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,19 @@ def test_no_module_reaches_itself_by_imports():
             reached |= new
             waiting += new
         assert start not in reached, f"{start} stands in a circle"
+
+
+def test_no_name_of_a_class_or_type_stands_for_two_things():
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for path in LIBRARY.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                rooms[node.name].add(str(path.relative_to(LIBRARY)))
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                # `Crop = tuple[int, ...]`; a TypeVar is a letter.
+                rooms[node.targets[0].id].add(str(path.relative_to(LIBRARY)))
+    taken = {name: files for name, files in rooms.items() if len(files) > 1}
+    assert {n: f for n, f in taken.items() if re.fullmatch(r"[A-Z][a-z]\w+", n)} == {}
 
 
 def test_the_package_itself_holds_no_room_of_one_file():

@@ -10,7 +10,7 @@ import opentimelineio
 import pytest
 
 from video2gif.core.errors import UserError
-from video2gif.make.editors import Film, usual_rate, written
+from video2gif.make.editors import FilmFacts, usual_rate, written
 from video2gif.make.rankers import Moment
 
 RATES = [
@@ -24,8 +24,8 @@ RATES = [
 NAME = "a & <b> \"c\" 'd' #é.mp4"
 
 
-def film(rate: Fraction) -> Film:
-    return Film(Path("/films") / NAME, rate, 7200.0, 1280, 720)
+def film(rate: Fraction) -> FilmFacts:
+    return FilmFacts(Path("/films") / NAME, rate, 7200.0, 1280, 720)
 
 
 def moments(rate: Fraction) -> tuple[list[Moment], list[tuple[int, int]]]:

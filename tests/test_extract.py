@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from video2gif.core.config import Extract, Params
+from video2gif.core.config import ExtractParams, Params
 from video2gif.core.errors import ItemError, TooManyFailed, UserError
 from video2gif.core.items import Context, Counts
 from video2gif.core.items import compute as really_compute
@@ -27,7 +27,7 @@ from video2gif.media.decode import Decoder
 from video2gif.media.encode import write_video
 from video2gif.stages.extract import run
 
-CHOSEN = Extract(
+CHOSEN = ExtractParams(
     networks=["c3d"],
     frames_per_s=4.0,
     weights="random:0",
@@ -232,21 +232,23 @@ def test_features_are_read_back_by_segment(tmp_path: Path) -> None:
 
 
 def test_an_items_key_follows_bytes_segments_and_params_but_not_paths(tmp_path: Path) -> None:
-    def key(chosen: Extract = CHOSEN, *, sha256: str = "a", name: str = "v", end: int = 16) -> str:
+    def key(
+        chosen: ExtractParams = CHOSEN, *, sha256: str = "a", name: str = "v", end: int = 16
+    ) -> str:
         made = extraction(chosen, root=tmp_path)
         item = made.item("video:v", sha256=sha256, path=Path(name), spans=np.array([[0, end]]))
         return made.work.key(item.inputs)
 
     assert key() == key(name="elsewhere")
-    other_stride = Extract(**{**vars(CHOSEN), "clip_stride": 8})
-    other_seed = Extract(**{**vars(CHOSEN), "weights": "random:1"})
-    dense = Extract(**{**vars(CHOSEN), "mode": "dense"})
+    other_stride = ExtractParams(**{**vars(CHOSEN), "clip_stride": 8})
+    other_seed = ExtractParams(**{**vars(CHOSEN), "weights": "random:1"})
+    dense = ExtractParams(**{**vars(CHOSEN), "mode": "dense"})
     keys = [key(), key(sha256="b"), key(end=17), key(other_stride), key(other_seed), key(dense)]
     assert len(set(keys)) == len(keys)
 
 
 def test_weights_that_cannot_be_used_stop_the_stage_before_any_item(tmp_path: Path) -> None:
-    chosen = Extract(**{**vars(CHOSEN), "weights": "models/none.safetensors"})
+    chosen = ExtractParams(**{**vars(CHOSEN), "weights": "models/none.safetensors"})
     with pytest.raises(UserError, match=r"models/none\.safetensors"):
         extraction(chosen, root=tmp_path)
 
@@ -287,7 +289,7 @@ def project(root: Path, *, broken: int = 1) -> Layout:
 
 
 def params(**changes: object) -> Params:
-    section = Extract(**{**vars(CHOSEN), **changes})
+    section = ExtractParams(**{**vars(CHOSEN), **changes})
     return SimpleNamespace(extract=section)  # type: ignore[return-value]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from video2gif.core.config import Extract, Params
+from video2gif.core.config import ExtractParams, Params
 from video2gif.core.errors import UserError
 from video2gif.features.registry import feature_sources
 from video2gif.make.released import write_head
@@ -37,7 +37,7 @@ def published(path: Path, arrays: list[np.ndarray]) -> Path:
 
 
 @pytest.fixture
-def extract(tmp_path: Path) -> Extract:
+def extract(tmp_path: Path) -> ExtractParams:
     """Features of trained weights; only their digest matters here."""
     (tmp_path / "c3d.safetensors").write_bytes(b"trained")
     chosen = Params.load(REPO / "params.yaml").extract
@@ -45,7 +45,7 @@ def extract(tmp_path: Path) -> Extract:
 
 
 def test_the_released_head_scores_as_its_formula_says(
-    tmp_path: Path, arrays: list[np.ndarray], extract: Extract
+    tmp_path: Path, arrays: list[np.ndarray], extract: ExtractParams
 ) -> None:
     file = published(tmp_path / "video2gif_weights.npz", arrays)
     target = tmp_path / "models" / "video2gif.safetensors"
@@ -70,7 +70,7 @@ def test_the_released_head_scores_as_its_formula_says(
 
 
 def test_the_head_scores_only_the_features_it_was_imported_for(
-    tmp_path: Path, arrays: list[np.ndarray], extract: Extract
+    tmp_path: Path, arrays: list[np.ndarray], extract: ExtractParams
 ) -> None:
     file = published(tmp_path / "head.npz", arrays)
     card = write_head(file, tmp_path / "h.safetensors", extract=extract, root=tmp_path)
@@ -83,7 +83,7 @@ def test_the_head_scores_only_the_features_it_was_imported_for(
 
 
 def test_random_c3d_weights_are_refused(
-    tmp_path: Path, arrays: list[np.ndarray], extract: Extract
+    tmp_path: Path, arrays: list[np.ndarray], extract: ExtractParams
 ) -> None:
     file = published(tmp_path / "head.npz", arrays)
     untrained = dataclasses.replace(extract, weights="random:0")
@@ -92,7 +92,7 @@ def test_random_c3d_weights_are_refused(
 
 
 def test_dense_features_are_refused_with_the_reason(
-    tmp_path: Path, arrays: list[np.ndarray], extract: Extract
+    tmp_path: Path, arrays: list[np.ndarray], extract: ExtractParams
 ) -> None:
     file = published(tmp_path / "head.npz", arrays)
     dense = dataclasses.replace(extract, mode="dense")
@@ -119,7 +119,7 @@ def test_another_head_is_refused(
     message: str,
     tmp_path: Path,
     arrays: list[np.ndarray],
-    extract: Extract,
+    extract: ExtractParams,
 ) -> None:
     arrays[number] = wrong  # type: ignore[call-overload]
     file = published(tmp_path / "head.npz", arrays)

@@ -12,21 +12,21 @@ import pytest
 import torch
 from films import film_of_shots
 
-from video2gif.core.config import Extract, Params
+from video2gif.core.config import ExtractParams, Params
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.features import lite0, sampled, together
 from video2gif.features.efficientnet import EfficientNetLite0
 from video2gif.features.formats.onnx import Graph
 from video2gif.features.registry import extraction, extractions, feature_sources, folder_name
-from video2gif.features.together import Film, compute_features, shared
+from video2gif.features.together import WantedVideo, compute_features, shared
 from video2gif.media.decode import Decoder
 
 REPO = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def extract() -> Extract:
+def extract() -> ExtractParams:
     return Params.load(REPO / "params.yaml").extract
 
 
@@ -102,7 +102,7 @@ def test_weights_read_without_pytorch_are_those_that_pytorch_reads():
 
 
 def test_a_backend_whose_package_is_not_there_names_the_extra(
-    extract: Extract, monkeypatch: pytest.MonkeyPatch
+    extract: ExtractParams, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("video2gif.features.backends.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"openvino-fp32 cannot run here.*video2gif\[openvino\]"):
@@ -138,13 +138,13 @@ def test_the_first_frame_of_each_quarter_of_a_second_is_looked_at(
 
 
 def test_features_go_to_the_segment_in_which_their_picture_stands(
-    extract: Extract, video: Path, context: Context
+    extract: ExtractParams, video: Path, context: Context
 ):
     (made,) = extractions(extract, root=REPO)
     with Decoder(video) as decoder:
         n_frames = sum(1 for _ in decoder.frames())
     spans = np.array([[0, 20], [20, 21], [21, n_frames]])
-    film = Film("film", "sha", video, spans)
+    film = WantedVideo("film", "sha", video, spans)
     ((outcome,),) = compute_features("extract", [made], [film], context)
     found = made.read(context.store.read(outcome.key), spans)
     assert found.rows.shape[1] == 1280
@@ -168,13 +168,17 @@ def channel_means(path: Path, *, side: int) -> Path:
 
 
 def test_networks_together_give_the_bytes_that_each_gives_alone(
-    extract: Extract, video: Path, tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+    extract: ExtractParams,
+    video: Path,
+    tmp_path: Path,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     file = channel_means(tmp_path / "means.onnx", side=32)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     both = dataclasses.replace(extract, networks=["efficientnet-lite0", f"{file}@sha256:{digest}"])
     made = extractions(both, root=tmp_path)
-    film = Film("film", "sha", video, np.array([[0, 20]]))
+    film = WantedVideo("film", "sha", video, np.array([[0, 20]]))
     stages: list[str] = []
     told = Context(context.store, context.mapper, lambda stage, *_: stages.append(stage))
     ((one,), (other,)) = compute_features("extract", made, [film], told)
@@ -211,12 +215,16 @@ def test_an_error_of_a_reader_or_of_the_items_is_raised():
 
 
 def test_a_network_that_is_there_already_is_not_run_again(
-    extract: Extract, video: Path, tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+    extract: ExtractParams,
+    video: Path,
+    tmp_path: Path,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     file = channel_means(tmp_path / "means.onnx", side=32)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     name = f"{file}@sha256:{digest}"
-    film = Film("film", "sha", video, np.array([[0, 20]]))
+    film = WantedVideo("film", "sha", video, np.array([[0, 20]]))
     first = extractions(dataclasses.replace(extract, networks=[name]), root=tmp_path)
     compute_features("extract", first, [film], context)
     monkeypatch.setattr(together, "_joint_work", None)  # It would be called for two that lack it.
@@ -228,7 +236,7 @@ def test_a_network_that_is_there_already_is_not_run_again(
 # --- a network from a file ---
 
 
-def test_a_file_is_a_network_by_its_path_and_digest(extract: Extract, tmp_path: Path):
+def test_a_file_is_a_network_by_its_path_and_digest(extract: ExtractParams, tmp_path: Path):
     file = channel_means(tmp_path / "means.onnx", side=32)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     name = f"means.onnx@sha256:{digest}"
@@ -256,7 +264,7 @@ def test_a_file_is_a_network_by_its_path_and_digest(extract: Extract, tmp_path: 
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_before_any_item(
-    name: str, message: str, extract: Extract, tmp_path: Path
+    name: str, message: str, extract: ExtractParams, tmp_path: Path
 ):
     (tmp_path / "text.onnx").write_text("no network")
     true = hashlib.sha256(b"no network").hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from shapes import written
 
-from video2gif.core.config import Segment
+from video2gif.core.config import SegmentParams
 from video2gif.core.errors import ItemError
 from video2gif.fingerprint import decode as fingerprint
 from video2gif.fingerprint.read import read_fingerprint
@@ -26,7 +26,7 @@ from video2gif.make.rankers import Baseline, rank
 from video2gif.shots.segments import segment_video, shot_cuts
 
 HALF_S = 0.05  # of a GIF's frame at 10 a second
-PARAMS = Segment(
+PARAMS = SegmentParams(
     method="shots",
     detector="content",
     threshold=27,

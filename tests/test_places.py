@@ -9,7 +9,7 @@ import pytest
 from moving import textured
 from PIL import Image
 
-from video2gif.core.config import Params, Place
+from video2gif.core.config import Params, PlaceLimits
 from video2gif.core.errors import UserError
 from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
@@ -184,7 +184,7 @@ def test_backwards_is_backwards(film: Path, context: Context, tmp_path: Path):
 
 
 def test_a_place_of_one_s_own_beats_ours_and_an_unknown_one_is_named():
-    mine = Place(max_bytes=50_000, max_width=100, max_height=80)
+    mine = PlaceLimits(max_bytes=50_000, max_width=100, max_height=80)
     assert place_of("discord", {"discord": mine}) is mine
     assert made_for(GifOptions(height=200), mine).height == 80
     with pytest.raises(UserError, match="--for moon: choose discord"):

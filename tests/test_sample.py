@@ -15,7 +15,7 @@ from scenedetect import ContentDetector, detect
 from video2gif import sample
 from video2gif.core.errors import ItemError
 from video2gif.sample import makers, scenes, script
-from video2gif.sample.script import Edits, Gif, ScriptedVideo, Shot
+from video2gif.sample.script import Edits, ScriptedGif, ScriptedVideo, Shot
 
 CSV = Path(__file__).parents[1] / "data" / "sample.csv"
 SEEN = ("sports-01", "animals-02", "dance-04", "nature-03")  # rendered below, one a category
@@ -25,12 +25,12 @@ def _video(video_id: str) -> ScriptedVideo:
     return next(v for v in script.videos() if v.video_id == video_id)
 
 
-def _shot_of(gif: Gif) -> Shot:
+def _shot_of(gif: ScriptedGif) -> Shot:
     shots = _video(gif.video_id).shots
     return next(s for s in shots if s.start_frame <= gif.start_frame < s.end_frame)
 
 
-def _segment_of(gif: Gif) -> tuple[int, int]:
+def _segment_of(gif: ScriptedGif) -> tuple[int, int]:
     """The first of the equal parts, at most 3 s long, that the segment stage cuts a shot into."""
     shot = _shot_of(gif)
     parts = math.ceil(shot.n_frames / (3 * script.FPS))
@@ -221,7 +221,7 @@ def test_a_gif_lasts_as_long_as_its_span_at_its_speed(
 
 
 @pytest.mark.parametrize("gif", script.gifs()[:8], ids=lambda gif: gif.gif_id)
-def test_a_gif_shows_the_frames_of_its_true_span(gif: Gif, tmp_path: Path) -> None:
+def test_a_gif_shows_the_frames_of_its_true_span(gif: ScriptedGif, tmp_path: Path) -> None:
     shown = _decoded(_rendered(tmp_path, f"sample:gif/{gif.gif_id}"))
     shot = _shot_of(gif)
     source = [

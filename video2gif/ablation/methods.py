@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.core.config import Train
+from video2gif.core.config import TrainParams
 from video2gif.evaluation.figures import frames_inside
 from video2gif.ranking import baselines
 from video2gif.ranking.context import CONTEXT_PARTS, hashed_tags
@@ -46,7 +46,7 @@ class Method:
     """Not in the paper."""
 
 
-def methods(params: Train) -> list[Method]:
+def methods(params: TrainParams) -> list[Method]:
     """All rows, the simplest first; `params` is the project's ranker, the last row."""
     bare = replace(
         params, context=[], ensemble=1, pairs="video", features="own", fusion=False, loss="huber"
@@ -87,25 +87,29 @@ REFERENCE_METHOD = "rank, adaptive Huber"
 
 
 def _neural(
-    name: str, params: Train, paper: tuple[float, float] | None = None, *, beyond: bool = False
+    name: str,
+    params: TrainParams,
+    paper: tuple[float, float] | None = None,
+    *,
+    beyond: bool = False,
 ) -> Method:
     return Method(name, partial(_ranker, params=params), paper, beyond=beyond)
 
 
-def _ranker(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
+def _ranker(videos: Sequence[Video], seed: int, *, params: TrainParams) -> Score:
     # Members take the seeds from here on: two runs must not share one.
     start = params.seed + 1000 * seed
     return train(videos, replace(params, seed=start)).model.score_video
 
 
-def _linear(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
+def _linear(videos: Sequence[Video], seed: int, *, params: TrainParams) -> Score:
     # Of the model only the linear ranker is used, so one epoch is enough for the network.
     model = train(videos, replace(params, fusion=True, epochs=1)).model
     alone = Fusion(tuple(float(name == "linear") for name in FUSED))
     return replace(model, fusion=alone).score_video
 
 
-def _several_shots(videos: Sequence[Video], seed: int, *, params: Train) -> Score:
+def _several_shots(videos: Sequence[Video], seed: int, *, params: TrainParams) -> Score:
     ranker = _ranker(videos, seed, params=params)
     return lambda video: best_union(ranker(video), video.n_clips)
 

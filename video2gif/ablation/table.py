@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from video2gif.ablation.methods import REFERENCE_METHOD, Method, Score
-from video2gif.core.config import Train
+from video2gif.core.config import TrainParams
 from video2gif.evaluation.bootstrap import Interval, mean_interval, paired_interval
 from video2gif.evaluation.videos import VideoMetrics, mean_metrics, usable_gifs, video_metrics
 from video2gif.ranking.losses import LossName
@@ -210,7 +210,7 @@ class NoiseRow:
 
 def noise_rows(
     parts: Sequence[Fold],
-    params: Train,
+    params: TrainParams,
     *,
     shares: Sequence[float],
     seeds: int,

@@ -22,7 +22,9 @@ FOLDER = Path("weights")
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="File to write; default: weights/NAME.")
 ]
-Sha256 = Annotated[str, typer.Option(help="The file's sha256, or at least its first 8 digits.")]
+DigestOption = Annotated[
+    str, typer.Option(help="The file's sha256, or at least its first 8 digits.")
+]
 
 
 @weights_app.command("import")
@@ -32,7 +34,7 @@ def import_file(
     head: Annotated[
         bool, typer.Option("--head", help="The file is the Video2GIF ranker, not C3D.")
     ] = False,
-    sha256: Sha256 = "",
+    sha256: DigestOption = "",
     licence: Annotated[str, typer.Option(help="Licence to be noted in the card.")] = "",
     root: Root = Path("."),
 ) -> None:
@@ -50,7 +52,7 @@ def fetch(
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Say that you accept the licence shown.")
     ] = False,
-    sha256: Sha256 = "",
+    sha256: DigestOption = "",
     unpinned: Annotated[
         bool, typer.Option("--unpinned", help="Accept a file whose sha256 is not known.")
     ] = False,

@@ -33,7 +33,7 @@ def _is_aspect(text: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Download:
+class DownloadParams:
     """Where videos and GIFs come from, and what is accepted."""
 
     manifest: str
@@ -49,7 +49,7 @@ class Download:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fingerprint:
+class FingerprintParams:
     """The one decode of every file."""
 
     max_failed_fraction: Fraction
@@ -58,7 +58,7 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
+class MatchParams:
     """Alignment of a GIF to its video (see video2gif/matching)."""
 
     min_confidence: Fraction
@@ -68,7 +68,7 @@ class Match:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class SegmentParams:
     """Shots, then segments of bounded length that tile the video."""
 
     method: Literal["shots", "transnetv2", "kts"]
@@ -92,7 +92,7 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Label:
+class LabelParams:
     """Positive and negative segments, pairs, popularity, splits."""
 
     positive_overlap: Share
@@ -112,7 +112,7 @@ class Label:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract:
+class ExtractParams:
     """Features of pictures and clips, by one network or several."""
 
     networks: Names
@@ -146,7 +146,7 @@ class Extract:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class TrainParams:
     """The RankNet on features (and context), or a linear ranker of the segments' surroundings."""
 
     ranker: Literal["network", "neighbourhood"]
@@ -189,7 +189,7 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class EvaluateParams:
     """Metrics on the test split."""
 
     protocol: Literal["split", "leave_one_out"]
@@ -203,7 +203,7 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
+class ReportParams:
     """The page and its GIFs."""
 
     max_videos: int
@@ -213,7 +213,7 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class PlaceLimits:
     """What a place takes of the GIFs that are put there (`video2gif gif --for NAME`)."""
 
     max_bytes: Annotated[int, Ge(10_000)]
@@ -236,16 +236,16 @@ class Place:
 class Params:
     """All sections of params.yaml."""
 
-    download: Download
-    fingerprint: Fingerprint
-    match: Match
-    segment: Segment
-    label: Label
-    extract: Extract
-    train: Train
-    evaluate: Evaluate
-    report: Report
-    places: Mapping[str, Place] = field(default_factory=dict)
+    download: DownloadParams
+    fingerprint: FingerprintParams
+    match: MatchParams
+    segment: SegmentParams
+    label: LabelParams
+    extract: ExtractParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    report: ReportParams
+    places: Mapping[str, PlaceLimits] = field(default_factory=dict)
     """Places of your own for `video2gif gif --for NAME`, beside those of gifs/places.py."""
 
     # strict: no "yes" for a bool, no "3" for a number. YAML can write infinity and NaN; no value

@@ -23,9 +23,9 @@ import pandas as pd
 from video2gif.core.errors import UserError
 from video2gif.core.readers import Unreadable, parsed_json
 
-Part = Literal["train", "test"]
+GivenSplit = Literal["train", "test"]
 
-_PARTS: dict[str, Part] = {"train": "train", "val": "test"}
+_PARTS: dict[str, GivenSplit] = {"train": "train", "val": "test"}
 _Labels = tuple[np.ndarray, np.ndarray, float]  # Times, grades, trust.
 
 UNCHECKED_TRUST = 0.3
@@ -40,7 +40,7 @@ class GivenVideo:
 
     video_id: str
     domain: str
-    part: Part
+    part: GivenSplit
     """`test` for what the data set calls val: papers report on it."""
     times_s: np.ndarray
     """(n + 1,) float64: when each clip begins, and the end of the last."""

@@ -17,7 +17,7 @@ MAX_AGE_DAYS = 1e5
 _MAX_LINE_BYTES = 1 << 20  # The longest descriptions have some 5,000 characters.
 
 RowKind = Literal["video", "gif", "row"]
-Text = TypeVar("Text")  # of a line, as a layout's reader takes it
+LineT = TypeVar("LineT")  # of a line, as a layout's reader takes it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,8 +188,8 @@ Cells = dict[str, str]
 
 
 def collected(
-    lines: Iterable[tuple[int, Text | ItemError]],
-    video: Callable[[int, Text], tuple[SourceRow, Cells]],
+    lines: Iterable[tuple[int, LineT | ItemError]],
+    video: Callable[[int, LineT], tuple[SourceRow, Cells]],
     with_gif: Callable[[SourceRow, Cells], SourceRow],
     gif_id: Callable[[Cells], str],
 ) -> Manifest:

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from video2gif.core.config import Extract
+from video2gif.core.config import ExtractParams
 from video2gif.core.items import Context
 from video2gif.core.layout import read_json
 from video2gif.core.sandbox import Limits
@@ -45,7 +45,7 @@ from video2gif.media.shown import Scaler
 _LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 
 
-def extraction(chosen: Extract, *, root: Path, context: Context | None = None) -> Extraction:
+def extraction(chosen: ExtractParams, *, root: Path, context: Context | None = None) -> Extraction:
     """C3D as params.yaml's `extract` asks for it; relative paths in it start at `root`.
 
     `context`: where another backend than the reference is warmed up. Raises `UserError` for

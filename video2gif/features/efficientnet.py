@@ -50,7 +50,7 @@ class EfficientNetLite0(nn.Module):
 class _Block(nn.Module):
     """Widen, convolve each channel by itself, narrow; add the input where the shapes agree."""
 
-    def __init__(self, block: lite0.Block) -> None:
+    def __init__(self, block: lite0.MBConv) -> None:
         super().__init__()
         wide = block.wide
         self.widens = block.expansion > 1

@@ -173,7 +173,7 @@ SAME = 1e-3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class KernelComparison:
     """How one convolution of B relates to that of A."""
 
     layer: str
@@ -189,14 +189,14 @@ class Comparison:
         return self.difference <= SAME
 
 
-def compare(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> list[Comparison]:
+def compare(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> list[KernelComparison]:
     """Each kernel of both, in the order of the layers, and fc6's matrix (which has no axes)."""
     return [
         _compared(name, a[name], b[name]) for name in a if name.endswith("weight") and name in b
     ]
 
 
-def verdict(found: list[Comparison]) -> str:
+def verdict(found: list[KernelComparison]) -> str:
     """What the comparison means, in one sentence."""
     kernels = [one for one in found if one.layer.startswith("conv")]
     if not all(one.same for one in found):
@@ -210,7 +210,7 @@ def verdict(found: list[Comparison]) -> str:
     return f"the same weights, flipped differently from layer to layer: {', '.join(variants)}"
 
 
-def _compared(name: str, a: np.ndarray, b: np.ndarray) -> Comparison:
+def _compared(name: str, a: np.ndarray, b: np.ndarray) -> KernelComparison:
     layer, scale = name.removesuffix(".weight"), float(np.linalg.norm(a)) or 1.0
     if a.shape != b.shape:
         raise UserError(f"{name}: {a.shape} against {b.shape}; two different networks")
@@ -220,7 +220,7 @@ def _compared(name: str, a: np.ndarray, b: np.ndarray) -> Comparison:
         for variant, axes in variants.items()
     }
     best = min(differences, key=differences.__getitem__)
-    return Comparison(layer, best, differences[best], differences["as it is"])
+    return KernelComparison(layer, best, differences[best], differences["as it is"])
 
 
 def _sha256(file: Path) -> str:

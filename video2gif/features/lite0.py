@@ -46,7 +46,7 @@ _STAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class MBConv:
     """Widen by `expansion`, convolve each channel by itself, narrow."""
 
     n_in: int
@@ -65,13 +65,13 @@ class Block:
         return self.stride == 1 and self.n_in == self.n_out
 
 
-def blocks() -> Iterator[Block]:
+def blocks() -> Iterator[MBConv]:
     """The sixteen blocks, first to last."""
     for repeats, kernel, stride, expansion, n_in, n_out in _STAGES:
         sizes = {"kernel": kernel, "expansion": expansion, "n_out": n_out}
-        yield Block(n_in=n_in, stride=stride, **sizes)
+        yield MBConv(n_in=n_in, stride=stride, **sizes)
         for _ in range(repeats - 1):
-            yield Block(n_in=n_out, stride=1, **sizes)
+            yield MBConv(n_in=n_out, stride=1, **sizes)
 
 
 def padding(kernel: int, stride: int) -> tuple[int, int]:
@@ -138,7 +138,7 @@ class _Writer:
             outputs={"appearance": (n_pictures, WIDTH), "classes": (n_pictures, N_CLASSES)},
         )
 
-    def _block(self, x: str, name: str, block: Block) -> str:
+    def _block(self, x: str, name: str, block: MBConv) -> str:
         y = self._convolution(x, f"{name}expand_conv", f"{name}bn0") if block.expansion > 1 else x
         y = self._convolution(
             y,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from video2gif.core.config import Extract
+from video2gif.core.config import ExtractParams
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.core.store import file_digest
@@ -28,7 +28,9 @@ _AT = "@sha256:"
 _LIBRARY = {"torch": "torch", "openvino": "openvino", "opencv": "opencv-python-headless"}
 
 
-def extractions(chosen: Extract, *, root: Path, context: Context | None = None) -> list[Extraction]:
+def extractions(
+    chosen: ExtractParams, *, root: Path, context: Context | None = None
+) -> list[Extraction]:
     """The networks that `extract.networks` names, in its order; files start at `root`.
 
     Raises `UserError` for a network, weights or a backend that cannot be used.
@@ -37,7 +39,7 @@ def extractions(chosen: Extract, *, root: Path, context: Context | None = None) 
 
 
 def extraction(
-    name: str, chosen: Extract, *, root: Path, context: Context | None = None
+    name: str, chosen: ExtractParams, *, root: Path, context: Context | None = None
 ) -> Extraction:
     """The network of this name in `extract.networks`."""
     if name == C3D:
@@ -62,7 +64,7 @@ def folder_name(name: str) -> str:
     return Path(path).stem
 
 
-def networks(chosen: Extract, names: Sequence[str], *, root: Path) -> list[Network]:
+def networks(chosen: ExtractParams, names: Sequence[str], *, root: Path) -> list[Network]:
     """The networks of these names, as `train.inputs` writes them. Nothing is run or warmed up.
 
     C3D's weights are known by their digest and not checked: extraction does that. Raises
@@ -73,7 +75,7 @@ def networks(chosen: Extract, names: Sequence[str], *, root: Path) -> list[Netwo
     return [_network(by_name.get(name, name), still, root) for name in names]
 
 
-def _network(name: str, chosen: Extract, root: Path) -> Network:
+def _network(name: str, chosen: ExtractParams, root: Path) -> Network:
     if name != C3D:
         return extraction(name, chosen, root=root).network
     spec = c3d_weights.located(chosen.weights, root)
@@ -88,7 +90,7 @@ def _digest(path: Path) -> str:
 
 
 def feature_sources(
-    chosen: Extract, names: Sequence[str], *, root: Path
+    chosen: ExtractParams, names: Sequence[str], *, root: Path
 ) -> dict[str, dict[str, Any]]:
     """What features were made with, by network, as it stands in a model card.
 
@@ -97,7 +99,7 @@ def feature_sources(
     return {one.name: _source(one, chosen, root) for one in networks(chosen, names, root=root)}
 
 
-def description(network: Network, chosen: Extract, *, root: Path) -> dict[str, Any]:
+def description(network: Network, chosen: ExtractParams, *, root: Path) -> dict[str, Any]:
     """What data/features says of a network: of `feature_sources`, and where it comes from."""
     return {
         **_source(network, chosen, root),
@@ -111,7 +113,7 @@ def description(network: Network, chosen: Extract, *, root: Path) -> dict[str, A
     }
 
 
-def _source(network: Network, chosen: Extract, root: Path) -> dict[str, Any]:
+def _source(network: Network, chosen: ExtractParams, root: Path) -> dict[str, Any]:
     if network.name != C3D:
         return {"weights": network.weights, "frames_per_s": chosen.frames_per_s}
     mean = chosen.mean
@@ -126,7 +128,7 @@ def _source(network: Network, chosen: Extract, root: Path) -> dict[str, Any]:
     }
 
 
-def _lite0(chosen: Extract, context: Context | None) -> Extraction:
+def _lite0(chosen: ExtractParams, context: Context | None) -> Extraction:
     backend = warmup.choose_for_pictures(chosen.backend, digest=lite0.DIGEST, context=context)
     network = Network(
         name=LITE0,
@@ -142,7 +144,7 @@ def _lite0(chosen: Extract, context: Context | None) -> Extraction:
     return _sampled(network, chosen, backend.name, backend.cosine, model="")
 
 
-def _file(name: str, chosen: Extract, root: Path) -> Extraction:
+def _file(name: str, chosen: ExtractParams, root: Path) -> Extraction:
     path_name, _, digest = name.partition(_AT)
     folder = folder_name(name)
     path = (root / path_name).resolve()
@@ -162,7 +164,7 @@ def _file(name: str, chosen: Extract, root: Path) -> Extraction:
 
 
 def _sampled(
-    network: Network, chosen: Extract, backend: str, cosine: float, *, model: str
+    network: Network, chosen: ExtractParams, backend: str, cosine: float, *, model: str
 ) -> Extraction:
     work = Work(
         function="video2gif.features.sampled:work",

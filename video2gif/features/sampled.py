@@ -31,7 +31,7 @@ BATCH = 4
 LIMITS = Limits(wall_s=24 * 3600, memory_bytes=12 << 30)  # torch maps far more than it touches.
 LITE0 = "efficientnet-lite0"
 
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+PictureNetwork = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """RGB pictures uint8 (BATCH, rows, columns, 3) → appearance (BATCH, width), classes (BATCH, k)."""
 
 
@@ -90,7 +90,9 @@ def picture(scaler: Scaler, frame: VideoFrame, rows: int, columns: int) -> np.nd
     return small.to_ndarray()
 
 
-def looked_at(pictures: Iterable[np.ndarray], run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def looked_at(
+    pictures: Iterable[np.ndarray], run: PictureNetwork
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Appearance and classes of the pictures, some at once."""
     for batch in ahead(batches(pictures, BATCH)):
         filled = np.stack(batch + batch[-1:] * (BATCH - len(batch)))
@@ -109,13 +111,13 @@ def normalised(rgb_BHWC: np.ndarray) -> np.ndarray:
 
 # Kept for the life of a worker; the digest is part of the key so that a changed file is read anew.
 @lru_cache(maxsize=2)
-def _runner(network: str, backend: str, model: str, digest: str) -> Run:
+def _runner(network: str, backend: str, model: str, digest: str) -> PictureNetwork:
     if network == LITE0:
         return lite0(backend, threads=1)
     return openvino_file(Path(model), digest, threads=1)
 
 
-def lite0(backend: str, *, threads: int) -> Run:
+def lite0(backend: str, *, threads: int) -> PictureNetwork:
     """EfficientNet-Lite0 on `torch-fp32`, `openvino-fp32` or `opencv-fp32`."""
     if backend == "openvino-fp32":
         silence_telemetry()
@@ -126,7 +128,7 @@ def lite0(backend: str, *, threads: int) -> Run:
     return _opencv(threads) if backend == "opencv-fp32" else _torch(threads)
 
 
-def _opencv(threads: int) -> Run:
+def _opencv(threads: int) -> PictureNetwork:
     """OpenCV is there wherever pictures are: no runtime of 180 MB for one small network."""
     cv2.setNumThreads(threads)
     content = np.frombuffer(network_data.onnx_file(BATCH), np.uint8)
@@ -140,7 +142,7 @@ def _opencv(threads: int) -> Run:
     return run
 
 
-def _torch(threads: int) -> Run:
+def _torch(threads: int) -> PictureNetwork:
     import torch
 
     from video2gif.features.efficientnet import EfficientNetLite0
@@ -156,7 +158,7 @@ def _torch(threads: int) -> Run:
     return run
 
 
-def openvino_file(path: Path, digest: str, *, threads: int) -> Run:
+def openvino_file(path: Path, digest: str, *, threads: int) -> PictureNetwork:
     """A network from an ONNX or TFLite file: its first output, flattened, is the appearance.
 
     It is given RGB, about 0 (`normalised`), or 0 to 255 where it wants bytes; what else a network
@@ -209,7 +211,9 @@ def _read_model(path: Path, digest: str) -> tuple[Any, bool]:
     return model, is_first
 
 
-def _compiled(model: Any, shaped: Callable[[np.ndarray], np.ndarray], threads: int) -> Run:
+def _compiled(
+    model: Any, shaped: Callable[[np.ndarray], np.ndarray], threads: int
+) -> PictureNetwork:
     import openvino
 
     compiled = openvino.compile_model(model, "CPU", openvino_settings("f32", threads))

@@ -28,7 +28,7 @@ _WAITING = 8
 
 
 @dataclass(frozen=True)
-class Film:
+class WantedVideo:
     """A video whose features are wanted."""
 
     id: str
@@ -39,7 +39,7 @@ class Film:
 
 
 def compute_features(
-    stage: str, extractions: Sequence[Extraction], films: Sequence[Film], context: Context
+    stage: str, extractions: Sequence[Extraction], films: Sequence[WantedVideo], context: Context
 ) -> list[list[Outcome]]:
     """For each network its outcomes, in the order of `films`."""
     items = [[_item(one, film) for film in films] for one in extractions]
@@ -50,7 +50,7 @@ def compute_features(
     ]
 
 
-def _item(extraction: Extraction, film: Film) -> Item:
+def _item(extraction: Extraction, film: WantedVideo) -> Item:
     return extraction.item(f"video:{film.id}", sha256=film.sha256, path=film.path, spans=film.spans)
 
 

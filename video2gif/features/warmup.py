@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.core.config import Extract
+from video2gif.core.config import ExtractParams
 from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
 from video2gif.core.items import Context, one
 from video2gif.core.sandbox import Limits
@@ -43,7 +43,9 @@ class ChosenBackend:
     cosine: float
 
 
-def choose(chosen: Extract, *, weights: str, digest: str, context: Context | None) -> ChosenBackend:
+def choose(
+    chosen: ExtractParams, *, weights: str, digest: str, context: Context | None
+) -> ChosenBackend:
     """The backend that `extract.backend` names; `auto`: the fastest here.
 
     Anything but the reference is warmed up first (once a machine and weights). Raises `UserError`

@@ -47,7 +47,7 @@ _WALL_S = 6 * 3600.0  # Ten hours of 720p take about one.
 _DECODING_THREADS = 3
 
 
-def fingerprinting(params: config.Fingerprint) -> Work:
+def fingerprinting(params: config.FingerprintParams) -> Work:
     """The work of an item whose input is the file's sha256 and whose args are path and kind."""
     return Work(
         function="video2gif.fingerprint.decode:work",

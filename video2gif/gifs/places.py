@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from video2gif.core.config import Place
+from video2gif.core.config import PlaceLimits
 from video2gif.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 MB, KB = 1_000_000, 1_000
 
-PLACES: Mapping[str, Place] = {
-    "discord": Place(max_bytes=10 * MB, max_width=1280, max_height=720),
-    "discord-emoji": Place(max_bytes=256 * KB, max_width=128, max_height=128, aspect="1:1"),
+PLACES: Mapping[str, PlaceLimits] = {
+    "discord": PlaceLimits(max_bytes=10 * MB, max_width=1280, max_height=720),
+    "discord-emoji": PlaceLimits(max_bytes=256 * KB, max_width=128, max_height=128, aspect="1:1"),
     # 200 frames of the largest size stay below its limit of 300 million pixels in all.
-    "twitter": Place(max_bytes=15 * MB, max_width=1280, max_height=1080, max_frames=200),
-    "slack-emoji": Place(
+    "twitter": PlaceLimits(max_bytes=15 * MB, max_width=1280, max_height=1080, max_frames=200),
+    "slack-emoji": PlaceLimits(
         max_bytes=128 * KB, max_width=128, max_height=128, max_frames=50, aspect="1:1"
     ),
-    "github": Place(max_bytes=10 * MB, max_width=1280, max_height=720),
-    "reddit": Place(max_bytes=20 * MB, max_width=1280, max_height=720),
-    "giphy": Place(max_bytes=8 * MB, max_width=1280, max_height=720, max_s=15),
-    "email": Place(max_bytes=1 * MB, max_width=600, max_height=480, max_s=8),
+    "github": PlaceLimits(max_bytes=10 * MB, max_width=1280, max_height=720),
+    "reddit": PlaceLimits(max_bytes=20 * MB, max_width=1280, max_height=720),
+    "giphy": PlaceLimits(max_bytes=8 * MB, max_width=1280, max_height=720, max_s=15),
+    "email": PlaceLimits(max_bytes=1 * MB, max_width=600, max_height=480, max_s=8),
     # WhatsApp's: an animated WebP of just this size.
-    "sticker": Place(
+    "sticker": PlaceLimits(
         max_bytes=500 * KB,
         max_width=512,
         max_height=512,
@@ -39,14 +39,14 @@ PLACES: Mapping[str, Place] = {
         format="webp",
         is_exact=True,
     ),
-    "9:16": Place(max_bytes=15 * MB, max_width=720, max_height=1280, aspect="9:16"),
-    "1:1": Place(max_bytes=15 * MB, max_width=720, max_height=720, aspect="1:1"),
-    "4:5": Place(max_bytes=15 * MB, max_width=720, max_height=900, aspect="4:5"),
+    "9:16": PlaceLimits(max_bytes=15 * MB, max_width=720, max_height=1280, aspect="9:16"),
+    "1:1": PlaceLimits(max_bytes=15 * MB, max_width=720, max_height=720, aspect="1:1"),
+    "4:5": PlaceLimits(max_bytes=15 * MB, max_width=720, max_height=900, aspect="4:5"),
 }
 _LAST_FRAME_S = 0.1  # Rates are coarse: a GIF may come out half a frame longer than its moment.
 
 
-def place_of(name: str, own: Mapping[str, Place]) -> Place:
+def place_of(name: str, own: Mapping[str, PlaceLimits]) -> PlaceLimits:
     """The place of that name. Raises `UserError` naming all there are."""
     known = {**PLACES, **own}
     if name not in known:
@@ -54,7 +54,7 @@ def place_of(name: str, own: Mapping[str, Place]) -> Place:
     return known[name]
 
 
-def made_for(options: "GifOptions", place: Place) -> "GifOptions":
+def made_for(options: "GifOptions", place: PlaceLimits) -> "GifOptions":
     """The options within the limits of a place; what a person asked for stays where it fits."""
     return replace(
         options,

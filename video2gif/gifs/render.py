@@ -34,8 +34,8 @@ _LIBRARIES = ("av", "numpy", "opencv-python-headless")
 # A receipt takes at most this much. It is part of the file, so the byte budget includes it.
 RECEIPT_BYTES = 1200
 Pixels = Annotated[int, Ge(0), Le(8192)]
-Seconds = Annotated[float, Ge(-1e9), Le(1e9)]
-Text = Annotated[str, Len(max_length=MOST_CHARS)]
+FilmSeconds = Annotated[float, Ge(-1e9), Le(1e9)]
+WordText = Annotated[str, Len(max_length=MOST_CHARS)]
 HOLD_S = 3.0
 """What a still is worth at the end of a GIF, however long it stood there."""
 _EPSILON_S = 1e-6
@@ -139,7 +139,9 @@ class Recipe:
     speed: Annotated[float, Ge(0.1), Le(16)] = 1.0
     reverse: bool = False
     loop_count: Annotated[int, Ge(0), Le(1000)] = 0
-    words: Annotated[tuple[tuple[Seconds, Seconds, Text], ...], Len(max_length=MOST_WORDS)] = ()
+    words: Annotated[
+        tuple[tuple[FilmSeconds, FilmSeconds, WordText], ...], Len(max_length=MOST_WORDS)
+    ] = ()
     """What stands on the pictures, from when to when in the film."""
     fonts: Annotated[str, Len(max_length=16)] = ""
     """Digest of the fonts it was drawn with."""

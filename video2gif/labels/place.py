@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.core.config import Label
+from video2gif.core.config import LabelParams
 from video2gif.core.errors import ItemError
 from video2gif.fingerprint.track import nearest_frame
 from video2gif.labels.overlap import Placed, popularity
@@ -128,7 +128,7 @@ def _row(
     }
 
 
-def clues_of(sources: pd.DataFrame, matches: pd.DataFrame, params: Label) -> list[Clue]:
+def clues_of(sources: pd.DataFrame, matches: pd.DataFrame, params: LabelParams) -> list[Clue]:
     """One clue for each (video, GIF) that the manifest or the matcher names, sorted by key."""
     declared, measured = _by_key(sources[sources.gif_id != ""]), _by_key(matches)
     return [
@@ -141,7 +141,7 @@ def _by_key(table: pd.DataFrame) -> dict[tuple[str, str], Any]:
     return {(row.video_id, row.gif_id): row for row in table.itertuples(index=False)}
 
 
-def _clue(key: tuple[str, str], *, source: Any, match: Any, params: Label) -> Clue:
+def _clue(key: tuple[str, str], *, source: Any, match: Any, params: LabelParams) -> Clue:
     """From a row of SOURCES and one of MATCHES; either may be None."""
     views, age_days = (source.views, source.age_days) if source else (math.nan, math.nan)
     return Clue(

@@ -12,7 +12,7 @@ import numpy as np
 
 from video2gif.fingerprint.phash import BAND, LOWER, UPPER, WHOLE, WINDOWS
 from video2gif.fingerprint.track import THUMB_SIDE, Track, column
-from video2gif.matching.align import Place, cost_at, places
+from video2gif.matching.align import Placing, cost_at, places
 
 SEQUENCE_PARTS = {"whole": WHOLE, "upper": UPPER, "lower": LOWER, "band": BAND}
 """Parts of a frame whose hashes are shared: those that `align.places` uses of a GIF."""
@@ -121,11 +121,11 @@ def realign(sequence: Track, video: Track) -> Realigned:
     return Realigned(max(0.0, start_s), min(end_s, video.end_s), best.cost)
 
 
-def _span(place: Place, sequence: Track) -> tuple[float, float]:
+def _span(place: Placing, sequence: Track) -> tuple[float, float]:
     return place.start_s, place.start_s + place.speed * sequence.end_s
 
 
-def _at_own_speed(sequence: Track, video: Track, place: Place) -> Place:
+def _at_own_speed(sequence: Track, video: Track, place: Placing) -> Placing:
     """The same place at speed 1 and a finer start, if that is as good."""
     if abs(place.speed - 1.0) > _SAME_SPEED:
         return place
@@ -139,4 +139,4 @@ def _at_own_speed(sequence: Track, video: Track, place: Place) -> Place:
     start_s = float(starts_s[np.argmin(costs)])
     if costs.min() > place.cost + _CLEAR_BITS:
         return place
-    return Place(place.variant, start_s, 1.0, float(costs.min()))
+    return Placing(place.variant, start_s, 1.0, float(costs.min()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from video2gif.core.config import Label
+from video2gif.core.config import LabelParams
 from video2gif.datasets import published_test_ids
 from video2gif.fingerprint.read import Fingerprints
 from video2gif.labels.duplicates import near_duplicates, pictures
@@ -27,7 +27,7 @@ def splits_of(
     video_ids: Sequence[str],
     sources: pd.DataFrame,
     duplicates: Sequence[Sequence[str]],
-    params: Label,
+    params: LabelParams,
 ) -> dict[str, Assigned]:
     """The split of each video, the same for near-duplicates (`duplicates`: groups of ids)."""
     fixed: dict[str, set[str]] = {}
@@ -48,7 +48,7 @@ def splits_of(
     return found
 
 
-def _own_split(video_id: str, params: Label) -> Split:
+def _own_split(video_id: str, params: LabelParams) -> Split:
     return split_of(
         video_id,
         seed=params.split_seed,
@@ -58,7 +58,7 @@ def _own_split(video_id: str, params: Label) -> Split:
 
 
 def _duplicates(
-    video_ids: Sequence[str], fingerprints: Fingerprints, params: Label
+    video_ids: Sequence[str], fingerprints: Fingerprints, params: LabelParams
 ) -> list[list[str]]:
     def pictures_of(video_id: str) -> np.ndarray:
         fingerprint = fingerprints.get("video", video_id)

@@ -18,7 +18,7 @@ from video2gif.core.names import shown
 from video2gif.make.analysis import Analysis
 from video2gif.make.rankers import Moment
 
-Format = Literal["csv", "edl", "fcpxml", "otio", "chapters", "llc"]
+EditorFormat = Literal["csv", "edl", "fcpxml", "otio", "chapters", "llc"]
 
 _COMMON = tuple(Fraction(n * 1000, d) for n in (24, 25, 30, 48, 50, 60) for d in (1000, 1001))
 _NEAR = 0.0005  # Of a rate: between 24 and 24000/1001 lies twice as much.
@@ -26,7 +26,7 @@ _EDL_EVENTS = 999  # CMX 3600 numbers them with three digits.
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmFacts:
     """What an editor must know of the file."""
 
     path: Path
@@ -57,10 +57,10 @@ class Film:
         return start, max(start + 1, self.frame(moment.end_s))
 
 
-def film_of(analysis: Analysis) -> Film:
+def film_of(analysis: Analysis) -> FilmFacts:
     found = analysis.fingerprint
     rate = usual_rate(analysis.rate)
-    return Film(analysis.path, rate, found.end_s, found.width, found.height)
+    return FilmFacts(analysis.path, rate, found.end_s, found.width, found.height)
 
 
 def usual_rate(rate: Fraction) -> Fraction:
@@ -69,7 +69,7 @@ def usual_rate(rate: Fraction) -> Fraction:
     return near[0] if near else Fraction(max(1, round(rate)))
 
 
-def written(form: Format, film: Film, moments: Sequence[Moment]) -> str:
+def written(form: EditorFormat, film: FilmFacts, moments: Sequence[Moment]) -> str:
     """The moments, best first, as a document; it ends in a line break."""
     return _WRITERS[form](film, moments)
 
@@ -80,7 +80,7 @@ def title(moment: Moment) -> str:
     return f"{moment.rank:02d} {score}"
 
 
-def csv(film: Film, moments: Sequence[Moment]) -> str:
+def csv(film: FilmFacts, moments: Sequence[Moment]) -> str:
     rows = ["rank,start_s,end_s,score"]
     for m in moments:
         score = "" if math.isnan(m.score) else f"{m.score:.6g}"
@@ -88,7 +88,7 @@ def csv(film: Film, moments: Sequence[Moment]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def edl(film: Film, moments: Sequence[Moment]) -> str:
+def edl(film: FilmFacts, moments: Sequence[Moment]) -> str:
     """CMX 3600, one event a moment, one after the other; time code without dropped numbers."""
     if len(moments) > _EDL_EVENTS:
         raise UserError(f"an EDL holds {_EDL_EVENTS} moments, not {len(moments)}; give --top")
@@ -103,7 +103,7 @@ def edl(film: Film, moments: Sequence[Moment]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def fcpxml(film: Film, moments: Sequence[Moment]) -> str:
+def fcpxml(film: FilmFacts, moments: Sequence[Moment]) -> str:
     """Final Cut's XML 1.8: a project with the moments one after the other."""
     total = sum(end - start for start, end in map(film.span, moments))
     frame = f"{film.rate.denominator}/{film.rate.numerator}s"
@@ -143,7 +143,7 @@ def fcpxml(film: Film, moments: Sequence[Moment]) -> str:
     )
 
 
-def otio(film: Film, moments: Sequence[Moment]) -> str:
+def otio(film: FilmFacts, moments: Sequence[Moment]) -> str:
     """OpenTimelineIO's JSON: a timeline of one track."""
     whole = {
         "OTIO_SCHEMA": "ExternalReference.1",
@@ -171,7 +171,7 @@ def otio(film: Film, moments: Sequence[Moment]) -> str:
     return json.dumps(timeline, indent=2) + "\n"
 
 
-def chapters(film: Film, moments: Sequence[Moment]) -> str:
+def chapters(film: FilmFacts, moments: Sequence[Moment]) -> str:
     """ffmpeg's metadata file; chapters stand in the order of time."""
     lines = [";FFMETADATA1"]
     for moment in sorted(moments, key=lambda one: one.start_s):
@@ -186,7 +186,7 @@ def chapters(film: Film, moments: Sequence[Moment]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def llc(film: Film, moments: Sequence[Moment]) -> str:
+def llc(film: FilmFacts, moments: Sequence[Moment]) -> str:
     """A project of LosslessCut; it cuts by seconds, so the frames' own times stand in it."""
     segments = [
         {"start": m.start_s, "end": m.end_s, "name": title(m), "tags": {"rank": str(m.rank)}}
@@ -196,7 +196,7 @@ def llc(film: Film, moments: Sequence[Moment]) -> str:
     return json.dumps(project, indent=2) + "\n"
 
 
-_WRITERS: Mapping[str, Callable[[Film, Sequence[Moment]], str]] = {
+_WRITERS: Mapping[str, Callable[[FilmFacts, Sequence[Moment]], str]] = {
     "csv": csv,
     "edl": edl,
     "fcpxml": fcpxml,
@@ -215,12 +215,12 @@ def _time_code(frame: int, rate: Fraction) -> str:
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}:{frames:02d}"
 
 
-def _seconds(frames: int, film: Film) -> str:
+def _seconds(frames: int, film: FilmFacts) -> str:
     """A time of FCPXML: a fraction of seconds that is a whole number of frames."""
     return f"{frames * film.rate.denominator}/{film.rate.numerator}s"
 
 
-def _range(start: int, end: int, film: Film) -> dict[str, Any]:
+def _range(start: int, end: int, film: FilmFacts) -> dict[str, Any]:
     def time(value: int) -> dict[str, Any]:
         return {"OTIO_SCHEMA": "RationalTime.1", "rate": float(film.rate), "value": float(value)}
 

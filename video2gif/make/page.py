@@ -31,7 +31,7 @@ LOOPS = {
     "fade": "fades into its start",
     "pingpong": "plays back and forth",
 }
-Address = Callable[[Path], str]
+AddressOf = Callable[[Path], str]
 """Where a page finds a file."""
 
 
@@ -66,7 +66,7 @@ def write_page(
     return folder / "index.html"
 
 
-def page_of(videos: Sequence[Made], ranker: Ranker, address: Address) -> str:
+def page_of(videos: Sequence[Made], ranker: Ranker, address: AddressOf) -> str:
     """The page as HTML; it asks for its pictures at their `address`."""
     count = sum(len(video.gifs) for video in videos)
     one = shown(videos[0].analysis.path.name) if len(videos) == 1 else f"{len(videos)} films"
@@ -85,7 +85,7 @@ def embedded(path: Path) -> str:
     return f"data:{TYPES[path.suffix]};base64,{content}"
 
 
-def _beside(folder: Path) -> Address:
+def _beside(folder: Path) -> AddressOf:
     return lambda path: url_path(_relative(path, folder))
 
 
@@ -98,7 +98,7 @@ def _files_listed(folder: Path) -> list[str]:
         return []
 
 
-def _card(video: Made, address: Address) -> VideoCard:
+def _card(video: Made, address: AddressOf) -> VideoCard:
     title, duration = shown(video.analysis.path.name), video.analysis.fingerprint.end_s
     scores = score_curve(
         [Step(m.start_s, m.end_s, m.score) for m in sorted(video.moments, key=_start)],
@@ -119,7 +119,7 @@ def _card(video: Made, address: Address) -> VideoCard:
     )
 
 
-def _clip(video: Made, gif: MadeGif, title: str, address: Address) -> ClipCard:
+def _clip(video: Made, gif: MadeGif, title: str, address: AddressOf) -> ClipCard:
     reasons = why(video.analysis, video.moments, gif.moment)
     return ClipCard(
         gif=address(gif.path),

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from video2gif.core.config import Extract
+from video2gif.core.config import ExtractParams
 from video2gif.core.errors import UserError
 from video2gif.core.layout import write_json
 from video2gif.core.store import atomic_path
@@ -23,7 +23,13 @@ _LAYERS = {"h1": "layers.0", "h2": "layers.3", "score": "layers.6"}  # Dropout a
 
 
 def write_head(
-    file: Path, target: Path, *, extract: Extract, root: Path, sha256: str = "", licence: str = ""
+    file: Path,
+    target: Path,
+    *,
+    extract: ExtractParams,
+    root: Path,
+    sha256: str = "",
+    licence: str = "",
 ) -> dict[str, Any]:
     """Write the released npz as `target` (safetensors) with its card; returns the card.
 

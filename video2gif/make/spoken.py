@@ -14,7 +14,7 @@ from video2gif.core.store import file_digest
 from video2gif.gifs.words import MOST_CHARS, Word
 from video2gif.make.analysis import Analysis
 from video2gif.make.moments import Chosen, exactly
-from video2gif.media.subtitles import Line, read_subtitles, subtitle_item, subtitling
+from video2gif.media.subtitles import Subtitle, read_subtitles, subtitle_item, subtitling
 
 EMBEDDED = "embedded"
 _ALIKE = 0.6  # Of what is looked for, so much must stand in a line.
@@ -38,7 +38,7 @@ class Said:
         if self.subtitles not in ("", EMBEDDED) and not Path(self.subtitles).is_file():
             raise UserError(f"--subtitles {self.subtitles}: no such file, nor `{EMBEDDED}`")
 
-    def lines(self, analysis: Analysis, context: Context) -> list[Line]:
+    def lines(self, analysis: Analysis, context: Context) -> list[Subtitle]:
         """The film's subtitles where they are needed. Raises `ItemError` where there are none."""
         if not self.subtitles and not self.line:
             return []
@@ -48,7 +48,7 @@ class Said:
         item = subtitle_item(f"subtitles:{path.name}", path, sha256=sha256, embedded=is_embedded)
         return read_subtitles(one("subtitles", subtitling(), item, context))
 
-    def words(self, lines: Sequence[Line]) -> list[Word]:
+    def words(self, lines: Sequence[Subtitle]) -> list[Word]:
         """What is drawn: the caption all the time, else the subtitles if they were named."""
         if self.caption:
             return [(-1e9, 1e9, self.caption)]
@@ -56,7 +56,7 @@ class Said:
 
 
 def spoken(
-    analysis: Analysis, lines: Sequence[Line], wanted: str, *, longest_s: float | None
+    analysis: Analysis, lines: Sequence[Subtitle], wanted: str, *, longest_s: float | None
 ) -> Chosen:
     """The moment in which a line is said; of equals the earliest. Raises `ItemError` (not_said)."""
     rated = [

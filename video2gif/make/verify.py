@@ -18,7 +18,7 @@ from video2gif.make.analysis import analyse
 from video2gif.make.rankers import Ranker, rank
 from video2gif.make.write import params_digest
 
-Verdict = Literal["true", "false", "unknown"]
+Answer = Literal["true", "false", "unknown"]
 
 _MAX_BYTES = 512_000_000
 _SCORE_TOLERANCE = 1e-4  # Scores may differ in the last digits from one CPU to another.
@@ -29,7 +29,7 @@ class Statement:
     """One statement of a receipt, and whether it holds."""
 
     what: str
-    state: Verdict
+    state: Answer
     found: str
 
 
@@ -124,5 +124,5 @@ def _check(what: str, holds: bool, found: str) -> Statement:
     return Statement(what, "true" if holds else "false", found)
 
 
-def _known(same: bool) -> Verdict:
+def _known(same: bool) -> Answer:
     return "true" if same else "unknown"

@@ -68,7 +68,7 @@ VARIANTS = tuple(_variants())
 
 
 @dataclass(frozen=True)
-class Place:
+class Placing:
     """A hypothesis: where the GIF may have been cut, and how far its hashes are from there."""
 
     variant: int
@@ -83,7 +83,7 @@ class Place:
 class Search:
     """What the hashes tell."""
 
-    places: list[Place]
+    places: list[Placing]
     """The best ones, best first, distinct in start or end."""
     start_s: np.ndarray
     """float64 (m,): with `speed`, all that the coarse scan found about as good as the best. Many
@@ -105,12 +105,12 @@ def search(gif: Track, video: Track, *, most: int = 6) -> Search:
     return Search(_distinct(fine, gif.end_s, most=most, variants=1), start_s, speed)
 
 
-def places(gif: Track, video: Track) -> list[Place]:
+def places(gif: Track, video: Track) -> list[Placing]:
     """The best places for a GIF in a video, best first."""
     return search(gif, video).places
 
 
-def _rank(place: Place) -> tuple[float, int, float, float]:
+def _rank(place: Placing) -> tuple[float, int, float, float]:
     """What sorts places, best first. Of equals: the plainest variant, the least change of speed,
     the earliest start."""
     return place.cost, place.variant, abs(place.speed - 1.0), place.start_s
@@ -136,13 +136,13 @@ def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
 
 def _coarse(
     gif: Track, video: Track, weights: np.ndarray
-) -> tuple[list[Place], np.ndarray, np.ndarray]:
+) -> tuple[list[Placing], np.ndarray, np.ndarray]:
     """The best places of the coarse scan, best first, distinct in start or end; all as good."""
     frames = _spread(weights, _COARSE_FRAMES)
     seen = Track(
         gif.pts_s[frames], gif.end_s, gif.hashes[frames], gif.quality[frames], gif.thumbs[frames]
     )
-    found: dict[float, list[Place]] = {}
+    found: dict[float, list[Placing]] = {}
     least: dict[float, np.ndarray] = {}
     for first, binned in _binned_variants(seen, video):
         for speed in speeds(MIN_SPEED, MAX_SPEED, _SPEEDS).tolist():
@@ -214,7 +214,7 @@ def _shifted_mean(binned_VKB: np.ndarray, shifts: np.ndarray, weights: np.ndarra
     return cost
 
 
-def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Place]:
+def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Placing]:
     """The least costs of one speed; of equals, those of the first variants and the first starts."""
     flat = cost_VB.ravel()
     count = min(_MOST_PER_SPEED, len(flat))
@@ -224,19 +224,19 @@ def _best_of(cost_VB: np.ndarray, speed: float, first_variant: int) -> list[Plac
     best = np.append(less, equal[: count - len(less)])
     variants, bins = np.unravel_index(best, cost_VB.shape)
     return [
-        Place(first_variant + int(v), float((b + 0.5) * _BIN_S), speed, float(flat[i]))
+        Placing(first_variant + int(v), float((b + 0.5) * _BIN_S), speed, float(flat[i]))
         for v, b, i in zip(variants, bins, best, strict=True)
     ]
 
 
 def _distinct(
-    sorted_places: Sequence[Place], gif_end_s: float, *, most: int, variants: int
-) -> list[Place]:
+    sorted_places: Sequence[Placing], gif_end_s: float, *, most: int, variants: int
+) -> list[Placing]:
     """The first `most` spans of a sorted list, each with its first few variants."""
     start_s = np.array([place.start_s for place in sorted_places])
     end_s = start_s + gif_end_s * np.array([place.speed for place in sorted_places])
     left = np.ones(len(start_s), dtype=bool)
-    kept: list[Place] = []
+    kept: list[Placing] = []
     for _ in range(most):
         if not left.any():
             break
@@ -244,14 +244,14 @@ def _distinct(
         apart = np.maximum(np.abs(start_s - start_s[first]), np.abs(end_s - end_s[first]))
         near = np.flatnonzero(left & (apart < _APART_S))
         left[near] = False
-        best: dict[int, Place] = {}
+        best: dict[int, Placing] = {}
         for number in near.tolist():
             best.setdefault(sorted_places[number].variant, sorted_places[number])
         kept += list(best.values())[:variants]
     return kept
 
 
-def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
+def _fine(gif: Track, video: Track, weights: np.ndarray, place: Placing) -> Placing:
     """The best of every start and speed around a place, at the frames' own times."""
     start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
     speed = np.clip(place.speed * ratio, MIN_SPEED, MAX_SPEED)
@@ -261,7 +261,7 @@ def _fine(gif: Track, video: Track, weights: np.ndarray, place: Place) -> Place:
     shown = video.shown_at(start_s[:, None] + speed[:, None] * gif.pts_s)
     cost = mean_bits(apart[np.arange(len(gif)), shown], weights)
     best = int(np.argmin(cost))
-    return Place(place.variant, float(start_s[best]), float(speed[best]), float(cost[best]))
+    return Placing(place.variant, float(start_s[best]), float(speed[best]), float(cost[best]))
 
 
 def cost_at(gif: Track, video: Track, *, start_s: float, speed: float) -> float:

@@ -1,4 +1,4 @@
-"""HTTP under one clock: connections by `core.egress`, each wait cut off by the same deadline.
+"""HTTP under one deadline, which cuts off every wait; connections by `core.egress`.
 
 A timeout for each read, as HTTP libraries have, is none for the whole: one byte now and then, or
 answers 1xx without end, keep a reader for ever.
@@ -19,7 +19,7 @@ from video2gif.core import egress
 _BLOCK = 1 << 18
 
 
-class Clock:
+class Deadline:
     """Seconds that are left, of the whole and of what is done just now."""
 
     def __init__(self, timeout_s: float) -> None:
@@ -46,44 +46,44 @@ class Clock:
 class Transport(httpx.HTTPTransport):
     """One connection a request, no proxy; Host and the TLS name are the url's."""
 
-    def __init__(self, clock: Clock, *, allow_private: bool) -> None:
+    def __init__(self, deadline: Deadline, *, allow_private: bool) -> None:
         trusted = httpx.create_ssl_context()
         super().__init__(verify=trusted)
         # httpx has no parameter for where connections come from; its pool has.
         self._pool = httpcore.ConnectionPool(
             ssl_context=trusted,
             max_keepalive_connections=0,
-            network_backend=_Network(clock, allow_private),
+            network_backend=_Network(deadline, allow_private),
         )
 
 
 class _Network(httpcore.NetworkBackend):
-    def __init__(self, clock: Clock, allow_private: bool) -> None:
-        self._clock = clock
+    def __init__(self, deadline: Deadline, allow_private: bool) -> None:
+        self._deadline = deadline
         self._allow_private = allow_private
 
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, *_: Any, **__: Any
     ) -> httpcore.NetworkStream:
         with _as(httpcore.ConnectTimeout, httpcore.ConnectError):
-            wait_s = self._clock.wait_s(timeout)
+            wait_s = self._deadline.wait_s(timeout)
             end = egress.connect(host, port, timeout_s=wait_s, allow_private=self._allow_private)
-            return _Stream(end, self._clock)
+            return _Stream(end, self._deadline)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, end: Any, clock: Clock) -> None:
+    def __init__(self, end: Any, deadline: Deadline) -> None:
         self._end = end
-        self._clock = clock
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _as(httpcore.ReadTimeout, httpcore.ReadError):
-            self._end.settimeout(self._clock.wait_s(timeout))
+            self._end.settimeout(self._deadline.wait_s(timeout))
             return bytes(self._end.recv(max_bytes))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with _as(httpcore.WriteTimeout, httpcore.WriteError):
-            self._end.settimeout(self._clock.wait_s(timeout))
+            self._end.settimeout(self._deadline.wait_s(timeout))
             self._end.sendall(buffer)
 
     def close(self) -> None:
@@ -96,9 +96,9 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         with _as(httpcore.ConnectTimeout, httpcore.ConnectError):
-            self._end.settimeout(self._clock.wait_s(timeout))
+            self._end.settimeout(self._deadline.wait_s(timeout))
             end = ssl_context.wrap_socket(self._end, server_hostname=server_hostname)
-            return _Stream(end, self._clock)
+            return _Stream(end, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         if info == "ssl_object" and isinstance(self._end, ssl.SSLSocket):

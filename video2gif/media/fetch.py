@@ -3,7 +3,7 @@
 Redirects are followed by hand and every hop's address is checked (`video2gif.core.egress`).
 A body is complete when it has the length that was announced, or when its chunks ended, and when
 its encoding ended as well; a cut one is resumed with Range + If-Range, only if the server names a
-strong validator (RFC 9110, 8.8.1), else begun anew. One clock runs for all: names, connections,
+strong validator (RFC 9110, 8.8.1), else begun anew. One deadline runs for all: names, connections,
 headers, waits, body. What the bytes are is the probe's to say; only web pages are turned away here.
 Messages show a url without user, password and query: those may be secrets.
 """
@@ -26,8 +26,8 @@ from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
 from video2gif.core.work import Item, Work
 from video2gif.media import pages
-from video2gif.media.clocked import Clock, Transport, inflated
-from video2gif.media.headers import Part, announced, part_of, retry_after, validator
+from video2gif.media.clocked import Deadline, Transport, inflated
+from video2gif.media.headers import ByteRange, announced, part_of, retry_after, validator
 from video2gif.media.partial import Partial
 
 _MAX_REDIRECTS = 5
@@ -51,7 +51,7 @@ class Policy:
     max_bytes: int
     """Of the decoded body."""
     timeout_s: float
-    """Wall clock for everything: waits, retries and the body."""
+    """Seconds by the wall clock for everything: waits, retries and the body."""
     allow_private: bool = False
     attempts: int = _ATTEMPTS
     backoff_s: float = _BACKOFF_S
@@ -66,7 +66,7 @@ class _Transient(Exception):
         self.wait_s = wait_s
 
 
-def policy_of(params: config.Download) -> Policy:
+def policy_of(params: config.DownloadParams) -> Policy:
     """What params.yaml allows."""
     return Policy(
         max_bytes=params.max_bytes,
@@ -140,9 +140,9 @@ def fetch(url: str, target: Path, *, partial: Path, policy: Policy) -> None:
     `partial` survives a failure or a kill; the next call with the same url goes on from it.
     """
     partial.parent.mkdir(parents=True, exist_ok=True)
-    body, clock = Partial(partial), Clock(policy.timeout_s)
-    with _client(policy, clock) as client:
-        _Job(url, body, client, policy, clock).run()
+    body, deadline = Partial(partial), Deadline(policy.timeout_s)
+    with _client(policy, deadline) as client:
+        _Job(url, body, client, policy, deadline).run()
     os.replace(body.path, target)
     body.forget()
 
@@ -158,10 +158,10 @@ def display(url: str) -> str:
 
 
 @contextmanager
-def _client(policy: Policy, clock: Clock) -> Iterator[httpx.Client]:
+def _client(policy: Policy, deadline: Deadline) -> Iterator[httpx.Client]:
     timeout = httpx.Timeout(min(policy.stall_s, policy.timeout_s))
     headers = {"User-Agent": "video2gif", "Accept": "*/*", "Accept-Encoding": "identity"}
-    transport = Transport(clock, allow_private=policy.allow_private)
+    transport = Transport(deadline, allow_private=policy.allow_private)
     # trust_env=False: a proxy would resolve names where we cannot check them, and a netrc
     # would send the user's passwords to whom a manifest names.
     with httpx.Client(
@@ -177,13 +177,13 @@ class _Job:
     """One url on its way to one partial file."""
 
     def __init__(
-        self, url: str, body: Partial, client: httpx.Client, policy: Policy, clock: Clock
+        self, url: str, body: Partial, client: httpx.Client, policy: Policy, deadline: Deadline
     ) -> None:
         self._url = url
         self._body = body
         self._client = client
         self._policy = policy
-        self._clock = clock
+        self._deadline = deadline
 
     def run(self) -> None:
         """Try until the body is whole. Tries that bring new bytes are not counted."""
@@ -206,7 +206,7 @@ class _Job:
             seed = hashlib.sha256(f"{self._url}:{failures}".encode()).digest()[0]
             jitter = 0.5 + seed / 255  # deterministic, in [0.5, 1.5]
             wait_s = min(_MAX_BACKOFF_S, self._policy.backoff_s * 2 ** (failures - 1) * jitter)
-        if wait_s > self._clock.left_s:
+        if wait_s > self._deadline.left_s:
             self._fail("timeout", f"{problem}; waiting {wait_s:.0f} s passes the time limit")
         time.sleep(wait_s)
 
@@ -234,9 +234,9 @@ class _Job:
         """The answer behind at most five redirects."""
         url = self._checked(self._url)
         for _ in range(_MAX_REDIRECTS + 1):
-            self._clock.within(self._policy.stall_s)  # However many headers there are.
+            self._deadline.within(self._policy.stall_s)  # However many headers there are.
             with self._client.stream("GET", url, headers=self._range()) as response:
-                self._clock.within(None)
+                self._deadline.within(None)
                 if response.status_code not in _REDIRECTS:
                     yield response
                     return
@@ -276,7 +276,7 @@ class _Job:
             raise _Transient(reason, retry_after(response))
         self._fail("http", reason)
 
-    def _continuing(self, response: httpx.Response) -> Part | None:
+    def _continuing(self, response: httpx.Response) -> ByteRange | None:
         """What a 206 holds, if that continues the version that we hold the beginning of."""
         part = part_of(response)
         known = self._body.validator
@@ -292,7 +292,7 @@ class _Job:
             # Only zlib's ratio (about 1000) keeps one block's expansion small.
             self._fail("refused", f"content encoding {encoding!r} was not asked for")
 
-    def _read(self, response: httpx.Response, part: Part | None) -> None:
+    def _read(self, response: httpx.Response, part: ByteRange | None) -> None:
         length = announced(response)
         if part and length not in (None, part.size):
             self._body.restart("", self._url)
@@ -307,7 +307,7 @@ class _Job:
                 self._require_size(size)
                 file.write(block)
                 file.flush()  # So that a killed fetch goes on from here.
-                if self._clock.left_s <= 0:
+                if self._deadline.left_s <= 0:
                     self._fail("timeout", f"not complete after {self._policy.timeout_s:g} s")
                 if pace.too_slow(size):
                     self._fail("timeout", f"slower than {_MIN_BYTES_PER_S} bytes/s")

@@ -11,7 +11,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Part:
+class ByteRange:
     """What a 206 says that it holds, in bytes."""
 
     start: int
@@ -20,13 +20,13 @@ class Part:
     """Of the whole file."""
 
 
-def part_of(response: httpx.Response) -> Part | None:
+def part_of(response: httpx.Response) -> ByteRange | None:
     """The one part of an answer; None where it says none that can be, or in an encoding."""
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if not found or response.headers.get("Content-Encoding", "identity") != "identity":
         return None
     first, last, total = (int(number) for number in found.groups())
-    return Part(first, last + 1 - first, total) if first <= last < total else None
+    return ByteRange(first, last + 1 - first, total) if first <= last < total else None
 
 
 def announced(response: httpx.Response) -> int | None:

@@ -18,7 +18,7 @@ from video2gif.core.work import Item, Work
 from video2gif.media.clock import begin_s
 from video2gif.media.open import open_container, video_stream
 
-Line = tuple[float, float, str]
+Subtitle = tuple[float, float, str]
 """From when to when, seconds, and what is said."""
 
 _MAX_BYTES = 5_000_000
@@ -41,7 +41,7 @@ def subtitle_item(item_id: str, path: Path, *, sha256: str, embedded: bool) -> I
     return Item(id=item_id, inputs=(sha256, str(embedded)), args=args)
 
 
-def read_subtitles(payload: bytes) -> list[Line]:
+def read_subtitles(payload: bytes) -> list[Subtitle]:
     """From the item that `work` wrote."""
     return [(start, end, text) for start, end, text in read_arrays(payload)[1]["lines"]]
 
@@ -56,7 +56,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, embedded: bool) -> Non
     write_arrays(out, {}, {"lines": lines})
 
 
-def parsed_srt(text: str) -> Iterator[Line]:
+def parsed_srt(text: str) -> Iterator[Subtitle]:
     """The lines of a SubRip file; blocks that are none are passed over."""
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         times = _TIMES.search(block)
@@ -88,7 +88,7 @@ def _text(path: Path) -> str:
     return content.decode("cp1252", "replace")
 
 
-def _embedded(path: Path) -> Iterator[Line]:
+def _embedded(path: Path) -> Iterator[Subtitle]:
     with open_container(path) as container:
         if not container.streams.subtitles:
             return

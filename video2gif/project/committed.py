@@ -36,7 +36,7 @@ FLOATING = frozenset({"extract", "train", "evaluate", "report"})
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LockComparison:
     """The stages' outputs against those of the committed lock."""
 
     equal: tuple[str, ...]
@@ -59,7 +59,7 @@ class Comparison:
         return f"{line}; other: {', '.join(self.other)} ({why})"
 
 
-def compared(root: Path) -> Comparison | None:
+def compared(root: Path) -> LockComparison | None:
     """The comparison, or None where git's HEAD has no dvc.lock."""
     committed = _committed(root, LOCK)
     if committed is None:
@@ -74,7 +74,9 @@ def compared(root: Path) -> Comparison | None:
         *(f"+{f}" for f in sorted(ours - theirs)),
         *(f"-{f}" for f in sorted(theirs - ours)),
     )
-    return Comparison(equal, tuple(s for s in STAGES if s not in equal), features if noted else ())
+    return LockComparison(
+        equal, tuple(s for s in STAGES if s not in equal), features if noted else ()
+    )
 
 
 def note_machine(root: Path) -> None:

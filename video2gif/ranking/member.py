@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from video2gif.core.config import Train
+from video2gif.core.config import TrainParams
 from video2gif.evaluation.videos import usable_gifs, video_metrics
 from video2gif.ranking.batches import Block, across_videos, by_video
 from video2gif.ranking.checkpoint import TrainingState
@@ -45,7 +45,12 @@ class Member:
     """One network while it is trained: all that decides how it goes on."""
 
     def __init__(
-        self, number: int, span: Subspace, held_out: Sequence[Seen], n_inputs: int, params: Train
+        self,
+        number: int,
+        span: Subspace,
+        held_out: Sequence[Seen],
+        n_inputs: int,
+        params: TrainParams,
     ) -> None:
         self.number, self._params, self._span = number, params, span
         torch.manual_seed(params.seed + number)  # initial weights, dropout and order of videos
@@ -175,7 +180,7 @@ def _criterion(epoch: Epoch) -> float:
     return epoch.loss if np.isnan(epoch.validation_nmsd) else epoch.validation_nmsd
 
 
-def _losses(ranker: RankNet, batch: Block, params: Train) -> Tensor:
+def _losses(ranker: RankNet, batch: Block, params: TrainParams) -> Tensor:
     """The loss of each pair: every segment scored once."""
     scores = segment_means(ranker(batch.x), batch.n_clips)
     positive, negative = scores[batch.pairs].unbind(dim=1)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from video2gif.core.config import Train
+from video2gif.core.config import TrainParams
 from video2gif.core.errors import UserError
 from video2gif.evaluation.videos import usable_gifs
 from video2gif.ranking import fusion, linear, neighbourhood
@@ -54,7 +54,7 @@ OnEpoch = Callable[[list[Epoch], int, int], None]
 
 def train(
     videos: Sequence[Video],
-    params: Train,
+    params: TrainParams,
     report: OnEpoch = lambda history, done, total: None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
@@ -103,7 +103,7 @@ def train(
     return Trained(Model(ensemble, context, fused), run.history, best, n_pairs)
 
 
-def _neighbourhood(training: Sequence[Video], params: Train) -> Trained:
+def _neighbourhood(training: Sequence[Video], params: TrainParams) -> Trained:
     """The ranker of ranking/neighbourhood.py: a positive's target is 1, a negative's 0."""
     with _threads(1):
         # `train.features` is about the network; this ranker makes its own surroundings.
@@ -147,7 +147,7 @@ class _Run:
         taught: Sequence[Seen],
         held_out: Sequence[Seen],
         span: Subspace,
-        params: Train,
+        params: TrainParams,
         report: OnEpoch,
         checkpoint: Checkpoint | None,
     ) -> None:
@@ -253,7 +253,7 @@ def _differences(one: Seen, ranker: RankNet, weights: Tensor) -> np.ndarray:
     return inputs[positive] - inputs[negative]
 
 
-def _fit(videos: Sequence[Video], params: Train) -> Standardise:
+def _fit(videos: Sequence[Video], params: TrainParams) -> Standardise:
     clips = [torch.from_numpy(video.clips) for video in videos if len(video.clips)]
     if params.features == "centred":
         clips = [centred(part) for part in clips]

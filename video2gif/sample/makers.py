@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from video2gif.media import encode
-from video2gif.sample.script import FPS, Edits, Gif
+from video2gif.sample.script import FPS, Edits, ScriptedGif
 
 
-def make_gif(path: Path, frames: Sequence[np.ndarray], gif: Gif) -> None:
+def make_gif(path: Path, frames: Sequence[np.ndarray], gif: ScriptedGif) -> None:
     """Write a GIF of `frames`, the source frames of its span, uint8 (height, width, 3) RGB."""
     numbers, delays_cs = timing(len(frames), gif.edits)
     shown = (edited(frames[number], gif.edits) for number in numbers)

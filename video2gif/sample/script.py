@@ -113,7 +113,7 @@ class Edits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gif:
+class ScriptedGif:
     """One GIF with its exact source: frames [start_frame, end_frame) of its video."""
 
     gif_id: str
@@ -141,7 +141,7 @@ def videos() -> tuple[ScriptedVideo, ...]:
 
 
 @cache
-def gifs() -> tuple[Gif, ...]:
+def gifs() -> tuple[ScriptedGif, ...]:
     """All GIFs, in the order of their videos and spans."""
     return tuple(gif for number, video in enumerate(videos()) for gif in _gifs(number, video))
 
@@ -212,7 +212,7 @@ def _shots(
     return shots
 
 
-def _gifs(number: int, video: ScriptedVideo) -> list[Gif]:
+def _gifs(number: int, video: ScriptedVideo) -> list[ScriptedGif]:
     """A GIF of every moment, and in every fifth video one of a dull shot, as a wrong label."""
     chosen = [shot for shot in video.shots if shot.kind == "burst"]
     if number % 5 == 3:
@@ -225,7 +225,7 @@ def _gifs(number: int, video: ScriptedVideo) -> list[Gif]:
     ]
 
 
-def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> Gif:
+def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> ScriptedGif:
     chance = rng(gif_id, "gif")
     planted = shot.kind == "burst"
     # A long dull shot will be divided into equal segments: the GIF lies in the first of them.
@@ -236,7 +236,7 @@ def _gif(gif_id: str, video: ScriptedVideo, shot: Shot) -> Gif:
     # Half of the GIFs have more than 30,000 views, of the wrong labels more than 30 (e^3.4).
     log_views = chance.normal(math.log(30_000), 1.2) if planted else chance.normal(3.4, 0.8)
     low, high = (2_000, 500_000) if planted else (5, 200)
-    return Gif(
+    return ScriptedGif(
         gif_id=gif_id,
         video_id=video.video_id,
         start_frame=shot.start_frame + head,

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from video2gif.core.config import Segment
+from video2gif.core.config import SegmentParams
 from video2gif.core.types import Span
 from video2gif.fingerprint.track import nearest_frame
 from video2gif.shots.cuts import cuts, cuts_between
@@ -36,7 +36,7 @@ class Frames(Protocol):
 
 
 def segment_video(
-    frames: Frames, params: Segment, *, transitions: np.ndarray | None = None
+    frames: Frames, params: SegmentParams, *, transitions: np.ndarray | None = None
 ) -> list[Span]:
     """Segments of a video: its shots, with `kts` divided where the content changes, then bounded.
 
@@ -55,7 +55,7 @@ def segment_video(
 
 
 def shot_cuts(
-    frames: Frames, params: Segment, *, transitions: np.ndarray | None = None
+    frames: Frames, params: SegmentParams, *, transitions: np.ndarray | None = None
 ) -> list[int]:
     """Frames, ascending, above 0, at which a shot starts.
 
@@ -81,7 +81,7 @@ def shot_cuts(
     )
 
 
-def _divided_by_content(frames: Frames, starts: Sequence[int], params: Segment) -> list[int]:
+def _divided_by_content(frames: Frames, starts: Sequence[int], params: SegmentParams) -> list[int]:
     n_frames = len(frames.pts_s)
     times_s = np.append(frames.pts_s, frames.end_s)
     found = list(starts)

@@ -183,7 +183,7 @@ def _source_rows(rows: Sequence[SourceRow]) -> list[dict[str, Any]]:
 class _Collector:
     """Copies the sources of one run to data/media, and collects those that fail."""
 
-    def __init__(self, layout: Layout, params: config.Download, context: Context) -> None:
+    def __init__(self, layout: Layout, params: config.DownloadParams, context: Context) -> None:
         self._layout = layout
         self._params = params
         self._context = context

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from video2gif.core.config import Evaluate, Params, Train
+from video2gif.core.config import EvaluateParams, Params, TrainParams
 from video2gif.core.items import Context, Counts
 from video2gif.core.layout import Layout, write_csv, write_json
 from video2gif.core.tables import PREDICTIONS, SPANS
@@ -96,7 +96,7 @@ def in_split(video: Video, split: str) -> bool:
     return split in (video.split, "all")
 
 
-def score_left_out(video: Video, *, videos: Sequence[Video], params: Train) -> np.ndarray:
+def score_left_out(video: Video, *, videos: Sequence[Video], params: TrainParams) -> np.ndarray:
     """Scores (n,) of a video by a ranker trained on all others; NaN if it has no GIF to find.
 
     Videos of the test split are trained on as well. Those of validation still decide when training
@@ -119,7 +119,7 @@ def can_evaluate(one: Ranked) -> bool:
     return bool(gifs) and not np.isnan(one.score).all()
 
 
-def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
+def evaluate_video(one: Ranked, params: EvaluateParams) -> Evaluated:
     """Metrics of the ranker, of the motion baseline, and of random rankings (their mean)."""
     video = one.video
     gifs = usable_gifs(video.gifs, video.n_frames)
@@ -148,7 +148,7 @@ def evaluate_video(one: Ranked, params: Evaluate) -> Evaluated:
     )
 
 
-def summary(evaluated: Sequence[Evaluated], params: Evaluate) -> dict[str, Any]:
+def summary(evaluated: Sequence[Evaluated], params: EvaluateParams) -> dict[str, Any]:
     """What metrics/eval.json holds: means over videos with bootstrap 95 % intervals."""
     options: dict[str, int] = {"samples": params.bootstrap_samples, "seed": params.seed}
     ours = [one.ranker for one in evaluated]

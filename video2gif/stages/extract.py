@@ -25,7 +25,7 @@ from video2gif.core.work import Outcome
 from video2gif.features import classes
 from video2gif.features.network import Extraction, Features
 from video2gif.features.registry import description, extractions
-from video2gif.features.together import Film, compute_features
+from video2gif.features.together import WantedVideo, compute_features
 
 STAGE = "extract"
 
@@ -77,11 +77,11 @@ def _labelled_first(layout: Layout, segments: Segments) -> list[str]:
     return sorted(segments, key=lambda video_id: (video_id not in labelled, video_id))
 
 
-def _films(layout: Layout, segments: Segments) -> list[Film]:
+def _films(layout: Layout, segments: Segments) -> list[WantedVideo]:
     downloads = DOWNLOADS.read(layout.downloads)
     videos = downloads[downloads["kind"] == "video"].set_index("id")
     return [
-        Film(
+        WantedVideo(
             video_id,
             str(videos.at[video_id, "sha256"]),
             layout.media_file(str(videos.at[video_id, "path"])),

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from video2gif.core.config import Label, Params
+from video2gif.core.config import LabelParams, Params
 from video2gif.core.items import Context, Counts
 from video2gif.core.layout import Layout
 from video2gif.core.tables import LABELS, MATCHES, PAIRS, SEGMENTS, SOURCES, SPANS
@@ -26,7 +26,11 @@ Rows = list[dict[str, Any]]
 
 
 def label_video(
-    segments: pd.DataFrame, placements: Sequence[Placement], *, assigned: Assigned, params: Label
+    segments: pd.DataFrame,
+    placements: Sequence[Placement],
+    *,
+    assigned: Assigned,
+    params: LabelParams,
 ) -> tuple[Rows, Rows]:
     """LABELS and PAIRS rows of one video, from its SEGMENTS rows and its GIFs."""
     video_id = str(segments.video_id.iloc[0])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from video2gif.core.config import Params, Segment
+from video2gif.core.config import Params, SegmentParams
 from video2gif.core.items import Context, Counts, compute
 from video2gif.core.layout import Layout
 from video2gif.core.tables import DOWNLOADS, SEGMENTS
@@ -61,7 +61,7 @@ def run(layout: Layout, params: Params, context: Context) -> Counts:
 
 
 def _spans(
-    fingerprint: Fingerprint, params: Segment, transitions: np.ndarray | None
+    fingerprint: Fingerprint, params: SegmentParams, transitions: np.ndarray | None
 ) -> list[tuple[int, int]]:
     """Given clips are segments already: there is nothing to cut."""
     if not fingerprint.has_pictures:
@@ -70,7 +70,7 @@ def _spans(
 
 
 def _network_runs(
-    video_ids: list[str], layout: Layout, params: Segment, context: Context
+    video_ids: list[str], layout: Layout, params: SegmentParams, context: Context
 ) -> dict[str, Outcome]:
     """TransNetV2's items by video; none for the other methods."""
     if params.method != "transnetv2":

@@ -47,15 +47,15 @@ _STATUS = {"missing": 404, "too_large": 413, "disk": 507}
 _KEPT = {"cache-control": "private, max-age=3600"}
 
 Drawn = TypeVar("Drawn")
-Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+PageSeconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class SpanBody(BaseModel):
     """[start_s, end_s) of a video."""
 
     model_config = ConfigDict(extra="forbid")
-    start_s: Seconds
-    end_s: Seconds
+    start_s: PageSeconds
+    end_s: PageSeconds
 
 
 class MarkBody(SpanBody):
