@@ -1,5 +1,6 @@
 """A module's version follows the code it computes with, and nothing else."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(codeversion, "_ROOT", tmp_path)
-    _forget()
+    codeversion.forget()
     yield tmp_path
-    _forget()
-
-
-def _forget() -> None:
-    for name in ("imports", "closure", "code_version", "_normal_form"):
-        getattr(codeversion, name).cache_clear()
+    codeversion.forget()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +62,7 @@ def test_the_closure_is_what_an_import_runs(package: Path, module: str, expected
 def test_the_version_changes_with_what_computes(package: Path, changed: str, text: str, same: bool):
     before = codeversion.code_version("video2gif.wing.room")
     (package / f"{changed}.py").write_text(text)
-    _forget()
+    codeversion.forget()
     assert (codeversion.code_version("video2gif.wing.room") == before) is same
 
 
@@ -76,3 +72,30 @@ def test_every_module_of_the_project_has_a_version():
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(["video2gif", *(part for part in parts if part != "__init__")])
         assert len(codeversion.code_version(name)) == 16
+
+
+def test_what_a_file_says_is_kept_beside_its_bytecode(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = codeversion.code_version("video2gif.wing.room")
+    codeversion.forget()
+    with monkeypatch.context() as context:
+        context.setattr(codeversion.ast, "parse", lambda text: pytest.fail("parsed again"))
+        assert codeversion.code_version("video2gif.wing.room") == before
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "torn [", '["of another content", ["os"], "code"]'])
+def test_what_is_kept_but_damaged_is_read_anew(package: Path, kept: str):
+    before = codeversion.code_version("video2gif.wing.room")
+    for path in package.rglob("*.code"):
+        path.write_text(kept)
+    codeversion.forget()
+    assert codeversion.code_version("video2gif.wing.room") == before
+
+
+def test_where_nothing_may_be_kept_the_code_is_read_each_time(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert codeversion.code_version("video2gif.wing.room")
+    assert not list(package.rglob("*.code"))

@@ -3,13 +3,23 @@
 `closure` is the set of this package's modules that a module imports, directly or not; the test of
 dvc.yaml uses it too. `code_version` digests their syntax trees without docstrings, so that
 changed code recomputes the items it touches, and a changed comment recomputes nothing.
+
+Parsing the package's modules takes most of a second, longer than all else in a run that finds its
+items stored. So what a file says is kept beside Python's own bytecode of it, under the digest of
+its content.
 """
 
 import ast
 import hashlib
+import json
+import os
+import sys
 import threading
+from contextlib import suppress
 from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
+from typing import NamedTuple
 
 _PACKAGE = "video2gif"
 _ROOT = Path(__file__).parents[1]
@@ -28,15 +38,7 @@ def module_path(module: str) -> Path:
 @cache
 def imports(module: str) -> frozenset[str]:
     """Modules of this package that a module names in its imports (not under TYPE_CHECKING)."""
-    tree = _parsed(module_path(module))
-    found: set[str] = set()
-    for node in _runtime_nodes(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if _is_ours(name))
+    return frozenset(name for name in _facts(module_path(module)).imports if _is_ours(name))
 
 
 @cache
@@ -65,20 +67,14 @@ def code_version(module: str) -> str:
         # Else a change in how items travel would compute every item of every project anew.
         if name in (_PACKAGE, _PLUMBING) or name.startswith(f"{_PLUMBING}."):
             continue
-        digest.update(name.encode() + b"\0" + _normal_form(module_path(name)).encode() + b"\0")
+        digest.update(f"{name}\0{_facts(module_path(name)).code}\0".encode())
     return digest.hexdigest()[:16]
 
 
 def forget() -> None:
     """Read the code anew: a worker that lives for days outlives the files it started from."""
-    for remembered in (imports, closure, code_version, _normal_form):
+    for remembered in (imports, closure, code_version, _facts):
         remembered.cache_clear()
-
-
-def _parsed(path: Path) -> ast.Module:
-    # In two threads at once, CPython 3.11's parser mixes up their depths of recursion and fails.
-    with _PARSING:
-        return ast.parse(path.read_text())
 
 
 def _is_ours(name: str) -> bool:
@@ -99,9 +95,63 @@ def _runtime_nodes(tree: ast.AST) -> list[ast.AST]:
     return nodes
 
 
+class _Facts(NamedTuple):
+    """What one file says."""
+
+    imports: list[str]
+    """Names in its imports: modules, and what is taken from them."""
+    code: str
+    """Digest of its syntax tree without docstrings."""
+
+
 @cache
-def _normal_form(path: Path) -> str:
-    tree = _parsed(path)
+def _facts(path: Path) -> _Facts:
+    content = path.read_bytes()
+    digest = hashlib.sha256(_own_digest() + content).hexdigest()
+    kept = Path(cache_from_source(str(path))).with_suffix(".code")
+    with suppress(OSError, ValueError, TypeError):
+        of, *facts = json.loads(kept.read_bytes())
+        if of == digest:
+            return _Facts(*facts)
+    found = _read(content)
+    if not sys.dont_write_bytecode:
+        _keep(kept, [digest, *found])
+    return found
+
+
+@cache
+def _own_digest() -> bytes:
+    """Of this file: what it drew from others is no longer true when it changes."""
+    return hashlib.sha256(Path(__file__).read_bytes()).digest()
+
+
+def _read(content: bytes) -> _Facts:
+    # In two threads at once, CPython 3.11's parser mixes up their depths of recursion and fails.
+    with _PARSING:
+        tree = ast.parse(content)
+    named: set[str] = set()
+    for node in _runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named.add(node.module)
+            named |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return _Facts(sorted(named), hashlib.sha256(_normal_form(tree).encode()).hexdigest())
+
+
+def _keep(path: Path, facts: list[object]) -> None:
+    """Where nobody may write, nothing is kept. A file that a crash tore is not read."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        try:
+            partial.write_text(json.dumps(facts))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _normal_form(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
