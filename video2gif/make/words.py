@@ -5,6 +5,7 @@ Facts are short and fit a table (`reasons`); `sentence` makes of them what a pag
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def _of_one(terms: Terms, clean: Clean, place: int) -> tuple[str, ...]:
 
 def _shown(probability: np.ndarray) -> str:
     """The group that the picture most likely shows, with the class if that is sure as well."""
-    masks = [named.members(words) & ~named.called(named.PAGES) for _, words in _GROUPS]
+    masks = _masks()
     shares = [float(probability[mask].sum()) for mask in masks]
     best = int(np.argmax(shares))
     if shares[best] < _SURE:
@@ -72,6 +73,12 @@ def _shown(probability: np.ndarray) -> str:
     own = np.where(masks[best], probability, 0)
     name = named.names()[int(own.argmax())]
     return f"{_GROUPS[best][0]} ({name})" if own.max() >= _SURE else _GROUPS[best][0]
+
+
+@cache
+def _masks() -> list[np.ndarray]:
+    """The classes of each group, bool (1000,)."""
+    return [named.members(words) & ~named.called(named.PAGES) for _, words in _GROUPS]
 
 
 def _by_rank(rank: float, much: str, little: str) -> str:
