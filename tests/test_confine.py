@@ -289,7 +289,7 @@ def test_S2_what_is_left_open_is_left_open_in_these_places_only() -> None:
         if keyword.arg in ("network", "programs", "gpu")
     }
     assert opened == {
-        ("features/together.py", "gpu", "any((one.limits.gpu for one in works))"),
+        ("media/together.py", "gpu", "any((one.limits.gpu for one in works))"),
         ("features/warmup.py", "gpu", "True"),
         ("gifs/render.py", "programs", "encoder == 'gifski'"),
         ("media/fetch.py", "network", "'any' if policy.allow_private else 'public'"),

@@ -14,13 +14,18 @@ from films import film_of_shots
 
 from video2gif.core.config import ExtractParams, Params
 from video2gif.core.errors import EnvironmentProblem, UserError
-from video2gif.core.items import Context
-from video2gif.features import lite0, sampled, together
+from video2gif.core.items import Context, compute
+from video2gif.core.work import Item
+from video2gif.features import lite0, sampled
 from video2gif.features.efficientnet import EfficientNetLite0
 from video2gif.features.formats.onnx import Graph
+from video2gif.features.network import Extraction
 from video2gif.features.registry import extraction, extractions, feature_sources, folder_name
-from video2gif.features.together import WantedVideo, compute_features, shared
+from video2gif.features.together import WantedVideo, compute_features
+from video2gif.fingerprint.decode import fingerprinting
+from video2gif.media import together
 from video2gif.media.decode import Decoder
+from video2gif.media.together import Reading, read_together, shared
 
 REPO = Path(__file__).parents[1]
 
@@ -188,6 +193,44 @@ def test_networks_together_give_the_bytes_that_each_gives_alone(
         ((single,),) = compute_features("extract", [extraction_], [film], alone)
         assert single.status == "computed"
         assert alone.store.read(single.key) == context.store.read(outcome.key)
+
+
+def _readings(path: Path, made: Extraction) -> list[Reading]:
+    """A film's fingerprint, and one network that looks at it."""
+    params = Params.load(REPO / "params.yaml").fingerprint
+    args = {"path": str(path), "kind": "video"}
+    print_ = Item(id="film", inputs=("sha",), args=args)
+    look = made.item("film", sha256="sha", path=path, spans=np.zeros((0, 2)))
+    return [Reading(fingerprinting(params), print_), Reading(made.work, look)]
+
+
+def test_the_fingerprint_and_a_network_share_a_decode_and_stay_the_same(
+    extract: ExtractParams, video: Path, tmp_path: Path, context: Context
+):
+    (made,) = extractions(extract, root=REPO)
+    readings = _readings(video, made)
+    read_together("decode", [readings], context)
+    alone = Context(type(context.store)(tmp_path / "alone"), context.mapper)
+    for one_reading in readings:
+        compute("alone", one_reading.work, [one_reading.item], alone)
+        assert context.store.read(one_reading.key) == alone.store.read(one_reading.key)
+
+
+def test_a_damaged_film_is_left_to_each_reading(
+    extract: ExtractParams, video: Path, tmp_path: Path, context: Context
+):
+    content = bytearray(video.read_bytes())
+    middle = content.index(b"mdat") + 4000
+    content[middle : middle + 400] = bytes(400)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    with Decoder(damaged) as decoder:
+        assert len(list(decoder.frames())) > 0
+        assert decoder.bad_packets > 0
+    (made,) = extractions(extract, root=REPO)
+    readings = _readings(damaged, made)
+    read_together("decode", [readings], context)
+    assert not any(context.store.has(one_reading.key) for one_reading in readings)
 
 
 def test_shared_items_reach_every_reader_and_one_may_stop_early():

@@ -37,7 +37,7 @@ from video2gif.features.preprocess import (
     small_frame,
     stretches,
 )
-from video2gif.media.decode import Decoder
+from video2gif.media.decode import Decoder, Film
 from video2gif.media.shown import Scaler
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
@@ -105,21 +105,15 @@ def network(digest: str, weights: Path) -> Network:
     )
 
 
-def work(
-    *,
-    out: Path,
-    params: dict[str, Any],
-    path: str,
-    segments: list[tuple[int, int]],
-    weights: str,
-    mean: str,
-) -> None:
+def work(*, out: Path, params: dict[str, Any], path: str, **args: Any) -> None:
     """Write the features of a video's segments (`arrays`). Raises what the decoder raises."""
     with Decoder(Path(path)) as decoder:
-        found = arrays(
-            decoder.frames(), params=params, segments=segments, weights=weights, mean=mean
-        )
-    write_arrays(out, found)
+        read(out, decoder, params=params, **args)
+
+
+def read(out: Path, film: Film, *, params: dict[str, Any], **args: Any) -> None:
+    """Write them of a video that is being decoded (`media.together`)."""
+    write_arrays(out, arrays(film.frames(), params=params, **args))
 
 
 def arrays(

@@ -34,7 +34,7 @@ from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, WINDOWS, phash, qu
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given
-from video2gif.media.decode import Decoder
+from video2gif.media.decode import DECODING_THREADS, Decoder, Film
 from video2gif.media.shown import width_of
 from video2gif.media.sniff import sniff
 from video2gif.media.whole import check_whole
@@ -43,8 +43,6 @@ _BLOCK = 64  # Frames hashed at once: 1 MB as floats, which fits into the proces
 _WAITING_PIXELS = 48 << 20  # Of decoded frames that wait to be measured; 75 MB in 4:2:0.
 _ALONE_PIXELS = 12 << 20  # A frame as large as this waits for no other: three of them fill memory.
 _WALL_S = 6 * 3600.0  # Ten hours of 720p take about one.
-# What libav would choose on two cores. Fixed, so that results do not depend on the machine.
-_DECODING_THREADS = 3
 
 
 def fingerprinting(params: config.FingerprintParams) -> Work:
@@ -65,22 +63,19 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
     if sniff(Path(path)).kind == given.KIND:
         write_given(out, given.GivenClips.read(Path(path)).times_s)
         return
-    cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
     with ExitStack() as files:
-        found = _decoded(Path(path), Columns(out.parent, files), threads=_DECODING_THREADS)
-        if found.decoder.bad_packets:
+        found = _decoded(Path(path), Columns(out.parent, files), threads=DECODING_THREADS)
+        if found.film.bad_packets:
             # How libav conceals damage depends on the number of threads. With one it is always the
             # same.
             found = _decoded(Path(path), Columns(out.parent, files), threads=1)
-        decoder = found.decoder
-        _check(decoder, max_bad_packets=params["max_bad_packets"])
-        notes = {
-            "end_s": decoder.end_s,
-            "width": found.size[0],
-            "height": found.size[1],
-            "bad_packets": decoder.bad_packets,
-        }
-        found.columns.write(out, notes)
+        _write(out, found, params)
+
+
+def read(out: Path, film: Film, *, params: Mapping[str, Any], kind: Kind) -> None:
+    """Write the fingerprint of a file that is being decoded (`media.together`)."""
+    with ExitStack() as files:
+        _write(out, _measured(film, Columns(out.parent, files)), params)
 
 
 def write_given(out: Path, times_s: np.ndarray) -> None:
@@ -102,36 +97,53 @@ def write_given(out: Path, times_s: np.ndarray) -> None:
     write_arrays(out, arrays, notes)
 
 
-class _Decoded(NamedTuple):
-    decoder: Decoder
-    """Closed already; it still has the counts."""
+class _Measured(NamedTuple):
+    film: Film
+    """Ended, and maybe closed; it still has the counts."""
     columns: Columns
     size: tuple[int, int]
 
 
-def _decoded(path: Path, columns: Columns, *, threads: int) -> _Decoded:
+def _decoded(path: Path, columns: Columns, *, threads: int) -> _Measured:
     with Decoder(path, threads=threads) as decoder:
-        measuring = Measuring(decoder)
-        for block in measuring.blocks():
-            columns.append(block)
-    return _Decoded(decoder, columns, measuring.size)
+        return _measured(decoder, columns)
 
 
-def _check(decoder: Decoder, *, max_bad_packets: float) -> None:
-    if decoder.bad_packets > max_bad_packets * max(decoder.packets, 1):
+def _measured(film: Film, columns: Columns) -> _Measured:
+    cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
+    measuring = Measuring(film)
+    for block in measuring.blocks():
+        columns.append(block)
+    return _Measured(film, columns, measuring.size)
+
+
+def _write(out: Path, found: _Measured, params: Mapping[str, Any]) -> None:
+    film = found.film
+    _check(film, max_bad_packets=params["max_bad_packets"])
+    notes = {
+        "end_s": film.end_s,
+        "width": found.size[0],
+        "height": found.size[1],
+        "bad_packets": film.bad_packets,
+    }
+    found.columns.write(out, notes)
+
+
+def _check(film: Film, *, max_bad_packets: float) -> None:
+    if film.bad_packets > max_bad_packets * max(film.packets, 1):
         raise ItemError(
             "decode",
-            f"{decoder.bad_packets} of {decoder.packets} packets are damaged;"
+            f"{film.bad_packets} of {film.packets} packets are damaged;"
             f" fingerprint.max_bad_packets allows {max_bad_packets:.0%}",
         )
-    check_whole(decoder.info, decoder.counts, all_streams=False)
+    check_whole(film.info, film.counts, all_streams=False)
 
 
 class Measuring:
     """One decode of a file, measured in blocks so that memory does not grow with its length."""
 
-    def __init__(self, decoder: Decoder) -> None:
-        self._decoder = decoder
+    def __init__(self, film: Film) -> None:
+        self._film = film
         self._luma = Luma(LUMA_SIDE)
         self._colour = Colour()
         self._metrics = ContentMetrics()
@@ -154,7 +166,7 @@ class Measuring:
             yield _block(rows, self._previous)
 
     def _frames(self) -> AbstractContextManager[Iterable[tuple[float, VideoFrame]]]:
-        info, frames = self._decoder.info, self._decoder.frames()
+        info, frames = self._film.info, self._film.frames()
         if info.width * info.height >= _ALONE_PIXELS:
             return closing(cast(Generator[tuple[float, VideoFrame], None, None], frames))
         return Ahead(frames, size=_pixels, most=_WAITING_PIXELS)

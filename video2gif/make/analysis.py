@@ -18,12 +18,14 @@ from video2gif.core.config import Params
 from video2gif.core.items import Context, one
 from video2gif.core.types import Kind
 from video2gif.core.work import Item
+from video2gif.features.network import Extraction
 from video2gif.fingerprint.decode import fingerprinting
 from video2gif.fingerprint.defects import Clean, clean_frames, clean_parts
 from video2gif.fingerprint.read import Fingerprint, read_fingerprint
 from video2gif.make.inputs import Admitted, admit
 from video2gif.media.light import Hdr
 from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
+from video2gif.media.together import Reading, read_together
 from video2gif.shots.segments import segment_video, shot_cuts
 
 
@@ -87,19 +89,41 @@ def fingerprint_file(
     return file.sha256, _fingerprint(file, kind, params, context)
 
 
-def _fingerprint(file: Admitted, kind: Kind, params: Params, context: Context) -> Fingerprint:
+def _fingerprint(
+    file: Admitted,
+    kind: Kind,
+    params: Params,
+    context: Context,
+    *,
+    meanwhile: Sequence[Extraction] = (),
+) -> Fingerprint:
     item = Item(
         id=f"{kind}:{file.path.name}",
         inputs=(file.sha256,),
         args={"path": str(file.path.resolve()), "kind": kind},
     )
-    return read_fingerprint(one("decode", fingerprinting(params.fingerprint), item, context))
+    reading = Reading(fingerprinting(params.fingerprint), item)
+    looks = [_look(extraction, file) for extraction in meanwhile if not extraction.by_segment]
+    read_together("decode", [[reading, *looks]], context)
+    return read_fingerprint(one("decode", reading.work, item, context))
 
 
-def analyse(path: Path, params: Params, context: Context) -> Analysis:
-    """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded."""
+def _look(extraction: Extraction, file: Admitted) -> Reading:
+    spans = np.zeros((0, 2), np.int64)  # Not known yet: only networks that need none look already.
+    name = f"video:{file.path.name}"
+    item = extraction.item(name, sha256=file.sha256, path=file.path, spans=spans)
+    return Reading(extraction.work, item)
+
+
+def analyse(
+    path: Path, params: Params, context: Context, *, meanwhile: Sequence[Extraction] = ()
+) -> Analysis:
+    """Decode a video once and cut it. Raises `ItemError` for what cannot be decoded.
+
+    Networks that take pictures by time alone can look at it `meanwhile`: their items are stored.
+    """
     file = admit(path, "video", params, context)
-    fingerprint = _fingerprint(file, "video", params, context)
+    fingerprint = _fingerprint(file, "video", params, context, meanwhile=meanwhile)
     transitions = _transitions(path, file.sha256, params, context)
     tiles = segment_video(fingerprint, params.segment, transitions=transitions)
     starts = shot_cuts(fingerprint, params.segment, transitions=transitions)

@@ -1,15 +1,8 @@
 """Features of a video's segments, for rankers: the pipeline's own items where they are there."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import numpy as np
 
-from video2gif.core.errors import Video2GifError
 from video2gif.core.items import Context, compute, payload_of
-from video2gif.core.store import file_digest
 from video2gif.core.work import Item
 from video2gif.features.network import Extraction, Features
 from video2gif.make.analysis import Analysis
@@ -53,35 +46,3 @@ def _item(extraction: Extraction, analysis: Analysis, spans: np.ndarray) -> Item
     return extraction.item(
         f"video:{analysis.path.name}", sha256=analysis.sha256, path=analysis.path, spans=spans
     )
-
-
-@contextmanager
-def looking_at(extraction: Extraction | None, path: Path, context: Context) -> Iterator[None]:
-    """Have a network look at a video while the block decodes it for its fingerprint.
-
-    Only one that samples in time: another needs the segments first. What goes wrong here goes
-    wrong again, and is said, where the features are read.
-    """
-    if extraction is None or extraction.by_segment or not path.is_file():
-        yield
-        return
-    silent = Context(context.store, context.mapper)
-
-    def look() -> None:
-        item = extraction.item(
-            f"video:{path.name}", sha256=file_digest(path), path=path, spans=np.zeros((0, 2))
-        )
-        compute("features", extraction.work, [item], silent)
-
-    def quietly() -> None:
-        try:
-            look()
-        except (Video2GifError, OSError):
-            return
-
-    thread = threading.Thread(target=quietly, name="looking")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()

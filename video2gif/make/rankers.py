@@ -18,7 +18,7 @@ from video2gif.features.network import Extraction, Features
 from video2gif.features.registry import LITE0, extraction, feature_sources
 from video2gif.fingerprint.defects import Clean, run_means
 from video2gif.make.analysis import Analysis, analyse
-from video2gif.make.features import film_features, looking_at
+from video2gif.make.features import film_features
 from video2gif.make.words import reasons
 from video2gif.ranking import default
 from video2gif.ranking.baselines import motion_colour, segment_cues
@@ -262,8 +262,8 @@ def _why_not(model: Path) -> tuple[str, ...] | None:
 
 def analysed(path: Path, ranker: Ranker, params: Params, context: Context) -> Analysis:
     """Decode a video and cut it; meanwhile the ranker's network looks at it, if it can."""
-    with looking_at(ranker.looks_with, path, context):
-        return analyse(path, params, context)
+    network = ranker.looks_with
+    return analyse(path, params, context, meanwhile=() if network is None else (network,))
 
 
 def rank(analysis: Analysis, ranker: Ranker, context: Context) -> list[Moment]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -25,6 +26,35 @@ from video2gif.media.whole import PacketCounts, StreamInfo, declared
 
 # Containers whose index says where key frames are; others are read from the start.
 _INDEXED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+
+
+DECODING_THREADS = 3
+"""What libav would choose on two cores. Fixed, so that results do not depend on the machine."""
+
+
+class Film(Protocol):
+    """A file being decoded, as who reads it sees it: a `Decoder`, or a share of one."""
+
+    def frames(self) -> Iterator[tuple[float, VideoFrame]]:
+        """As `Decoder.frames`. To be iterated once."""
+        ...
+
+    @property
+    def info(self) -> StreamInfo: ...
+
+    # When the frames have ended:
+
+    @property
+    def end_s(self) -> float: ...
+
+    @property
+    def packets(self) -> int: ...
+
+    @property
+    def bad_packets(self) -> int: ...
+
+    @property
+    def counts(self) -> PacketCounts: ...
 
 
 class Decoder:
