@@ -28,6 +28,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(codeversion, "_ROOT", tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     codeversion.forget()
     yield tmp_path
     codeversion.forget()

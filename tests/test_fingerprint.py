@@ -103,7 +103,7 @@ def test_E7_decoding_threads_change_no_byte(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     for count in (1, threads):
-        monkeypatch.setattr("video2gif.fingerprint.decode._DECODING_THREADS", count)
+        monkeypatch.setattr("video2gif.fingerprint.decode.DECODING_THREADS", count)
         out = tmp_path / str(count)
         work(out=out, params={"max_bad_packets": 0}, path=str(video), kind="video")
     assert (tmp_path / "1").read_bytes() == (tmp_path / str(threads)).read_bytes()
@@ -117,7 +117,7 @@ def test_E7_decoding_threads_change_no_byte_of_a_damaged_file(
     data[start : start + 4000] = np.random.default_rng(0).bytes(4000)
     (tmp_path / "v.mp4").write_bytes(data)
     for count in (1, 3):
-        monkeypatch.setattr("video2gif.fingerprint.decode._DECODING_THREADS", count)
+        monkeypatch.setattr("video2gif.fingerprint.decode.DECODING_THREADS", count)
         out = tmp_path / str(count)
         work(out=out, params={"max_bad_packets": 1.0}, path=str(tmp_path / "v.mp4"), kind="video")
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()

@@ -37,7 +37,7 @@ from video2gif.features.preprocess import (
     small_frame,
     stretches,
 )
-from video2gif.media.decode import Decoder, Film
+from video2gif.media.decode import DecodedFilm, Decoder
 from video2gif.media.shown import Scaler
 
 # Hours of video take hours here. A decoder that hangs has hung in the fingerprint stage already,
@@ -111,7 +111,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, **args: Any) -> None:
         read(out, decoder, params=params, **args)
 
 
-def read(out: Path, film: Film, *, params: dict[str, Any], **args: Any) -> None:
+def read(out: Path, film: DecodedFilm, *, params: dict[str, Any], **args: Any) -> None:
     """Write them of a video that is being decoded (`media.together`)."""
     write_arrays(out, arrays(film.frames(), params=params, **args))
 

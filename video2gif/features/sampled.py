@@ -23,7 +23,7 @@ from video2gif.core.store import write_arrays
 from video2gif.features import lite0 as network_data
 from video2gif.features.backends import REMEDY, ahead, openvino_settings, silence_telemetry
 from video2gif.features.network import Timed, batches, to_float16
-from video2gif.media.decode import Decoder, Film
+from video2gif.media.decode import DecodedFilm, Decoder
 from video2gif.media.shown import Scaler
 
 BATCH = 4
@@ -41,7 +41,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, **args: Any) -> None:
         read(out, decoder, params=params, **args)
 
 
-def read(out: Path, film: Film, *, params: dict[str, Any], **args: Any) -> None:
+def read(out: Path, film: DecodedFilm, *, params: dict[str, Any], **args: Any) -> None:
     """Write them of a video that is being decoded (`media.together`)."""
     write_arrays(out, arrays(film.frames(), params=params, **args))
 

@@ -34,7 +34,7 @@ from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, WINDOWS, phash, qu
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given
-from video2gif.media.decode import DECODING_THREADS, Decoder, Film
+from video2gif.media.decode import DECODING_THREADS, DecodedFilm, Decoder
 from video2gif.media.shown import width_of
 from video2gif.media.sniff import sniff
 from video2gif.media.whole import check_whole
@@ -72,7 +72,7 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
         _write(out, found, params)
 
 
-def read(out: Path, film: Film, *, params: Mapping[str, Any], kind: Kind) -> None:
+def read(out: Path, film: DecodedFilm, *, params: Mapping[str, Any], kind: Kind) -> None:
     """Write the fingerprint of a file that is being decoded (`media.together`)."""
     with ExitStack() as files:
         _write(out, _measured(film, Columns(out.parent, files)), params)
@@ -98,7 +98,7 @@ def write_given(out: Path, times_s: np.ndarray) -> None:
 
 
 class _Measured(NamedTuple):
-    film: Film
+    film: DecodedFilm
     """Ended, and maybe closed; it still has the counts."""
     columns: Columns
     size: tuple[int, int]
@@ -109,7 +109,7 @@ def _decoded(path: Path, columns: Columns, *, threads: int) -> _Measured:
         return _measured(decoder, columns)
 
 
-def _measured(film: Film, columns: Columns) -> _Measured:
+def _measured(film: DecodedFilm, columns: Columns) -> _Measured:
     cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
     measuring = Measuring(film)
     for block in measuring.blocks():
@@ -129,7 +129,7 @@ def _write(out: Path, found: _Measured, params: Mapping[str, Any]) -> None:
     found.columns.write(out, notes)
 
 
-def _check(film: Film, *, max_bad_packets: float) -> None:
+def _check(film: DecodedFilm, *, max_bad_packets: float) -> None:
     if film.bad_packets > max_bad_packets * max(film.packets, 1):
         raise ItemError(
             "decode",
@@ -142,7 +142,7 @@ def _check(film: Film, *, max_bad_packets: float) -> None:
 class Measuring:
     """One decode of a file, measured in blocks so that memory does not grow with its length."""
 
-    def __init__(self, film: Film) -> None:
+    def __init__(self, film: DecodedFilm) -> None:
         self._film = film
         self._luma = Luma(LUMA_SIDE)
         self._colour = Colour()

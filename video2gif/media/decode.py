@@ -32,7 +32,7 @@ DECODING_THREADS = 3
 """What libav would choose on two cores. Fixed, so that results do not depend on the machine."""
 
 
-class Film(Protocol):
+class DecodedFilm(Protocol):
     """A file being decoded, as who reads it sees it: a `Decoder`, or a share of one."""
 
     def frames(self) -> Iterator[tuple[float, VideoFrame]]:

@@ -4,8 +4,8 @@ What each reader makes is an item of its own. Where a video lacks the items of t
 decodes it once, every reader takes the frames in a thread of its own, and the results are stored as
 the items that each would have written alone: the same bytes.
 
-A work can take part if its module has, beside `work`, a function `read(out, film, *, params, …)`
-that writes the item's payload from a `media.decode.Film`, and its item has the argument `path`.
+A work can take part if its item has the argument `path`, and its module, beside `work`, a function
+`read(out, film, *, params, …)` that writes the item's payload from a `media.decode.DecodedFilm`.
 """
 
 import queue
@@ -25,7 +25,7 @@ from video2gif.core.items import Context, compute
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Outcome, Work
-from video2gif.media.decode import DECODING_THREADS, Decoder, Film
+from video2gif.media.decode import DECODING_THREADS, DecodedFilm, Decoder
 
 _WAITING_FRAMES, _WAITING_PIXELS = 8, 24 << 20
 """Frames that wait for a slow reader: few, as decoders have a bounded number, and memory has."""
@@ -112,7 +112,7 @@ def work(*, out: Path, params: dict[str, Any], path: str, args: Sequence[dict[st
     """
     parts = [out.with_name(f"{out.name}.{number}") for number in range(len(args))]
 
-    def reader(number: int) -> Callable[[Film], None]:
+    def reader(number: int) -> Callable[[DecodedFilm], None]:
         read = import_module(params["modules"][number]).read
         return partial(read, parts[number], params=params["params"][number], **args[number])
 
@@ -127,18 +127,18 @@ def work(*, out: Path, params: dict[str, Any], path: str, args: Sequence[dict[st
         part.unlink()
 
 
-def _feed(decoder: Decoder, readers: Sequence[Callable[[Film], None]]) -> None:
+def _feed(decoder: Decoder, readers: Sequence[Callable[[DecodedFilm], None]]) -> None:
     pixels = max(1, decoder.info.width * decoder.info.height)
     waiting = min(_WAITING_FRAMES, max(1, _WAITING_PIXELS // pixels))
 
-    def share(read: Callable[[Film], None]) -> Callable[[Iterator[Any]], None]:
+    def share(read: Callable[[DecodedFilm], None]) -> Callable[[Iterator[Any]], None]:
         return lambda frames: read(_Share(decoder, frames))
 
     shared(decoder.frames(), [share(read) for read in readers], waiting=waiting)
 
 
 class _Share:
-    """A `Film`: another decoder's frames, and what it says of them."""
+    """A `DecodedFilm`: another decoder's frames, and what it says of them."""
 
     def __init__(self, decoder: Decoder, frames: Iterator[tuple[float, VideoFrame]]) -> None:
         self._decoder, self._frames = decoder, frames
