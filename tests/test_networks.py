@@ -220,8 +220,8 @@ def test_a_damaged_film_is_left_to_each_reading(
     extract: ExtractParams, video: Path, tmp_path: Path, context: Context
 ):
     content = bytearray(video.read_bytes())
-    middle = content.index(b"mdat") + len(content) // 3
-    content[middle : middle + 800] = np.random.default_rng(0).bytes(800)
+    middle = content.index(b"mdat") + 20_000
+    content[middle : middle + 4000] = np.random.default_rng(0).bytes(4000)
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(content)
     with Decoder(damaged) as decoder:
