@@ -25,6 +25,7 @@ from video2gif.core.config import Params
 from video2gif.core.errors import ItemError
 from video2gif.core.items import Context, Counts, check_failed_fraction, compute
 from video2gif.core.layout import Layout, clear_folder
+from video2gif.core.names import shown
 from video2gif.core.store import file_digest
 from video2gif.core.tables import DOWNLOADS, SOURCES
 from video2gif.core.types import Kind
@@ -126,26 +127,25 @@ def safe_name(item_id: str) -> str:
 
 def local_file(folder: Path, relative: str) -> Path:
     """A regular file below `folder`. Raises `ItemError` (missing, refused)."""
-    shown = _printable(relative)
+    name = _printable(relative)
     root = folder.resolve()
     try:
         path = (root / relative).resolve()
         # A manifest may come from a stranger: it must not make us read /etc or our neighbours.
         if Path(relative).is_absolute() or not path.is_relative_to(root):
-            raise ItemError("refused", f"{shown} leads out of the manifest's folder")
+            raise ItemError("refused", f"{name} leads out of the manifest's folder")
         if path.is_file():
             return path
         if path.exists():
-            raise ItemError("refused", f"{shown} is not a regular file")
+            raise ItemError("refused", f"{name} is not a regular file")
     except OSError as error:
-        raise ItemError("missing", f"{shown}: {error.strerror}") from None
-    raise ItemError("missing", f"{shown}: no such file in the manifest's folder")
+        raise ItemError("missing", f"{name}: {error.strerror}") from None
+    raise ItemError("missing", f"{name}: no such file in the manifest's folder")
 
 
 def _printable(text: str) -> str:
-    """A name that is safe in tables and terminals: short, without control characters."""
-    text = text if len(text) <= 200 else text[:197] + "..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    """A name that is safe in tables and terminals, and short."""
+    return shown(text if len(text) <= 200 else text[:197] + "...")
 
 
 # --- rows ------------------------------------------------------------------------------------
