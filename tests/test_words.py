@@ -76,7 +76,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def read(path: Path, *, embedded: bool) -> list[subtitles.Line]:
+def read(path: Path, *, embedded: bool) -> list[subtitles.Subtitle]:
     out = path.with_name("out")
     subtitles.work(out=out, params={}, path=str(path), embedded=embedded)
     return subtitles.read_subtitles(out.read_bytes())

@@ -137,14 +137,31 @@ def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        shutil.rmtree(path, onerror=_again)
+        _unlock(str(path), None)
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _again(function: object, path: str, _: object) -> None:
-    """A child may have made a folder that nobody may read."""
+def _unlock(name: str, folder: int | None) -> None:
+    """Let us into a folder and all below it: a child may have made some that nobody may read.
+
+    By descriptors, as the child may put a link to a foreign folder in a folder's place meanwhile.
+    """
     with suppress(OSError):
-        os.chmod(os.path.dirname(path), 0o700, follow_symlinks=False)
-        os.chmod(path, 0o700, follow_symlinks=False)
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY
+        held = os.open(name, flags, dir_fd=folder)
+        try:
+            itself = f"/proc/self/fd/{held}"  # Nothing may be changed through an O_PATH descriptor.
+            os.chmod(itself, 0o700)
+            inside = os.open(itself, os.O_RDONLY | os.O_DIRECTORY)
+        finally:
+            os.close(held)
+        try:
+            with os.scandir(inside) as entries:
+                folders = [one.name for one in entries if one.is_dir(follow_symlinks=False)]
+            for one in folders:
+                _unlock(one, inside)
+        finally:
+            os.close(inside)
 
 
 def _sweep(root: Path) -> None:
