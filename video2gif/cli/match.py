@@ -15,9 +15,8 @@ from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout
 
 if TYPE_CHECKING:
-    from video2gif.make.finder import Search
+    from video2gif.make.finder import FilmHit, Search
     from video2gif.make.match import Found
-    from video2gif.matching.confidence import Match
 
 _IN = "--in"
 _CELLS = ("status", "span", "speed", "confidence")
@@ -146,13 +145,13 @@ def _clips_table(found: "Search") -> Table:
     for clip in found.clips:
         name = plain(clip.clip.name)
         for one in clip.hits:
-            hit, match = one.hit, one.hit.match
+            hit = one.hit
             part = f"{hit.clip_start_s:.2f}–{hit.clip_end_s:.2f} s"
             if hit.box is not None:
                 part += (
                     f", panel {hit.box.x0:.0%} {hit.box.y0:.0%} {hit.box.x1:.0%} {hit.box.y1:.0%}"
                 )
-            table.add_row(name, part, plain(one.film.name), *_cells(match))
+            table.add_row(name, part, plain(one.film.name), *_cells(one))
         if not clip.hits:
             table.add_row(name, "", "", clip.status, "", "", "", plain(clip.failure))
     for film, reason in found.failed_films:
@@ -167,7 +166,7 @@ def _match_table(gif: Path, found: "list[Found]") -> Table:
         if one.match is None:
             table.add_row(name, "quarantined", "", "", "", plain(one.failure))
         else:
-            table.add_row(name, *_cells(one.match))
+            table.add_row(name, *_cells(one))
     return table
 
 
@@ -176,8 +175,10 @@ def _whole(title: str) -> Column:
     return Column(title, no_wrap=True)
 
 
-def _cells(match: "Match") -> tuple[str, str, str, str, str]:
-    """Status, span, speed, confidence, note."""
+def _cells(one: "Found | FilmHit") -> tuple[str, str, str, str, str]:
+    """Status, span, speed, confidence, note of something that was searched."""
+    match = one.match
+    assert match is not None
     span = match.span
     where = f"{span.start_s:.2f}–{span.end_s:.2f} s" if span else ""
     speed = "" if math.isnan(match.speed) else f"{match.speed:.2f}×"

@@ -34,6 +34,11 @@ class FilmHit:
     film: Path
     hit: Hit
 
+    @property
+    def match(self) -> Match:
+        """Where, and how sure."""
+        return self.hit.match
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: no NaN, plain types."""
         match = self.hit.match
