@@ -28,7 +28,7 @@ from match_realdata import PARAMS, realdata
 
 from video2gif.fingerprint.track import Track
 from video2gif.matching.finder import find
-from video2gif.matching.votes import Film
+from video2gif.matching.votes import SearchedFilm
 
 MOVES = 1.5
 """Gray levels in 0.1 s."""
@@ -160,7 +160,7 @@ def _edited(picture: np.ndarray, clip: Planted, rng: np.random.Generator) -> np.
     return np.clip(np.round(levels), 0, 255).astype(np.uint8)
 
 
-def judged(number: int, clip: Planted, track: Track, films: list[Film]) -> Row:
+def judged(number: int, clip: Planted, track: Track, films: list[SearchedFilm]) -> Row:
     started = time.process_time()
     limits = PARAMS.match
     hits = [
@@ -210,7 +210,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     pictures = real_pictures(sorted((realdata() / "videos").iterdir()))
     made = [Made(asked.folder, number, pictures) for number in range(_FILMS + _STRANGERS)]
-    films = [Film.of(one.track) for one in made[: asked.films]]
+    films = [SearchedFilm.of(one.track) for one in made[: asked.films]]
     rows = _kept(asked.rows)
     done = {row.number for row in rows}
     for number in range(asked.first, asked.clips, asked.every):

@@ -34,7 +34,7 @@ from match_realdata import film, realdata, tracks
 
 from video2gif.fingerprint.track import Track
 from video2gif.matching.stretches import Hit
-from video2gif.matching.votes import Film
+from video2gif.matching.votes import SearchedFilm
 from video2gif.media.encode import write_gif
 
 _FAST = {"4 to 6 ×": (4, 6), "6 to 10 ×": (6, 10), "10 to 16 ×": (10, 16)}
@@ -209,7 +209,7 @@ def attack(
                     against.append(stranger)
                 for path in against:
                     started = time.process_time()
-                    hits = found_in(prints, Film.of(films[path]))
+                    hits = found_in(prints, SearchedFilm.of(films[path]))
                     seconds = time.process_time() - started
                     row = judged(kind, clip, path == own.path, path.stem, hits, seconds)
                     rows.append(row)

@@ -11,7 +11,7 @@ from video2gif.fingerprint.read import read_fingerprint
 from video2gif.fingerprint.track import Track
 from video2gif.matching.finder import find
 from video2gif.matching.stretches import Hit
-from video2gif.matching.votes import Film
+from video2gif.matching.votes import SearchedFilm
 
 
 def prints_of(gif: Path, *, with_panels: bool) -> list[Track]:
@@ -37,7 +37,7 @@ def _print_of(gif: Path, box: Window | None) -> Track:
         return read_fingerprint(out.read_bytes()).track
 
 
-def found_in(prints: list[Track], film: Film) -> list[Hit]:
+def found_in(prints: list[Track], film: SearchedFilm) -> list[Hit]:
     """The hits of the whole picture or, where none is matched, of its panels."""
     limits = PARAMS.match
     found: list[Hit] = []

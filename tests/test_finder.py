@@ -18,11 +18,11 @@ from video2gif.fingerprint.panels import HALVES, boxes
 from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.make.finder import search
-from video2gif.matching.align import Pace, speeds
+from video2gif.matching.align import SpeedRange, speeds
 from video2gif.matching.finder import find
 from video2gif.matching.holds import filled, without_holds
 from video2gif.matching.stretches import Hit
-from video2gif.matching.votes import Film
+from video2gif.matching.votes import SearchedFilm
 from video2gif.media.encode import write_gif, write_video
 
 PARAMS = Params.load(Path(__file__).parents[1] / "params.yaml")
@@ -49,7 +49,7 @@ def track(luma_N6464: np.ndarray, pts_s: np.ndarray | None = None, end_s: float 
 
 
 def hits(clip: Track, film: Track) -> list[Hit]:
-    return find(clip, Film.of(film), min_confidence=0.9, min_frames=3)
+    return find(clip, SearchedFilm.of(film), min_confidence=0.9, min_frames=3)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def where(hit: Hit) -> tuple[float, float]:
 
 
 def test_the_stage_tries_the_speeds_it_always_did() -> None:
-    assert Pace().coarse() == speeds(0.25, 4.0, 72).tolist()
+    assert SpeedRange().coarse() == speeds(0.25, 4.0, 72).tolist()
 
 
 def test_a_clip_of_a_second_is_found_in_a_long_film(long_film: np.ndarray) -> None:

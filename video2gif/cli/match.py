@@ -15,7 +15,7 @@ from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout
 
 if TYPE_CHECKING:
-    from video2gif.make.finder import FilmHit, Search
+    from video2gif.make.finder import FilmHit, LibrarySearch
     from video2gif.make.match import Found
 
 _IN = "--in"
@@ -59,7 +59,7 @@ def match(
         int | None, typer.Option(min=1, help="With --in: only so many places a clip, the surest.")
     ] = None,
     corpus: Annotated[
-        bool, typer.Option("--corpus", help="Search all videos of the project instead.")
+        bool, typer.Option("--corpus", help="LibrarySearch all videos of the project instead.")
     ] = False,
     preview: Annotated[
         Path | None,
@@ -140,7 +140,7 @@ def _many(
     finish(failed=len(found.failed_films) + bad)
 
 
-def _clips_table(found: "Search") -> Table:
+def _clips_table(found: "LibrarySearch") -> Table:
     table = Table("clip", _whole("part"), "film", *map(_whole, _CELLS), "note")
     for clip in found.clips:
         name = plain(clip.clip.name)

@@ -26,7 +26,7 @@ from video2gif.core.errors import UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
 from video2gif.make.analysis import Analysis
-from video2gif.make.finder import Search, search
+from video2gif.make.finder import LibrarySearch, search
 from video2gif.make.inputs import expand
 from video2gif.make.match import Found, match_files
 from video2gif.make.progress import watched
@@ -221,7 +221,7 @@ def match(gif: File, videos: File | Sequence[File], *, project: File = ".") -> t
 
 def find(
     clips: File | Sequence[File], films: File | Sequence[File], *, project: File = "."
-) -> Search:
+) -> LibrarySearch:
     """Find where in the films each of many clips comes from: `video2gif match CLIPS --in FILMS`.
 
     `clips`, `films`: one or several files, folders or patterns. What was compared before is not

@@ -85,7 +85,7 @@ class ClipHits:
 
 
 @dataclass(frozen=True)
-class Search:
+class LibrarySearch:
     """What became of all clips in all films."""
 
     clips: tuple[ClipHits, ...]
@@ -232,7 +232,7 @@ def search(
     context: Context,
     *,
     most: int | None = None,
-) -> Search:
+) -> LibrarySearch:
     """Where in the films each clip is found, at most `most` places a clip, the surest.
 
     A bad file has its reason, and the others are searched all the same.
@@ -248,7 +248,7 @@ def search(
             FilmHit(film, hit) for film in pairs.films for hit in pairs.hits.get((clip, film), [])
         ]
         found.append(ClipHits(clip, _surest(hits, most)))
-    return Search(tuple(found), tuple(failed), pairs.decoded, pairs.compared)
+    return LibrarySearch(tuple(found), tuple(failed), pairs.decoded, pairs.compared)
 
 
 def _surest(hits: Sequence[FilmHit], most: int | None) -> tuple[FilmHit, ...]:

@@ -1,10 +1,10 @@
 """Where in its video a GIF was cut: the declared pair.
 
 The model. A GIF shows video time `start + speed · t` at its own time t (from its frame delays),
-with a speed of a `Pace`. It agrees with the video in one *variant*: whole against whole, whole
-against a central crop, the part without a caption against the same part, letterboxed, each also
-mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames, of
-the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
+with a speed of a `SpeedRange`. It agrees with the video in one *variant*: whole against whole,
+whole against a central crop, the part without a caption against the same part, letterboxed, each
+also mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames,
+of the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
 not decide, and weighted by the GIF frames' quality. Distances and weights are whole numbers:
 their sums are exact, in whatever order a processor adds them, so equal places cost the same
 everywhere. `_rank` then says which of them comes first.
@@ -48,7 +48,7 @@ _FINE_STARTS_S = np.arange(-8, 9) * 0.02
 _FINE_SPEEDS = 1.0 + np.arange(-8, 9) * 0.005
 
 
-class Pace(NamedTuple):
+class SpeedRange(NamedTuple):
     """Which speeds are tried."""
 
     least: float = MIN_SPEED
@@ -67,7 +67,7 @@ class Pace(NamedTuple):
         return self.least * 1.01 < speed < self.most / 1.01
 
 
-PACE = Pace()
+PACE = SpeedRange()
 """Of GIFs whose video is declared."""
 
 
@@ -115,7 +115,7 @@ class Search:
     speed: np.ndarray
 
 
-def search(gif: Track, video: Track, *, most: int = 6, pace: Pace = PACE) -> Search:
+def search(gif: Track, video: Track, *, most: int = 6, pace: SpeedRange = PACE) -> Search:
     """Find a GIF in a video by its hashes alone; at most `most` places.
 
     Nothing when no frame of the GIF carries evidence or the video is too short.
@@ -159,7 +159,7 @@ def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
 
 
 def _coarse(
-    gif: Track, video: Track, weights: np.ndarray, pace: Pace
+    gif: Track, video: Track, weights: np.ndarray, pace: SpeedRange
 ) -> tuple[list[Placing], np.ndarray, np.ndarray]:
     """The best places of the coarse scan, best first, distinct in start or end; all as good."""
     frames = _spread(weights, _COARSE_FRAMES)
@@ -275,7 +275,9 @@ def _distinct(
     return kept
 
 
-def _fine(gif: Track, video: Track, weights: np.ndarray, place: Placing, pace: Pace) -> Placing:
+def _fine(
+    gif: Track, video: Track, weights: np.ndarray, place: Placing, pace: SpeedRange
+) -> Placing:
     """The best of every start and speed around a place, at the frames' own times."""
     start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
     speed = pace.clipped(place.speed * ratio)

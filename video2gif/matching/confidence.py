@@ -22,7 +22,7 @@ from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Work
 from video2gif.fingerprint.read import of_row
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import PACE, VARIANTS, Pace, cost_at, search
+from video2gif.matching.align import PACE, VARIANTS, SpeedRange, cost_at, search
 from video2gif.matching.bars import without_bars
 from video2gif.matching.refine import Evidence, View, others, refine, view_cost
 
@@ -87,7 +87,7 @@ class Match:
 
 
 def match(
-    gif: Track, video: Track, *, min_confidence: float, min_frames: int, pace: Pace = PACE
+    gif: Track, video: Track, *, min_confidence: float, min_frames: int, pace: SpeedRange = PACE
 ) -> Match:
     """Find a GIF in the video it is declared to come from.
 
@@ -118,7 +118,7 @@ def too_short(gif: Track, min_frames: int) -> str:
     return ""
 
 
-def _match_any_way(gif: Track, video: Track, *, min_confidence: float, pace: Pace) -> Match:
+def _match_any_way(gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange) -> Match:
     """Forwards, there and back, or backwards."""
     there = _way_there(gif)
     if there is not None:
@@ -140,7 +140,7 @@ def _match_any_way(gif: Track, video: Track, *, min_confidence: float, pace: Pac
     return replace(back, speed=-back.speed)
 
 
-def _least_bits(gif: Track, video: Track, pace: Pace) -> float:
+def _least_bits(gif: Track, video: Track, pace: SpeedRange) -> float:
     places = search(gif, video, pace=pace).places
     return min((place.cost for place in places), default=float("inf"))
 
@@ -164,7 +164,7 @@ def _folds(thumbs: np.ndarray, partner: np.ndarray) -> bool:
     return bool(apart <= _FOLDED_SHARE * levels.var(axis=0).mean())
 
 
-def _match_forwards(gif: Track, video: Track, *, min_confidence: float, pace: Pace) -> Match:
+def _match_forwards(gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange) -> Match:
     tried = _hypotheses(gif, video, pace)
     if not len(tried):
         return Match(status="unmatched", reason="too_long: the GIF does not fit into the video")
@@ -190,7 +190,7 @@ class Hypotheses:
         return len(self.start_s)
 
 
-def _hypotheses(gif: Track, video: Track, pace: Pace) -> Hypotheses:
+def _hypotheses(gif: Track, video: Track, pace: SpeedRange) -> Hypotheses:
     found = search(gif, video, pace=pace)
 
     def refined(start_s: float, speed: float, *, mirror: bool) -> Evidence:
@@ -217,7 +217,7 @@ def _hypotheses(gif: Track, video: Track, pace: Pace) -> Hypotheses:
 
 
 def judge(
-    tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float, pace: Pace = PACE
+    tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange = PACE
 ) -> Match:
     """The best answer, and what it is worth."""
     best = int(np.argmax(tried.evidence))

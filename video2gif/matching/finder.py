@@ -20,13 +20,13 @@ from video2gif.core.work import Work
 from video2gif.fingerprint.phash import Window
 from video2gif.fingerprint.read import read_fingerprint
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import Pace
+from video2gif.matching.align import SpeedRange
 from video2gif.matching.confidence import Match, match_of_notes, too_short
 from video2gif.matching.corpus.placing import match_part
 from video2gif.matching.corpus.queries import chosen, queries
 from video2gif.matching.holds import filled, without_holds
 from video2gif.matching.stretches import Hit, Matcher, find_stretches
-from video2gif.matching.votes import ANY, FAST, SLOW, Film, near_frames, voted
+from video2gif.matching.votes import ANY, FAST, SLOW, SearchedFilm, near_frames, voted
 
 _SHORT_FILM_S = 150.0  # Up to here all of a film is looked at.
 _SHORT_CLIP_S = 20.0  # Up to here a clip is one piece.
@@ -42,7 +42,7 @@ _Part = tuple[float, float]
 """From when to when in the film, seconds."""
 
 
-def find(clip: Track, film: Film, *, min_confidence: float, min_frames: int) -> list[Hit]:
+def find(clip: Track, film: SearchedFilm, *, min_confidence: float, min_frames: int) -> list[Hit]:
     """The parts of the clip that the film shows, in the clip's order, of equals the surest first.
 
     Without any, the surest ambiguous place; without that, one hit that is unmatched and says why.
@@ -80,7 +80,7 @@ def _overlap(hit: Hit, other: Hit) -> bool:
     return in_clip and a.start_s < b.end_s and b.start_s < a.end_s
 
 
-def _find_short(clip: Track, film: Film, matcher: Matcher) -> list[Hit]:
+def _find_short(clip: Track, film: SearchedFilm, matcher: Matcher) -> list[Hit]:
     cut = without_holds(clip)
     ways = [clip] if cut is None else [filled(clip), cut]
     if film.track.end_s > _SHORT_FILM_S:
@@ -95,7 +95,7 @@ def _find_short(clip: Track, film: Film, matcher: Matcher) -> list[Hit]:
 
 
 def _best_way(
-    ways: Sequence[Track], film: Film, matcher: Matcher, part: _Part, pace: Pace
+    ways: Sequence[Track], film: SearchedFilm, matcher: Matcher, part: _Part, pace: SpeedRange
 ) -> Match:
     """A clip with its holds, or without them if the film explains it better that way."""
     best, *others = (matcher(way, film.track, part, pace=pace) for way in ways)
@@ -109,7 +109,7 @@ def _best_way(
     return best
 
 
-def _places(ways: Sequence[Track], film: Film) -> list[tuple[_Part, Pace]]:
+def _places(ways: Sequence[Track], film: SearchedFilm) -> list[tuple[_Part, SpeedRange]]:
     """Parts of the film that may show the clip, and at which speeds; the best first."""
     found = []
     for way in ways:
@@ -118,7 +118,7 @@ def _places(ways: Sequence[Track], film: Film) -> list[tuple[_Part, Pace]]:
         near = [near_frames(film, query) for query in looked]
         found += [(vote, way) for vote in voted(way, frames, film, looked, near, ANY)]
     found.sort(key=lambda pair: -pair[0].score)
-    places: list[tuple[_Part, Pace]] = []
+    places: list[tuple[_Part, SpeedRange]] = []
     for vote, way in found:
         if vote.score < _LEAST_SHARE * found[0][0].score or len(places) == _MOST_PLACES:
             break
@@ -152,8 +152,8 @@ def read_hits(payload: bytes, box: Window | None) -> list[Hit]:
 
 # A child does one pair after the other, film by film: it reads a film once, not once for each clip.
 @lru_cache(maxsize=1)
-def _film(store: str, key: str) -> Film:
-    return Film.of(_track(store, key))
+def _film(store: str, key: str) -> SearchedFilm:
+    return SearchedFilm.of(_track(store, key))
 
 
 def _track(store: str, key: str) -> Track:

@@ -29,7 +29,7 @@ import numpy as np
 from video2gif.core.exact import grid, solved
 from video2gif.fingerprint.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, mirrored, phash
 from video2gif.fingerprint.track import THUMB_SIDE, Track, column
-from video2gif.matching.align import PACE, Pace, mean_cost
+from video2gif.matching.align import PACE, SpeedRange, mean_cost
 
 # Frames of the GIF that are looked at: for its view, then for its time.
 _VIEW_FRAMES = 8
@@ -85,7 +85,7 @@ class Evidence:
 
 
 def refine(
-    gif: Track, video: Track, *, start_s: float, speed: float, mirror: bool, pace: Pace = PACE
+    gif: Track, video: Track, *, start_s: float, speed: float, mirror: bool, pace: SpeedRange = PACE
 ) -> Evidence:
     """All starts and speeds near a place, with their evidence."""
     view = _find_view(gif, video, start_s, speed, mirror=mirror)
@@ -169,7 +169,7 @@ def _grid(
     speed: float,
     offsets_s: np.ndarray,
     factors: np.ndarray,
-    pace: Pace,
+    pace: SpeedRange,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and speeds around a place that keep the GIF inside the video, flat."""
     offset, factor = (grid.ravel() for grid in np.meshgrid(offsets_s, factors))

@@ -12,12 +12,12 @@ import numpy as np
 
 from video2gif.fingerprint.phash import Window, mirrored
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import Pace
+from video2gif.matching.align import SpeedRange
 from video2gif.matching.confidence import Match, to_span
 from video2gif.matching.corpus.placing import placed
-from video2gif.matching.corpus.queries import Hits, Query, Seen, chosen, queries
+from video2gif.matching.corpus.queries import Hits, Query, SeenFrames, chosen, queries
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line
-from video2gif.matching.votes import SLOW, Film, Vote, near_frames, voted
+from video2gif.matching.votes import SLOW, SearchedFilm, Vote, near_frames, voted
 
 _BLOCK_S, _MOST_BLOCKS = 20.0, 10
 _VOTING_PER_S, _LEAST_VOTING, _MOST_VOTING = 2.0, 32, 160  # Frames of the clip that vote.
@@ -48,7 +48,7 @@ class Matcher(Protocol):
     """`match_part` with its limits."""
 
     def __call__(
-        self, clip: Track, film: Track, part_s: tuple[float, float], *, pace: Pace
+        self, clip: Track, film: Track, part_s: tuple[float, float], *, pace: SpeedRange
     ) -> Match: ...
 
 
@@ -61,7 +61,7 @@ class _Stretch:
     line: Vote
 
 
-def find_stretches(clip: Track, film: Film, matcher: Matcher) -> list[Hit]:
+def find_stretches(clip: Track, film: SearchedFilm, matcher: Matcher) -> list[Hit]:
     """The stretches of a clip that the film shows, each once; all of them are matched."""
     frames = chosen(clip, _count(clip.end_s * _VOTING_PER_S, _LEAST_VOTING, _MOST_VOTING))
     if len(frames) < LEAST_FRAMES:
@@ -97,7 +97,7 @@ def _votes_of_block(
     clip: Track,
     frames: np.ndarray,
     block: slice,
-    film: Film,
+    film: SearchedFilm,
     looked: Sequence[Query],
     near: Sequence[Hits],
 ) -> list[Vote]:
@@ -179,7 +179,7 @@ def _fitted(clip: Track, film: Track, vote: Vote, frames: np.ndarray) -> Vote:
     begin_s = float(clip.pts_s[begin])
     line = Line(vote.at(begin_s + part.end_s / 2), vote.speed, len(some), vote.score)
     theirs = film.hashes[:, vote.query.plane]
-    at = placed(line, query, Seen.of(part, some - begin), film.pts_s, theirs, SLOW)
+    at = placed(line, query, SeenFrames.of(part, some - begin), film.pts_s, theirs, SLOW)
     # Backwards, the part of the film ends where the clip begins.
     start_s = at.start_s + (abs(at.speed) * part.end_s if at.speed < 0 else 0.0)
     return replace(vote, start_s=start_s - at.speed * begin_s, speed=at.speed)

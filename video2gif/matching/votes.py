@@ -11,14 +11,14 @@ from typing import TypeVar
 import numpy as np
 
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import Pace
+from video2gif.matching.align import SpeedRange
 from video2gif.matching.corpus.placing import placed
-from video2gif.matching.corpus.queries import RADIUS, Hits, Query, Seen
+from video2gif.matching.corpus.queries import RADIUS, Hits, Query, SeenFrames
 from video2gif.matching.corpus.voting import LEAST_FRAMES, lines
 
-SLOW, FAST = Pace(0.25, 4.0), Pace(3.0, 16.0)
+SLOW, FAST = SpeedRange(0.25, 4.0), SpeedRange(3.0, 16.0)
 """The speeds of most clips; those of GIFs that show minutes in seconds."""
-ANY = Pace(SLOW.least, FAST.most)
+ANY = SpeedRange(SLOW.least, FAST.most)
 
 T = TypeVar("T", float, np.ndarray)
 
@@ -30,7 +30,7 @@ _FAR_BITS = 15.5  # As in `confidence`: no true place is as far.
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class SearchedFilm:
     """A film, and which of its frames are voted for."""
 
     track: Track
@@ -38,7 +38,7 @@ class Film:
     """int64 (r,): frames with a picture, at most five a second."""
 
     @classmethod
-    def of(cls, track: Track) -> "Film":
+    def of(cls, track: Track) -> "SearchedFilm":
         useful = np.flatnonzero(track.quality >= _MIN_QUALITY)
         tick = (track.pts_s[useful] * _FRAMES_PER_S).astype(np.int64)
         return cls(track, useful[np.unique(tick, return_index=True)[1]])
@@ -59,7 +59,7 @@ class Vote:
         return self.start_s + self.speed * clip_s
 
 
-def near_frames(film: Film, query: Query) -> Hits:
+def near_frames(film: SearchedFilm, query: Query) -> Hits:
     """The frames of the film that are voted for and close to a frame of the clip."""
     theirs = film.track.hashes[film.rows, query.plane]
     apart = [np.bitwise_count(theirs ^ ours) for ours in query.hashes]
@@ -77,15 +77,15 @@ def near_frames(film: Film, query: Query) -> Hits:
 def voted(
     clip: Track,
     frames: np.ndarray,
-    film: Film,
+    film: SearchedFilm,
     looked: Sequence[Query],
     near: Sequence[Hits],
-    pace: Pace,
+    pace: SpeedRange,
 ) -> list[Vote]:
     """Lines that frames of a short clip, or of a part of a long one, agree on."""
     if len(frames) < LEAST_FRAMES:
         return []
-    seen = Seen.of(clip, frames)
+    seen = SeenFrames.of(clip, frames)
     time_s = film.track.pts_s[film.rows]
     found = []
     for query, hits in zip(looked, near, strict=True):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import CAP, PACE, Pace, mean_bits, weights_of
+from video2gif.matching.align import CAP, PACE, SpeedRange, mean_bits, weights_of
 from video2gif.matching.confidence import Match, MatchedSpan, match
-from video2gif.matching.corpus.queries import Query, Seen
+from video2gif.matching.corpus.queries import Query, SeenFrames
 from video2gif.matching.corpus.voting import Line
 
 # Two grids around a line: what two bins and a step of the speeds leave open, then finer. Offsets
@@ -16,7 +16,7 @@ from video2gif.matching.corpus.voting import Line
 _GRIDS = ((np.linspace(-1.0, 1.0, 17), 0.25, 13), (np.linspace(-0.12, 0.12, 9), 0.025, 7))
 
 
-class Placed(NamedTuple):
+class LinePlace(NamedTuple):
     """A line, with the hashes' best start and speed."""
 
     start_s: float
@@ -29,11 +29,11 @@ class Placed(NamedTuple):
 def placed(
     line: Line,
     query: Query,
-    seen: Seen,
+    seen: SeenFrames,
     time_s: np.ndarray,
     hashes: np.ndarray,
-    pace: Pace = PACE,
-) -> Placed:
+    pace: SpeedRange = PACE,
+) -> LinePlace:
     """The best start and speed around a line.
 
     time_s float64 (n,), hashes uint64 (n,): the rows of the film, of the query's plane.
@@ -56,7 +56,7 @@ def placed(
         equal = np.flatnonzero(cost == cost.min())
         best = int(equal[len(equal) // 2])
         centre_s, speed, distance = float(centres[best]), float(tried[best]), float(cost[best])
-    return Placed(centre_s - abs(speed) * seen.end_s / 2, speed, distance)
+    return LinePlace(centre_s - abs(speed) * seen.end_s / 2, speed, distance)
 
 
 def match_part(
@@ -66,7 +66,7 @@ def match_part(
     *,
     min_confidence: float,
     min_frames: int,
-    pace: Pace = PACE,
+    pace: SpeedRange = PACE,
 ) -> Match:
     """`match` in what a film shows from one time to another; in the film's frames and seconds."""
     first, last = film.shown_at(np.array(part_s))

@@ -49,7 +49,7 @@ class Query(NamedTuple):
     mirror: bool
 
 
-class Seen(NamedTuple):
+class SeenFrames(NamedTuple):
     """The frames of the clip that are looked for."""
 
     from_middle_s: np.ndarray
@@ -58,7 +58,7 @@ class Seen(NamedTuple):
     quality: np.ndarray
 
     @classmethod
-    def of(cls, clip: Track, frames: np.ndarray) -> "Seen":
+    def of(cls, clip: Track, frames: np.ndarray) -> "SeenFrames":
         return cls(clip.pts_s[frames] - clip.end_s / 2, clip.end_s, clip.quality[frames])
 
 

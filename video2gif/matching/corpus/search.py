@@ -19,7 +19,7 @@ from video2gif.fingerprint.track import Track
 from video2gif.matching.confidence import Match
 from video2gif.matching.corpus.index import Index
 from video2gif.matching.corpus.placing import match_part, placed
-from video2gif.matching.corpus.queries import RADIUS, Hits, Query, Seen, chosen, queries
+from video2gif.matching.corpus.queries import RADIUS, Hits, Query, SeenFrames, chosen, queries
 from video2gif.matching.corpus.voting import LEAST_FRAMES, Line, lines
 
 # GIF frames looked for; fewer where similar keys count too, which hold most of what is close.
@@ -73,7 +73,7 @@ def _search(
 ) -> list[Candidate]:
     if len(frames) < LEAST_FRAMES:
         return []
-    seen = Seen.of(gif, frames)
+    seen = SeenFrames.of(gif, frames)
     voted = [
         (line, query)
         for query in queries(gif, frames, index.planes)
@@ -87,11 +87,11 @@ def _search(
     return _distinct(placed, most)
 
 
-def _voted(hits: Hits, index: Index, seen: Seen, most: int) -> list[Line]:
+def _voted(hits: Hits, index: Index, seen: SeenFrames, most: int) -> list[Line]:
     return lines(hits, index.time_s, from_middle_s=seen.from_middle_s, radius=RADIUS, most=most)
 
 
-def _placed(line: Line, query: Query, index: Index, seen: Seen) -> Candidate:
+def _placed(line: Line, query: Query, index: Index, seen: SeenFrames) -> Candidate:
     """The best start and speed around a line."""
     video = max(int(np.searchsorted(index.starts_s, line.centre_s, side="right")) - 1, 0)
     rows = slice(*index.first_rows[video : video + 2])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2gif.matching.align import PACE, Pace
+from video2gif.matching.align import PACE, SpeedRange
 from video2gif.matching.corpus.queries import Hits
 
 _BIN_S = 0.5
@@ -44,7 +44,7 @@ def lines(
     from_middle_s: np.ndarray,
     radius: int,
     most: int,
-    pace: Pace = PACE,
+    pace: SpeedRange = PACE,
 ) -> list[Line]:
     """The lines of most weight, best first, distinct, at most `most`.
 
@@ -78,7 +78,7 @@ def lines(
     ]
 
 
-def _speeds(pace: Pace, longest_s: float) -> np.ndarray:
+def _speeds(pace: SpeedRange, longest_s: float) -> np.ndarray:
     """The speeds that are voted for; negative ones play backwards."""
     found = [pace.least]
     while found[-1] < pace.most:
