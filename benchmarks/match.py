@@ -27,9 +27,11 @@ import numpy as np
 
 from video2gif.fingerprint.phash import CROPS, PARTS, WINDOWS
 from video2gif.fingerprint.track import THUMB_SIDE, Track, column
+from video2gif.matching.corpus import queries
 from video2gif.matching.corpus import search as corpus_search
-from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, kept_frames
-from video2gif.matching.corpus.kernels import Hits, within
+from video2gif.matching.corpus.index import Index, IndexWriter, kept_frames
+from video2gif.matching.corpus.kernels import within
+from video2gif.matching.corpus.queries import PLANES, Hits
 from video2gif.matching.corpus.search import Candidate, search_corpus
 
 if TYPE_CHECKING:
@@ -165,9 +167,9 @@ def search_exhaustively(gif: Track, index: Index) -> list[Candidate]:
     """As `search_corpus`, by comparing every frame with every other."""
 
     def find(plane: int, hashes: np.ndarray) -> Hits:
-        return within(index.hashes[plane], hashes, radius=corpus_search.RADIUS)
+        return within(index.hashes[plane], hashes, radius=queries.RADIUS)
 
-    frames = corpus_search._chosen(gif, corpus_search._FRAMES[0])
+    frames = queries.chosen(gif, corpus_search._FRAMES[0])
     return corpus_search._search(gif, frames, index, find, 8)
 
 

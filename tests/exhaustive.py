@@ -3,9 +3,10 @@
 import numpy as np
 
 from video2gif.fingerprint.track import Track
-from video2gif.matching.corpus import search
+from video2gif.matching.corpus import queries, search
 from video2gif.matching.corpus.index import Index
-from video2gif.matching.corpus.kernels import Hits, within
+from video2gif.matching.corpus.kernels import within
+from video2gif.matching.corpus.queries import Hits
 from video2gif.matching.corpus.search import Candidate
 
 
@@ -15,5 +16,5 @@ def search_exhaustively(gif: Track, index: Index) -> list[Candidate]:
     def find(plane: int, hashes: np.ndarray) -> Hits:
         return within(index.hashes[plane], hashes, radius=search.RADIUS)
 
-    frames = search._chosen(gif, search._FRAMES[0])
+    frames = queries.chosen(gif, search._FRAMES[0])
     return search._search(gif, frames, index, find, 8)

@@ -26,9 +26,10 @@ from video2gif.fingerprint.read import Fingerprints
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.make.analysis import fingerprint_file
 from video2gif.make.match import corpus_index, match_corpus
-from video2gif.matching.corpus.index import PLANES, Index, IndexWriter, kept_frames
+from video2gif.matching.corpus.index import Index, IndexWriter, kept_frames
 from video2gif.matching.corpus.kernels import within
-from video2gif.matching.corpus.search import RADIUS, search_corpus, verify
+from video2gif.matching.corpus.queries import PLANES, RADIUS
+from video2gif.matching.corpus.search import search_corpus, verify
 from video2gif.media.encode import write_gif, write_video
 from video2gif.stages import fingerprint
 

@@ -1,7 +1,7 @@
 """Learn from the GIFs people made which moments of a video deserve one, and make them.
 
-`rank`, `make` and `match` are the Python API (`video2gif.make.api`). Nothing is imported before it
-is used: `import video2gif` takes milliseconds.
+`rank`, `make`, `match` and `find` are the Python API (`video2gif.make.api`). Nothing is imported
+before it is used: `import video2gif` takes milliseconds.
 """
 
 from importlib import import_module
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from video2gif.core.errors import ItemError, UserError, Video2GifError
     from video2gif.gifs.render import GifOptions
-    from video2gif.make.api import Gif, Gifs, Place, Ranking, make, match, rank
+    from video2gif.make.api import Gif, Gifs, Place, Ranking, find, make, match, rank
     from video2gif.make.moments import Choice
     from video2gif.make.rankers import Moment
 
@@ -28,6 +28,7 @@ __all__ = [
     "UserError",
     "Video2GifError",
     "__version__",
+    "find",
     "make",
     "match",
     "rank",
@@ -38,7 +39,9 @@ _HOME = {
     "GifOptions": "video2gif.gifs.render",
     "Moment": "video2gif.make.rankers",
     **dict.fromkeys(("ItemError", "UserError", "Video2GifError"), "video2gif.core.errors"),
-    **dict.fromkeys(("Gif", "Gifs", "Place", "Ranking", "match", "rank"), "video2gif.make.api"),
+    **dict.fromkeys(
+        ("Gif", "Gifs", "Place", "Ranking", "find", "match", "rank"), "video2gif.make.api"
+    ),
 }
 
 

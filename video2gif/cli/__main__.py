@@ -15,9 +15,10 @@ from rich.table import Table
 from video2gif.cli.dataset import dataset_app
 from video2gif.cli.fsck import fsck
 from video2gif.cli.gif import gif, verify
+from video2gif.cli.match import MatchCommand, match
 from video2gif.cli.measure import ablate, evaluate, labels
 from video2gif.cli.plan import plan
-from video2gif.cli.rank import match, rank
+from video2gif.cli.rank import rank
 from video2gif.cli.review import personalise, serve
 from video2gif.cli.terminal import Root, err, out, plain
 from video2gif.cli.weights import weights_app
@@ -27,7 +28,10 @@ from video2gif.core.layout import Layout
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(weights_app, name="weights")
-for command in (gif, rank, match, verify, personalise, serve, evaluate, labels, ablate, plan, fsck):
+app.command()(gif)
+app.command()(rank)
+app.command(cls=MatchCommand)(match)
+for command in (verify, personalise, serve, evaluate, labels, ablate, plan, fsck):
     app.command()(command)
 
 

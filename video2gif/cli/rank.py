@@ -1,9 +1,9 @@
-"""`video2gif rank` prints segments with scores; `match` finds where a GIF comes from."""
+"""`video2gif rank` prints segments with scores."""
 
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -15,19 +15,12 @@ from video2gif.cli.terminal import (
     RankerName,
     Root,
     announce,
-    finish,
     of_file,
     one_of,
     out,
     plain,
     progress,
 )
-from video2gif.core.config import params_at
-from video2gif.core.errors import UserError
-from video2gif.core.layout import Layout
-
-if TYPE_CHECKING:
-    from video2gif.make.match import Found
 
 
 def rank(
@@ -84,60 +77,3 @@ def rank(
             numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")
             table.add_row(str(m.rank), *numbers, ", ".join(m.why))
         out.print(table)
-
-
-def match(
-    gif: Annotated[Path, typer.Argument(help="A GIF.")],
-    videos: Annotated[
-        list[str] | None, typer.Argument(help="Videos: files, folders, globs, URLs.")
-    ] = None,
-    corpus: Annotated[
-        bool, typer.Option("--corpus", help="Search all videos of the project instead.")
-    ] = False,
-    preview: Annotated[
-        Path | None,
-        typer.Option(help="Write a PNG: frames of the GIF above those of the best match."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    root: Root = Path("."),
-    quiet: Quiet = False,
-) -> None:
-    """Find which of the videos a GIF was made from, and from where in it."""
-    from video2gif.make.inputs import expand
-    from video2gif.make.match import match_files
-    from video2gif.make.preview import write_preview
-
-    if bool(videos) == corpus:
-        raise UserError("name the videos to search, or give --corpus for all of the project's")
-    params = params_at(root)
-    with progress(quiet or as_json) as context, of_file(gif):
-        if corpus:
-            from video2gif.make.match import match_corpus
-
-            found = match_corpus(gif, Layout(root.resolve()), params, context)
-        else:
-            named = [Path(video) for video in expand(videos or [])]
-            found = match_files(gif, named, params, context)
-        if preview is not None:
-            write_preview(preview, gif, found, params, context)
-    if as_json:
-        rows = [one.as_dict() for one in found]
-        print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
-    else:
-        out.print(_match_table(gif, found))
-    finish(failed=sum(one.match is None for one in found))
-
-
-def _match_table(gif: Path, found: "list[Found]") -> Table:
-    table = Table("video", "status", "span", "speed", "confidence", "note", title=plain(gif.name))
-    for one in found:
-        name = plain(one.video.name)
-        if one.match is None:
-            table.add_row(name, "quarantined", "", "", "", plain(one.failure))
-            continue
-        m, span = one.match, one.match.span
-        where = f"{span.start_s:.2f}–{span.end_s:.2f} s" if span else ""
-        speed = "" if math.isnan(m.speed) else f"{m.speed:.2f}×"
-        note = ", ".join(filter(None, ("mirrored" if m.mirror and span else "", m.reason)))
-        table.add_row(name, m.status, where, speed, f"{m.confidence:.3f}", plain(note))
-    return table

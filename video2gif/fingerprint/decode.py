@@ -30,7 +30,15 @@ from video2gif.fingerprint.columns import Columns
 from video2gif.fingerprint.content import ContentMetrics, analysis_size
 from video2gif.fingerprint.cues import NAMES as CUES
 from video2gif.fingerprint.cues import Detail, Previous, cues, detail
-from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, WINDOWS, phash, quality, window_hashes
+from video2gif.fingerprint.phash import (
+    HASH_SIDE,
+    LUMA_SIDE,
+    WINDOWS,
+    Window,
+    phash,
+    quality,
+    window_hashes,
+)
 from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given
@@ -55,8 +63,15 @@ def fingerprinting(params: config.FingerprintParams) -> Work:
     )
 
 
-def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None:
-    """Write a file's fingerprint to `out`.
+def work(
+    *,
+    out: Path,
+    params: Mapping[str, Any],
+    path: str,
+    kind: Kind,
+    box: tuple[float, float, float, float] | None = None,
+) -> None:
+    """Write a file's fingerprint to `out`; with a box, of that part of its picture.
 
     Raises `ItemError`: what the decoder raises; decode for too many damaged packets; truncated.
     """
@@ -64,11 +79,12 @@ def work(*, out: Path, params: Mapping[str, Any], path: str, kind: Kind) -> None
         write_given(out, given.GivenClips.read(Path(path)).times_s)
         return
     with ExitStack() as files:
-        found = _decoded(Path(path), Columns(out.parent, files), threads=DECODING_THREADS)
+        part = Window(*box) if box else None
+        found = _decoded(Path(path), Columns(out.parent, files), part, threads=DECODING_THREADS)
         if found.film.bad_packets:
             # How libav conceals damage depends on the number of threads. With one it is always the
             # same.
-            found = _decoded(Path(path), Columns(out.parent, files), threads=1)
+            found = _decoded(Path(path), Columns(out.parent, files), part, threads=1)
         _write(out, found, params)
 
 
@@ -104,14 +120,14 @@ class _Measured(NamedTuple):
     size: tuple[int, int]
 
 
-def _decoded(path: Path, columns: Columns, *, threads: int) -> _Measured:
+def _decoded(path: Path, columns: Columns, box: Window | None, *, threads: int) -> _Measured:
     with Decoder(path, threads=threads) as decoder:
-        return _measured(decoder, columns)
+        return _measured(decoder, columns, box)
 
 
-def _measured(film: DecodedFilm, columns: Columns) -> _Measured:
+def _measured(film: DecodedFilm, columns: Columns, box: Window | None = None) -> _Measured:
     cv2.setNumThreads(1)  # The pictures are so small that more threads cost more than they gain.
-    measuring = Measuring(film)
+    measuring = Measuring(film, box)
     for block in measuring.blocks():
         columns.append(block)
     return _Measured(film, columns, measuring.size)
@@ -142,8 +158,9 @@ def _check(film: DecodedFilm, *, max_bad_packets: float) -> None:
 class Measuring:
     """One decode of a file, measured in blocks so that memory does not grow with its length."""
 
-    def __init__(self, film: DecodedFilm) -> None:
+    def __init__(self, film: DecodedFilm, box: Window | None = None) -> None:
         self._film = film
+        self._box = box
         self._luma = Luma(LUMA_SIDE)
         self._colour = Colour()
         self._metrics = ContentMetrics()
@@ -167,6 +184,8 @@ class Measuring:
 
     def _frames(self) -> AbstractContextManager[Iterable[tuple[float, VideoFrame]]]:
         info, frames = self._film.info, self._film.frames()
+        if self._box is not None:
+            frames = _inside(frames, self._box)
         if info.width * info.height >= _ALONE_PIXELS:
             return closing(cast(Generator[tuple[float, VideoFrame], None, None], frames))
         return Ahead(frames, size=_pixels, most=_WAITING_PIXELS)
@@ -183,6 +202,19 @@ class _Row(NamedTuple):
     luma_6464: np.ndarray
     content: tuple[float, float, float]
     detail: Detail
+
+
+def _inside(
+    frames: Iterable[tuple[float, VideoFrame]], box: Window
+) -> Generator[tuple[float, VideoFrame], None, None]:
+    """What a box of each picture shows."""
+    for time_s, frame in frames:
+        picture = frame.to_ndarray(format="rgb24")
+        height, width = picture.shape[:2]
+        rows = slice(round(box.y0 * height), max(round(box.y1 * height), 1))
+        columns = slice(round(box.x0 * width), max(round(box.x1 * width), 1))
+        part = np.ascontiguousarray(picture[rows, columns], dtype=np.uint8)
+        yield time_s, VideoFrame.from_ndarray(part, format="rgb24")
 
 
 def _pixels(timed_frame: tuple[float, VideoFrame]) -> int:

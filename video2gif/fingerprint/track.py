@@ -58,6 +58,18 @@ class Track:
             self.thumbs[flipped],
         )
 
+    def part(self, start: int, stop: int) -> "Track":
+        """The frames [start, stop), not empty; times count from the first of them."""
+        begin_s = float(self.pts_s[start])
+        end_s = float(self.pts_s[stop]) if stop < len(self) else self.end_s
+        return Track(
+            self.pts_s[start:stop] - begin_s,
+            end_s - begin_s,
+            self.hashes[start:stop],
+            self.quality[start:stop],
+            self.thumbs[start:stop],
+        )
+
     def first(self, n: int) -> "Track":
         """The first n frames, n below the number of frames."""
         return Track(

@@ -21,6 +21,7 @@ from video2gif.core.work import Item
 from video2gif.features.network import Extraction
 from video2gif.fingerprint.decode import fingerprinting
 from video2gif.fingerprint.defects import Clean, clean_frames, clean_parts
+from video2gif.fingerprint.phash import Window
 from video2gif.fingerprint.read import Fingerprint, read_fingerprint
 from video2gif.make.inputs import Admitted, admit
 from video2gif.media.light import Hdr
@@ -97,15 +98,23 @@ def _fingerprint(
     *,
     meanwhile: Sequence[Extraction] = (),
 ) -> Fingerprint:
-    item = Item(
-        id=f"{kind}:{file.path.name}",
-        inputs=(file.sha256,),
-        args={"path": str(file.path.resolve()), "kind": kind},
-    )
+    item = fingerprint_item(file, kind)
     reading = Reading(fingerprinting(params.fingerprint), item)
     looks = [_look(extraction, file) for extraction in meanwhile if not extraction.by_segment]
     read_together("decode", [[reading, *looks]], context)
     return read_fingerprint(one("decode", reading.work, item, context))
+
+
+def fingerprint_item(file: Admitted, kind: Kind, box: Window | None = None) -> Item:
+    """The item of `fingerprint.decode`: without a box the same as the stage's."""
+    args = {"path": str(file.path.resolve()), "kind": kind}
+    if box is None:
+        return Item(id=f"{kind}:{file.path.name}", inputs=(file.sha256,), args=args)
+    return Item(
+        id=f"{kind}:{file.path.name} {box}",
+        inputs=(file.sha256, repr(tuple(box))),
+        args={**args, "box": list(box)},
+    )
 
 
 def _look(extraction: Extraction, file: Admitted) -> Reading:

@@ -1,4 +1,4 @@
-"""What a script calls: `video2gif.rank`, `video2gif.make` and `video2gif.match`.
+"""What a script calls: `video2gif.rank`, `make`, `match` and `find`.
 
 The command line makes the same calls. Each function takes files and returns small frozen values;
 what is computed is kept in the item store, so asking again costs little.
@@ -26,6 +26,7 @@ from video2gif.core.errors import UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
 from video2gif.make.analysis import Analysis
+from video2gif.make.finder import LibrarySearch, search
 from video2gif.make.inputs import expand
 from video2gif.make.match import Found, match_files
 from video2gif.make.progress import watched
@@ -213,10 +214,28 @@ def match(gif: File, videos: File | Sequence[File], *, project: File = ".") -> t
     `videos`: one or several files, folders or patterns. A video that cannot be read is listed as
     `quarantined`. Raises `UserError`, and `ItemError` if the GIF itself cannot be read.
     """
-    several = [videos] if isinstance(videos, str | os.PathLike) else videos
-    paths = [Path(path) for path in expand([os.fspath(video) for video in several])]
+    paths = [Path(path) for path in expand([os.fspath(video) for video in _several(videos)])]
     found = match_files(Path(gif), paths, params_at(Path(project)), Context.default())
     return tuple(_place(one) for one in found)
+
+
+def find(
+    clips: File | Sequence[File], films: File | Sequence[File], *, project: File = "."
+) -> LibrarySearch:
+    """Find where in the films each of many clips comes from: `video2gif match CLIPS --in FILMS`.
+
+    `clips`, `films`: one or several files, folders or patterns. What was compared before is not
+    compared again. A file that cannot be read has its reason. Raises `UserError`.
+    """
+    wanted, library = (
+        [Path(path) for path in expand([os.fspath(one) for one in _several(some)], clips=is_clip)]
+        for some, is_clip in ((clips, True), (films, False))
+    )
+    return search(wanted, library, params_at(Path(project)), Context.default())
+
+
+def _several(some: File | Sequence[File]) -> Sequence[File]:
+    return [some] if isinstance(some, str | os.PathLike) else some
 
 
 def _place(found: Found) -> Place:

@@ -11,20 +11,22 @@ from urllib.parse import unquote, urlsplit
 
 from video2gif.core.config import Params
 from video2gif.core.errors import ItemError, UserError
-from video2gif.core.items import Context, compute, one
+from video2gif.core.items import Context, compute
 from video2gif.core.names import file_name, shown
 from video2gif.core.store import file_digest
 from video2gif.core.types import Kind
+from video2gif.core.work import Item
 from video2gif.media.kinds import named, suffixes
 from video2gif.media.probe import Probed, check_size, probe_item, probing, read_probe
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
-def expand(arguments: Sequence[str]) -> list[str]:
+def expand(arguments: Sequence[str], *, clips: bool = False) -> list[str]:
     """Files and URLs, each once, in the order given; folders (not recursive) and globs sorted.
 
-    Raises `UserError` for a folder without a video, or a pattern that no video fits.
+    GIFs are taken from folders and globs only if `clips`. Raises `UserError` for a folder without a
+    video, or a pattern that no video fits.
     """
     found: list[str] = []
     for argument in arguments:
@@ -32,24 +34,25 @@ def expand(arguments: Sequence[str]) -> list[str]:
         if _URL.match(argument):
             found.append(argument)
         elif path.is_dir():
-            found += _videos(argument, list(path.iterdir()))
+            found += _videos(argument, list(path.iterdir()), clips)
         elif not path.exists() and glob.has_magic(argument):
-            found += _videos(argument, [Path(p) for p in glob.glob(argument, recursive=True)])
+            paths = [Path(p) for p in glob.glob(argument, recursive=True)]
+            found += _videos(argument, paths, clips)
         else:
             found.append(argument)
     return list(dict.fromkeys(found))
 
 
-def _videos(argument: str, paths: Sequence[Path]) -> list[str]:
+def _videos(argument: str, paths: Sequence[Path], clips: bool) -> list[str]:
     """The videos among what a folder holds, or a pattern fits. Raises `UserError` for none."""
-    found = sorted(str(path) for path in paths if is_video(path))
+    found = sorted(str(path) for path in paths if is_video(path, clips=clips))
     if found:
         return found
     files = sorted(path for path in paths if path.is_file())
     there = f"none of its {len(files)} files is one ({_said(files[0])})" if files else "no file"
     raise UserError(
         f"{shown(argument)}: no video found, {there}; videos end in"
-        f" {', '.join(suffixes(clips=False))}. Name a GIF or another file by itself"
+        f" {', '.join(suffixes(clips=clips))}. Name a GIF or another file by itself"
     )
 
 
@@ -99,12 +102,38 @@ def admit(path: Path, kind: Kind, params: Params, context: Context) -> Admitted:
     many at once), it is the same look in the same confined child. Raises `ItemError`: missing,
     too_large, and those of `media.probe`.
     """
+    (found,) = admit_all([path], kind, params, context)
+    if isinstance(found, ItemError):
+        raise found
+    return found
+
+
+def admit_all(
+    paths: Sequence[Path], kind: Kind, params: Params, context: Context
+) -> list[Admitted | ItemError]:
+    """`admit` for many files, in their order: each admitted, or why it is not."""
+    found: dict[Path, Admitted | ItemError] = {}
+    items: dict[Path, Item] = {}
+    for path in dict.fromkeys(paths):
+        try:
+            items[path] = _check(path, kind, params)
+        except ItemError as error:
+            found[path] = error
+    outcomes = compute("check", probing(), list(items.values()), context)
+    for (path, item), outcome in zip(items.items(), outcomes, strict=True):
+        found[path] = (
+            Admitted(path, item.inputs[0], read_probe(context.store.read(outcome.key)))
+            if outcome.ok
+            else outcome.error
+        )
+    return [found[path] for path in paths]
+
+
+def _check(path: Path, kind: Kind, params: Params) -> Item:
     if not path.is_file():
         raise ItemError("missing", f"{shown(str(path))}: no such file")
     check_size(path.stat().st_size, max_bytes=params.download.max_bytes)
-    sha256 = file_digest(path)
-    item = probe_item(f"{kind}:{path.name}", path, kind=kind, sha256=sha256)
-    return Admitted(path, sha256, read_probe(one("check", probing(), item, context)))
+    return probe_item(f"{kind}:{path.name}", path, kind=kind, sha256=file_digest(path))
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:

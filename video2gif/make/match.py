@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video2gif.core.config import Params
-from video2gif.core.errors import EnvironmentProblem, ItemError, UserError
+from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
 from video2gif.fingerprint.read import Fingerprints
-from video2gif.fingerprint.track import Track
 from video2gif.make.analysis import fingerprint_file
-from video2gif.matching.confidence import Match, match
+from video2gif.make.finder import compare
+from video2gif.matching.confidence import Match
 
 if TYPE_CHECKING:
     from video2gif.matching.corpus.index import Index
@@ -64,24 +64,12 @@ class Found:
 
 def match_files(gif: Path, videos: Sequence[Path], params: Params, context: Context) -> list[Found]:
     """Search each video for the GIF; the surest first. Raises `ItemError` if the GIF is bad."""
-    wanted = fingerprint_file(gif, "gif", params, context)[1].track
-    found = [_search(wanted, video, params, context) for video in videos]
+    pairs = compare([gif], videos, params, context)
+    if error := pairs.clips[gif]:
+        raise error
+    found = [Found(video, None, error.reason) for video, error in pairs.films.items() if error]
+    found += [Found(video, hit.match) for (_, video), hits in pairs.hits.items() for hit in hits]
     return sorted(found, key=lambda one: one.order)
-
-
-def _search(gif: Track, video: Path, params: Params, context: Context) -> Found:
-    try:
-        fingerprint = fingerprint_file(video, "video", params, context)[1]
-    except ItemError as error:
-        return Found(video, None, error.reason)
-    limits = params.match
-    answer = match(
-        gif,
-        fingerprint.track,
-        min_confidence=limits.min_confidence,
-        min_frames=limits.min_frames,
-    )
-    return Found(video, answer)
 
 
 def match_corpus(gif: Path, layout: Layout, params: Params, context: Context) -> list[Found]:

@@ -1,10 +1,10 @@
 """Where in its video a GIF was cut: the declared pair.
 
 The model. A GIF shows video time `start + speed · t` at its own time t (from its frame delays),
-with speed from 0.25 to 4. It agrees with the video in one *variant*: whole against whole, whole
-against a central crop, the part without a caption against the same part, letterboxed, each also
-mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames, of
-the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
+with a speed of a `SpeedRange`. It agrees with the video in one *variant*: whole against whole,
+whole against a central crop, the part without a caption against the same part, letterboxed, each
+also mirrored. The cost of a hypothesis (variant, start, speed) is the mean, over the GIF's frames,
+of the Hamming distance to the video frame shown at that time, capped so that a few spoilt frames do
 not decide, and weighted by the GIF frames' quality. Distances and weights are whole numbers:
 their sums are exact, in whatever order a processor adds them, so equal places cost the same
 everywhere. `_rank` then says which of them comes first.
@@ -17,6 +17,7 @@ Hashes find the place, also of a GIF whose crop stands between the windows; `mat
 finds the exact time, and `matching.confidence` says how sure the answer is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,7 +38,7 @@ _AS_GOOD_BITS = 1.0  # Worse than the best by no more than this: hashes cannot t
 # Of these, so many are left for the pictures to choose from.
 _MOST_ALIKE = 1024
 _COARSE_FRAMES = 32  # GIF frames looked at in the coarse scan.
-_SPEEDS = 72  # Of the coarse scan, 4 % apart.
+_SPEED_STEP = 1.0398  # Of the coarse scan: 72 speeds from 0.25 to 4.
 _PLACES = 8  # Distinct places refined.
 _VARIANTS_PER_PLACE = 3
 _MOST_PER_SPEED = 4 * _PLACES  # Many of them lie at one place.
@@ -45,6 +46,29 @@ _APART_S = 0.3  # Places of the coarse scan closer than this in start and end ar
 # The fine grid around a place: half a coarse step and some more on either side.
 _FINE_STARTS_S = np.arange(-8, 9) * 0.02
 _FINE_SPEEDS = 1.0 + np.arange(-8, 9) * 0.005
+
+
+class SpeedRange(NamedTuple):
+    """Which speeds are tried."""
+
+    least: float = MIN_SPEED
+    most: float = MAX_SPEED
+
+    def coarse(self) -> list[float]:
+        """Those of the coarse scan, 4 % apart, ascending."""
+        count = 1 + round(math.log(self.most / self.least, _SPEED_STEP))
+        return [float(speed) for speed in speeds(self.least, self.most, count)]
+
+    def clipped(self, speed: np.ndarray) -> np.ndarray:
+        return np.clip(speed, self.least, self.most)
+
+    def is_inside(self, speed: float) -> bool:
+        """Whether it is not at an end, where the true speed may lie beyond."""
+        return self.least * 1.01 < speed < self.most / 1.01
+
+
+PACE = SpeedRange()
+"""Of GIFs whose video is declared."""
 
 
 class Variant(NamedTuple):
@@ -91,7 +115,7 @@ class Search:
     speed: np.ndarray
 
 
-def search(gif: Track, video: Track, *, most: int = 6) -> Search:
+def search(gif: Track, video: Track, *, most: int = 6, pace: SpeedRange = PACE) -> Search:
     """Find a GIF in a video by its hashes alone; at most `most` places.
 
     Nothing when no frame of the GIF carries evidence or the video is too short.
@@ -99,8 +123,8 @@ def search(gif: Track, video: Track, *, most: int = 6) -> Search:
     weights = weights_of(gif.quality)
     if not weights.any():
         return Search([], np.empty(0), np.empty(0))
-    coarse, start_s, speed = _coarse(gif, video, weights)
-    fine = [_fine(gif, video, weights, place) for place in coarse]
+    coarse, start_s, speed = _coarse(gif, video, weights, pace)
+    fine = [_fine(gif, video, weights, place, pace) for place in coarse]
     fine.sort(key=_rank)
     return Search(_distinct(fine, gif.end_s, most=most, variants=1), start_s, speed)
 
@@ -135,7 +159,7 @@ def distances(gif: Track, video: Track, variant: Variant) -> np.ndarray:
 
 
 def _coarse(
-    gif: Track, video: Track, weights: np.ndarray
+    gif: Track, video: Track, weights: np.ndarray, pace: SpeedRange
 ) -> tuple[list[Placing], np.ndarray, np.ndarray]:
     """The best places of the coarse scan, best first, distinct in start or end; all as good."""
     frames = _spread(weights, _COARSE_FRAMES)
@@ -145,7 +169,7 @@ def _coarse(
     found: dict[float, list[Placing]] = {}
     least: dict[float, np.ndarray] = {}
     for first, binned in _binned_variants(seen, video):
-        for speed in speeds(MIN_SPEED, MAX_SPEED, _SPEEDS).tolist():
+        for speed in pace.coarse():
             shifts = np.floor(speed * seen.pts_s / _BIN_S + 0.5).astype(int)
             cost = _shifted_mean(binned, shifts, weights[frames])
             # At this speed the GIF may be longer than the video: then there is no place.
@@ -251,10 +275,12 @@ def _distinct(
     return kept
 
 
-def _fine(gif: Track, video: Track, weights: np.ndarray, place: Placing) -> Placing:
+def _fine(
+    gif: Track, video: Track, weights: np.ndarray, place: Placing, pace: SpeedRange
+) -> Placing:
     """The best of every start and speed around a place, at the frames' own times."""
     start_s, ratio = (grid.ravel() for grid in np.meshgrid(_FINE_STARTS_S, _FINE_SPEEDS))
-    speed = np.clip(place.speed * ratio, MIN_SPEED, MAX_SPEED)
+    speed = pace.clipped(place.speed * ratio)
     # Another speed is tried about the GIF's middle, so that its start and its end move equally far.
     start_s = start_s + place.start_s + (place.speed - speed) * gif.end_s / 2
     apart = distances(gif, video, VARIANTS[place.variant])

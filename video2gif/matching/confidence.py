@@ -22,9 +22,9 @@ from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Work
 from video2gif.fingerprint.read import of_row
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED, VARIANTS, cost_at, search
+from video2gif.matching.align import PACE, VARIANTS, SpeedRange, cost_at, search
 from video2gif.matching.bars import without_bars
-from video2gif.matching.refine import View, others, refine, view_cost
+from video2gif.matching.refine import Evidence, View, others, refine, view_cost
 
 MatchStatus = Literal["matched", "ambiguous", "unmatched"]
 
@@ -86,42 +86,52 @@ class Match:
     """Other spans of an ambiguous match, best first."""
 
 
-def match(gif: Track, video: Track, *, min_confidence: float, min_frames: int) -> Match:
+def match(
+    gif: Track, video: Track, *, min_confidence: float, min_frames: int, pace: SpeedRange = PACE
+) -> Match:
     """Find a GIF in the video it is declared to come from.
 
     GIFs of fewer than `min_frames` distinct frames are unmatched: a still fits too many places.
     """
-    distinct = len(np.unique(gif.hashes[gif.quality > 0], axis=0))
-    if len(gif) == 1:
-        return Match(status="unmatched", reason="short: the GIF has one frame")
-    if distinct < min_frames:
-        return Match(
-            status="unmatched",
-            reason=f"short: {distinct} distinct frames with a picture; match.min_frames is"
-            f" {min_frames}",
-        )
-    found = _match_any_way(gif, video, min_confidence=min_confidence)
+    reason = too_short(gif, min_frames)
+    if reason:
+        return Match(status="unmatched", reason=reason)
+    found = _match_any_way(gif, video, min_confidence=min_confidence, pace=pace)
     bare_gif, bare_video = without_bars(gif), without_bars(video)
     if found.status == "matched" and bare_gif is None:
         return found
     if bare_gif is None and bare_video is None:
         return found
-    bare = _match_any_way(bare_gif or gif, bare_video or video, min_confidence=min_confidence)
+    bare = _match_any_way(
+        bare_gif or gif, bare_video or video, min_confidence=min_confidence, pace=pace
+    )
     return max(bare, found, key=lambda one: one.confidence)
 
 
-def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
+def too_short(gif: Track, min_frames: int) -> str:
+    """Why a GIF shows too little to be looked for, or ""."""
+    if len(gif) == 1:
+        return "short: the GIF has one frame"
+    distinct = len(np.unique(gif.hashes[gif.quality > 0], axis=0))
+    if distinct < min_frames:
+        return f"short: {distinct} distinct frames with a picture; match.min_frames is {min_frames}"
+    return ""
+
+
+def _match_any_way(gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange) -> Match:
     """Forwards, there and back, or backwards."""
     there = _way_there(gif)
     if there is not None:
-        return _match_forwards(there, video, min_confidence=min_confidence)
-    found = _match_forwards(gif, video, min_confidence=min_confidence)
+        return _match_forwards(there, video, min_confidence=min_confidence, pace=pace)
+    found = _match_forwards(gif, video, min_confidence=min_confidence, pace=pace)
     back_gif = gif.backwards()
     is_sure = found.status == "matched" and found.explained >= _SURELY_EXPLAINED
     # Fast turns look much the same both ways in 16×16 pixels, not so in their hashes.
-    if is_sure and (found.distance <= _NEAR_BITS or _least_bits(back_gif, video) >= found.distance):
+    if is_sure and (
+        found.distance <= _NEAR_BITS or _least_bits(back_gif, video, pace) >= found.distance
+    ):
         return found
-    back = _match_forwards(back_gif, video, min_confidence=min_confidence)
+    back = _match_forwards(back_gif, video, min_confidence=min_confidence, pace=pace)
     # Backwards must convince: an unsure answer is more likely the forward one.
     if back.status != "matched":
         return found
@@ -130,8 +140,9 @@ def _match_any_way(gif: Track, video: Track, *, min_confidence: float) -> Match:
     return replace(back, speed=-back.speed)
 
 
-def _least_bits(gif: Track, video: Track) -> float:
-    return min((place.cost for place in search(gif, video).places), default=float("inf"))
+def _least_bits(gif: Track, video: Track, pace: SpeedRange) -> float:
+    places = search(gif, video, pace=pace).places
+    return min((place.cost for place in places), default=float("inf"))
 
 
 def _way_there(gif: Track) -> Track | None:
@@ -153,11 +164,11 @@ def _folds(thumbs: np.ndarray, partner: np.ndarray) -> bool:
     return bool(apart <= _FOLDED_SHARE * levels.var(axis=0).mean())
 
 
-def _match_forwards(gif: Track, video: Track, *, min_confidence: float) -> Match:
-    tried = _hypotheses(gif, video)
+def _match_forwards(gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange) -> Match:
+    tried = _hypotheses(gif, video, pace)
     if not len(tried):
         return Match(status="unmatched", reason="too_long: the GIF does not fit into the video")
-    return judge(tried, gif, video, min_confidence=min_confidence)
+    return judge(tried, gif, video, min_confidence=min_confidence, pace=pace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,17 +190,18 @@ class Hypotheses:
         return len(self.start_s)
 
 
-def _hypotheses(gif: Track, video: Track) -> Hypotheses:
-    found = search(gif, video)
-    tried = [
-        refine(gif, video, start_s=p.start_s, speed=p.speed, mirror=VARIANTS[p.variant].mirror)
-        for p in found.places
-    ]
+def _hypotheses(gif: Track, video: Track, pace: SpeedRange) -> Hypotheses:
+    found = search(gif, video, pace=pace)
+
+    def refined(start_s: float, speed: float, *, mirror: bool) -> Evidence:
+        return refine(gif, video, start_s=start_s, speed=speed, mirror=mirror, pace=pace)
+
+    tried = [refined(p.start_s, p.speed, mirror=VARIANTS[p.variant].mirror) for p in found.places]
     tried = [one for one in tried if len(one.start_s)]
     if tried:
         best = max(tried, key=lambda one: float(one.evidence.max()))
         tried += [
-            refine(gif, video, start_s=start_s, speed=speed, mirror=best.view.mirror)
+            refined(start_s, speed, mirror=best.view.mirror)
             for start_s, speed in others(
                 gif, video, tried, start_s=found.start_s, speed=found.speed
             )
@@ -204,7 +216,9 @@ def _hypotheses(gif: Track, video: Track) -> Hypotheses:
     return Hypotheses(start_s, end_s, speed, evidence, explained, view, views)
 
 
-def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float) -> Match:
+def judge(
+    tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float, pace: SpeedRange = PACE
+) -> Match:
     """The best answer, and what it is worth."""
     best = int(np.argmax(tried.evidence))
     weight = np.exp(tried.evidence - tried.evidence[best])
@@ -222,7 +236,7 @@ def judge(tried: Hypotheses, gif: Track, video: Track, *, min_confidence: float)
     # If the video hardly explains what moves, nothing tells when.
     margin *= min(max(explained / _TELLING_SHARE, 0.0), 1.0)
     confidence = present * margin
-    if not MIN_SPEED * 1.01 < answer[2] < MAX_SPEED / 1.01:
+    if not pace.is_inside(answer[2]):
         # At the end of the grid the true map may lie beyond it: a slide show, say.
         confidence *= float(explained >= _SURELY_EXPLAINED) / 2 + 0.5
     found = Match(
@@ -330,7 +344,11 @@ def work(
 
 def read_match(payload: bytes) -> Match:
     """From the item that `work` wrote."""
-    notes = read_arrays(payload)[1]
-    span = notes.pop("span")
-    others = tuple(MatchedSpan(**other) for other in notes.pop("alternatives"))
-    return Match(**notes, span=span and MatchedSpan(**span), alternatives=others)
+    return match_of_notes(read_arrays(payload)[1])
+
+
+def match_of_notes(notes: Mapping[str, Any]) -> Match:
+    """From what `asdict` made of a match, read back from JSON."""
+    span = notes["span"] and MatchedSpan(**notes["span"])
+    others = tuple(MatchedSpan(**other) for other in notes["alternatives"])
+    return Match(**{**notes, "span": span, "alternatives": others})

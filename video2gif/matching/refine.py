@@ -29,7 +29,7 @@ import numpy as np
 from video2gif.core.exact import grid, solved
 from video2gif.fingerprint.phash import BAND, HASH_SIDE, PARTS, WHOLE, Window, mirrored, phash
 from video2gif.fingerprint.track import THUMB_SIDE, Track, column
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED, mean_cost
+from video2gif.matching.align import PACE, SpeedRange, mean_cost
 
 # Frames of the GIF that are looked at: for its view, then for its time.
 _VIEW_FRAMES = 8
@@ -84,11 +84,13 @@ class Evidence:
     """Share of the GIF's movement that the video's movement accounts for, at most 1."""
 
 
-def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bool) -> Evidence:
+def refine(
+    gif: Track, video: Track, *, start_s: float, speed: float, mirror: bool, pace: SpeedRange = PACE
+) -> Evidence:
     """All starts and speeds near a place, with their evidence."""
     view = _find_view(gif, video, start_s, speed, mirror=mirror)
     for _ in range(_MOVES):
-        wide = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_WIDE))
+        wide = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_WIDE, pace))
         if not len(wide.start_s):
             return wide
         best = int(np.argmax(wide.evidence))
@@ -99,7 +101,7 @@ def refine(gif: Track, video: Track, *, start_s: float, speed: float, mirror: bo
         if moved < _SETTLED_S:
             break
     view = _finer_view(gif, video, view, start_s, speed)
-    fine = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_FINE))
+    fine = _tried(gif, video, view, *_grid(gif, video, start_s, speed, *_FINE, pace))
     # Both grids count: the fine one for the answer, the wide one for how sure it is.
     wide = _tried(gif, video, view, wide.start_s, wide.speed)
     return Evidence(
@@ -167,10 +169,11 @@ def _grid(
     speed: float,
     offsets_s: np.ndarray,
     factors: np.ndarray,
+    pace: SpeedRange,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and speeds around a place that keep the GIF inside the video, flat."""
     offset, factor = (grid.ravel() for grid in np.meshgrid(offsets_s, factors))
-    speeds = np.clip(speed * factor, MIN_SPEED, MAX_SPEED)
+    speeds = pace.clipped(speed * factor)
     # Another speed is tried about the GIF's middle, so that its start and its end move equally far.
     starts = start_s + offset + (speed - speeds) * gif.end_s / 2
     slack_s = 0.1 + np.diff(gif.pts_s, append=gif.end_s).max() * speeds

@@ -26,9 +26,9 @@ import pandas as pd
 
 from video2gif.core.errors import EnvironmentProblem, UserError
 from video2gif.core.layout import read_json, write_json
-from video2gif.fingerprint.phash import CROPS, PARTS, Window
-from video2gif.fingerprint.track import Track, column
-from video2gif.matching.corpus.kernels import Hits, count_keys, probe, scatter, thinned
+from video2gif.fingerprint.track import Track
+from video2gif.matching.corpus.kernels import count_keys, probe, scatter, thinned
+from video2gif.matching.corpus.queries import PLANES, Hits
 
 _VERSION = 2
 # The hash's first bit compares its mean with its median: set in every picture, no evidence.
@@ -48,15 +48,6 @@ _MOST_ROWS = 1 << 32
 _ALIKE_BITS, _LONGEST_S = 2, 0.5
 _MIN_QUALITY = 0.3
 _GAP_S = 60.0  # Between two videos on the corpus's clock: no line of hits leads across.
-
-
-def _searched_crops() -> tuple[Window, Window]:
-    """The whole picture, and the crop that is nearest to most others: the central 90 %."""
-    return CROPS[0], min(CROPS, key=lambda crop: abs(crop.x0 - 0.05) + abs(crop.x1 - 0.95))
-
-
-PLANES = tuple(column(part.inside(crop)) for crop in _searched_crops() for part in PARTS)
-"""The columns of the videos' hashes that are indexed."""
 
 
 @dataclass(frozen=True)

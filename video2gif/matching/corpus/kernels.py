@@ -4,27 +4,16 @@
 and release the GIL. A row here is a frame's place in the index, counted from 0.
 """
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
+
+from video2gif.matching.corpus.queries import Hits
 
 _ROWS = 4096  # Hashes compared in one go, 32 KiB: they stay in the first-level cache.
 _QUERIES = 4  # Compared with each hash while it is in a register: four times the speed of one.
 _STRIP = 128  # Hashes of a bucket compared in one go.
 _CHUNK_ROWS = 1 << 24
 _HITS = 1 << 20
-
-
-class Hits(NamedTuple):
-    """Pairs of a query and a row that are close, in parallel arrays (m,)."""
-
-    query: np.ndarray
-    """int64: index into the queries."""
-    row: np.ndarray
-    """int64."""
-    distance: np.ndarray
-    """int64, bits."""
 
 
 def within(hashes: np.ndarray, queries: np.ndarray, *, radius: int) -> Hits:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from video2gif.matching.align import MAX_SPEED, MIN_SPEED, speeds
-from video2gif.matching.corpus.kernels import Hits
+from video2gif.matching.align import PACE, SpeedRange
+from video2gif.matching.corpus.queries import Hits
 
-_FORWARDS = speeds(MIN_SPEED, MAX_SPEED, 17)
-_SPEEDS = np.concatenate([_FORWARDS, -_FORWARDS])  # A negative speed plays backwards.
 _BIN_S = 0.5
+# From one speed to the next: so much faster, or so much that the ends move by a bin, if less.
+_SPEED_STEP = 0.19
 LEAST_FRAMES = 3
 """GIF frames that must agree on a line."""
 _MOST_STRETCHES = 64
@@ -38,46 +38,62 @@ class Line:
 
 
 def lines(
-    hits: Hits, time_s: np.ndarray, *, from_middle_s: np.ndarray, radius: int, most: int
+    hits: Hits,
+    time_s: np.ndarray,
+    *,
+    from_middle_s: np.ndarray,
+    radius: int,
+    most: int,
+    pace: SpeedRange = PACE,
 ) -> list[Line]:
     """The lines of most weight, best first, distinct, at most `most`.
 
     hits: of queries that are GIF frames; time_s: of all rows, on the corpus's clock;
     from_middle_s: when each GIF frame appears, float64 (k,), from the GIF's middle.
     """
-    chosen = _in_dense_stretches(hits, from_middle_s)
+    longest_s = float(np.abs(from_middle_s).max(initial=0.0))
+    chosen = _in_dense_stretches(hits, 2 * pace.most * longest_s)
+    speeds = _speeds(pace, longest_s)
     # The closest first: np.unique keeps a frame's first vote for a line.
     chosen = chosen[np.argsort(hits.distance[chosen], kind="stable")]
     if not len(chosen):
         return []
     frame = hits.query[chosen]
-    centre_SH = time_s[hits.row[chosen]] - _SPEEDS[:, None] * from_middle_s[frame]
+    centre_SH = time_s[hits.row[chosen]] - speeds[:, None] * from_middle_s[frame]
     first_s = float(centre_SH.min())
     bin_SH = ((centre_SH - first_s) / _BIN_S).astype(np.int64)
     n_bins = int(bin_SH.max()) + 2
     # A line is two bins wide: a hit votes for the two that begin with its bin or the one before.
-    after_SH = np.arange(len(_SPEEDS))[:, None] * n_bins + bin_SH + 1
+    after_SH = np.arange(len(speeds))[:, None] * n_bins + bin_SH + 1
     place, votes, score = _counted(
         np.concatenate([(after_SH - 1).ravel(), after_SH.ravel()]),
-        np.tile(frame, 2 * len(_SPEEDS)),
-        np.tile(radius + 1.0 - hits.distance[chosen], 2 * len(_SPEEDS)),
+        np.tile(frame, 2 * len(speeds)),
+        np.tile(radius + 1.0 - hits.distance[chosen], 2 * len(speeds)),
     )
     centre_s = first_s + (place % n_bins) * _BIN_S
-    speed = _SPEEDS[place // n_bins]
-    longest_s = float(np.abs(from_middle_s).max())
+    speed = speeds[place // n_bins]
     return [
         Line(float(centre_s[i]), float(speed[i]), int(votes[i]), float(score[i]))
         for i in _distinct(centre_s, speed * longest_s, score, most)
     ]
 
 
-def _in_dense_stretches(hits: Hits, from_middle_s: np.ndarray) -> np.ndarray:
+def _speeds(pace: SpeedRange, longest_s: float) -> np.ndarray:
+    """The speeds that are voted for; negative ones play backwards."""
+    found = [pace.least]
+    while found[-1] < pace.most:
+        found.append(found[-1] + min(_SPEED_STEP * found[-1], _BIN_S / max(longest_s, _BIN_S)))
+    forwards = np.array(found)
+    return np.concatenate([forwards, -forwards])
+
+
+def _in_dense_stretches(hits: Hits, longest_s: float) -> np.ndarray:
     """The hits in those stretches of rows that most frames have hits in, as indices.
 
     By rows, not by time: to look up the time of a row maps a page of the index.
     """
-    longest_s = MAX_SPEED * 2 * float(np.abs(from_middle_s).max()) + 2 * _BIN_S
-    stretch, frame = hits.row // int(_MOST_ROWS_PER_S * longest_s), hits.query
+    stretch = hits.row // int(_MOST_ROWS_PER_S * (longest_s + 2 * _BIN_S))
+    frame = hits.query
     # A hit counts in its stretch and the one before, so that no line is cut in two.
     place, votes, _ = _counted(
         np.concatenate([stretch, stretch - 1]), np.tile(frame, 2), np.ones(2 * len(frame))
