@@ -18,11 +18,11 @@ import numpy as np
 from video2gif.gifs.lab import PARTS, lab_of, nearest
 
 MAX_COLOURS = 255  # One of the 256 is kept for "as in the frame before".
-_ITERATIONS = 8
+_ITERATIONS = 4
 _BITS = 7
-_COARSE = 2  # bits fewer for k-means, whose time grows with the number of boxes
-_SIDE = 120  # px; sampled frames are shrunk to this height: a palette needs no detail
-_SAMPLED = 12
+_COARSE = 1  # bit fewer for k-means, whose time grows with the number of boxes
+_SIDE = 64  # px; sampled frames are shrunk to this height: a palette needs no detail
+_SAMPLED = 32  # A fade has other colours in each frame, so many frames count more than sharp ones.
 # A level that no sampled pixel has still gets this share of the mean weight, because other frames
 # may have it.
 _FLOOR = 0.05
@@ -124,7 +124,7 @@ def _shrunk(frame: np.ndarray) -> np.ndarray:
 
 
 def _coarse(keys: np.ndarray) -> np.ndarray:
-    """The boxes (n,) of which each holds 4 × 4 × 4 of those given."""
+    """The boxes (n,) of which each holds 2 × 2 × 2 of those given."""
     last = (1 << _BITS) - 1
     wide = _BITS - _COARSE
     red, green, blue = (
