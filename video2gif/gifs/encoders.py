@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.core.errors import EnvironmentProblem, ItemError
-from video2gif.gifs.palette import Colours, colours_of
+from video2gif.gifs.palette import colours_of
 from video2gif.gifs.pixels import indexed
 from video2gif.gifs.shape import shown_at
 from video2gif.media.encode import (
@@ -67,11 +66,6 @@ class Clip:
     def width(self) -> int:
         return self.frames[0].shape[1]
 
-    @cached_property
-    def colours(self) -> Colours:
-        """The palette. It does not depend on the size, so all sizes tried share it."""
-        return colours_of(self.frames)
-
     def at(self, setting: Setting) -> list[np.ndarray]:
         """The frames at a rate and height, each scaled once even if it is shown several times."""
         index = shown_at(setting.rate, self.times_s, self.duration_s)
@@ -107,10 +101,12 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
                 plays=clip.plays,
             )
         else:
+            # Of the frames that are shown: a fade's others have other colours.
+            colours = colours_of(frames)
             write_indexed_gif(
                 path,
-                indexed(frames, clip.colours, setting.hold),
-                colours_RGB=clip.colours.palette_RGB,
+                indexed(frames, colours, setting.hold),
+                colours_RGB=colours.palette_RGB,
                 delays_cs=delays,
                 plays=clip.plays,
             )

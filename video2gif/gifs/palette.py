@@ -2,8 +2,7 @@
 
 Colours are divided at their means where they differ most, and then moved by k-means to the mean of
 the pixels that each stands for, in CIELAB (`gifs.lab`). A table gives every pixel its palette
-colour. Neither depends on the size of the picture, so one palette serves all the sizes that are
-tried under a byte budget. docs/benchmarks/gif.md has what was measured.
+colour. docs/benchmarks/gif.md has what was measured.
 
 All decisions are made in whole numbers: the same pixels give the same bytes on every processor.
 """
