@@ -1,4 +1,4 @@
-"""`python benchmarks/gif.py [ssim] [budgets] [seams] [--videos bikes,…]`: GIFs beside the recipe.
+"""`python benchmarks/gif.py [ssim|budgets|seams|peers …] [--videos bikes,…]`: GIFs beside others.
 
 ssim: the best moment of each real video, written by ffmpeg's two-pass palettegen recipe (10 frames
 a second, 240 px, lanczos, its default dither and bayer 5), by Pillow, and by us, who get the
@@ -7,6 +7,7 @@ the GIF frame shown at that time, scaled up to the source's size. `same shape` i
 recipe's own 240 px and 10 frames a second.
 budgets: 500 kB and 2 MB for that moment, 8 MB for ten seconds.
 seams: last frame to first, of plain cuts and of the loops chosen, for the three best moments.
+peers: gifski, and ffmpeg with gifsicle, at our bytes: see gif_peers.py.
 
 Reads $VIDEO2GIF_REALDATA (default ../shared/realdata). Seconds are CPU (wall in brackets): these
 machines are shared. The time of a search is that of all its encodes.
@@ -21,11 +22,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
+import gif_peers
 import numpy as np
 from PIL import Image
 
@@ -33,6 +35,7 @@ from video2gif.core.config import Params
 from video2gif.core.items import Context
 from video2gif.core.mappers import SerialMapper
 from video2gif.core.store import ItemStore
+from video2gif.gifs.encoders import Clip
 from video2gif.gifs.render import GifOptions, Rendered, read_rendered, rendering, work
 from video2gif.gifs.shape import ssim
 from video2gif.make.analysis import Analysis, analyse
@@ -85,7 +88,9 @@ def main() -> None:
     context = Context(ItemStore(cache), SerialMapper())
     analyses = [analyse(path, PARAMS, context) for path in paths]
     for part in args.parts:
-        {"ssim": compare, "budgets": budgets, "seams": seams}[part](analyses, context)
+        {"ssim": compare, "budgets": budgets, "seams": seams, "peers": peers}[part](
+            analyses, context
+        )
 
 
 # SSIM at equal bytes
@@ -168,11 +173,10 @@ def ffmpeg(path: Path, source: Source, dither: str) -> None:
 
 def make(path: Path, source: Source, **options: int) -> None:
     """Ours, from the file to the file: the item's work, in this process, with the plain span."""
-    params = {"height": None, "fps": None, "max_bytes": None, **options}
     out = path.with_suffix(".item")
     work(
         out=out,
-        params={**params, "format": "gif", "encoder": "libav", "loop": "none"},
+        params=asdict(GifOptions(loop="none", **options)),
         path=str(source.path),
         pts_s=source.times_s.tolist(),
         end_s=source.end_s,
@@ -227,6 +231,44 @@ def judged(path: Path, source: Source) -> Quality:
             flicker.append(cv2.absdiff(theirs, before[1])[same].mean() if same.any() else 0.0)
         before = grey, theirs
     return Quality(float(np.mean(values)), float(np.mean(flicker)), float(np.mean(banding)))
+
+
+# Other encoders at our bytes
+
+
+def peers(analyses: Sequence[Analysis], context: Context) -> None:
+    if absent := gif_peers.missing():
+        raise SystemExit(f"not on PATH: {', '.join(absent)}; gif_peers.py says where they are from")
+    print("peers: kB, share of our bytes, CPU s, SSIM, dE, flicker")
+    same: dict[str, int] = {}
+    free: dict[str, int] = {}
+    for analysis in analyses:
+        start_s, _ = best_span(analysis, context)
+        end_s = analysis.fingerprint.end_s
+        start_s = max(0.0, min(start_s, end_s - gif_peers.SECONDS))
+        source = decoded(analysis, start_s, min(end_s, start_s + gif_peers.SECONDS))
+        times_s = source.times_s - source.start_s
+        clip = Clip(source.frames, times_s, source.end_s - source.start_s)
+        rows = gif_peers.same_shape(clip, cpu_s)
+        print(f"{analysis.path.name} {source.start_s:.2f}-{source.end_s:.2f} s, same shape")
+        for row in rows:
+            print(gif_peers.table_row(row.name, row, row.same, rows[0]), flush=True)
+        gif_peers.wins([(row.name, row.same) for row in rows], same)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "o.gif"
+            cpu = cpu_s()
+            make(path, source, max_bytes=len(rows[0].content))
+            mine = gif_peers.Row("ours", path.read_bytes(), cpu_s() - cpu, rows[0].same)
+            recipe = read_rendered(path.with_suffix(".item").read_bytes()).recipe
+        looks = [
+            (row.name, gif_peers.viewed(row.content, times_s[::_STRIDE], source.frames[::_STRIDE]))
+            for row in [mine, *rows[1:]]
+        ]
+        print(f" free shape: ours {recipe.height} px, {recipe.rate:.3g} a second")
+        for row, (name, look) in zip([mine, *rows[1:]], looks, strict=True):
+            print(gif_peers.table_row(name, row, look, rows[0]), flush=True)
+        gif_peers.wins(looks, free)
+    print(f"of {len(analyses)} clips ours is at least as good: same shape {same}; free {free}")
 
 
 # Budgets

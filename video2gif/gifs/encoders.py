@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from video2gif.core.errors import EnvironmentProblem, ItemError
-from video2gif.gifs.palette import Colours, colours_of
+from video2gif.gifs.palette import colours_of
+from video2gif.gifs.pixels import indexed
 from video2gif.gifs.shape import shown_at
 from video2gif.media.encode import (
     delays_cs,
@@ -31,7 +31,7 @@ from video2gif.media.encode import (
 Format = Literal["gif", "webp", "avif", "mp4"]
 Encoder = Literal["libav", "gifski"]
 
-HOLD = 2  # levels of 255; noise up to it costs no bytes
+HOLD = 3  # levels of 255; noise up to it costs no bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,6 @@ class Clip:
     @property
     def width(self) -> int:
         return self.frames[0].shape[1]
-
-    @cached_property
-    def colours(self) -> Colours:
-        """The palette. It does not depend on the size, so all sizes tried share it."""
-        return colours_of(self.frames)
 
     def at(self, setting: Setting) -> list[np.ndarray]:
         """The frames at a rate and height, each scaled once even if it is shown several times."""
@@ -106,34 +101,18 @@ def encode(clip: Clip, setting: Setting, *, format: Format, encoder: Encoder, ne
                 plays=clip.plays,
             )
         else:
-            still = held(frames, setting.hold)
-            indices = [clip.colours.indices(frame) for frame in still]
+            # Of the frames that are shown: a fade's others have other colours.
+            colours = colours_of(frames)
             write_indexed_gif(
                 path,
-                indices,
-                colours_RGB=clip.colours.palette_RGB,
+                indexed(frames, colours, setting.hold),
+                colours_RGB=colours.palette_RGB,
                 delays_cs=delays,
                 plays=clip.plays,
             )
         return path.read_bytes()
     finally:
         path.unlink(missing_ok=True)
-
-
-def held(frames: Iterable[np.ndarray], tolerance: int) -> Iterator[np.ndarray]:
-    """Frames in which a pixel changes only if some channel differs by more than `tolerance`.
-
-    A GIF stores an unchanged pixel as transparent, so noise in still areas costs no bytes and does
-    not flicker. The comparison is with the pixel that is shown, not with the last source frame, so
-    small errors do not add up.
-    """
-    shown: np.ndarray | None = None
-    for frame in frames:
-        if shown is not None and tolerance:
-            changed = (cv2.absdiff(frame, shown) > tolerance).any(axis=2, keepdims=True)
-            frame = np.where(changed, frame, shown)
-        shown = frame
-        yield frame
 
 
 def write_gifski(
