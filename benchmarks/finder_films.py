@@ -93,7 +93,7 @@ class _Sprite:
 def _picture(rng: Rng, pictures: Sequence[np.ndarray]) -> np.ndarray:
     if not pictures or rng.random() < 0.5:
         return _noise(rng)
-    one, two = (_cut(rng, pictures[rng.integers(len(pictures))]) for _ in range(2))
+    one, two = (_cut(rng, pictures[int(rng.integers(len(pictures)))]) for _ in range(2))
     mask = np.clip((_noise(rng).astype(np.float32) - 128) / 40 + 0.5, 0, 1)
     return (one * mask + two * (1 - mask)).astype(np.uint8)
 

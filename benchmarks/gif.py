@@ -176,7 +176,7 @@ def make(path: Path, source: Source, **options: int) -> None:
     out = path.with_suffix(".item")
     work(
         out=out,
-        params=asdict(GifOptions(loop="none", **options)),
+        params={**asdict(GifOptions(loop="none")), **options},
         path=str(source.path),
         pts_s=source.times_s.tolist(),
         end_s=source.end_s,
