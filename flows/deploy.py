@@ -30,7 +30,6 @@ from flows.nightly import DVC_LIMIT, pipeline  # noqa: E402
 from flows.watch import watch_folder  # noqa: E402
 
 NAME = "video2gif"
-_BEAT_S = 30  # The shortest that Prefect allows.
 _BEGIN_S = 600  # From a worker taking a run to the run's own process: seconds, unless it died.
 _ENDS = tuple(f"prefect.flow-run.{end}" for end in ("Completed", "Failed", "Cancelled", "Crashed"))
 
@@ -97,7 +96,7 @@ def zombies() -> AutomationCore:
         "video2gif: mark runs without a heartbeat as crashed",
         after="prefect.flow-run.heartbeat",
         expect=("prefect.flow-run.heartbeat", *_ENDS),
-        within_s=3 * _BEAT_S,
+        within_s=3 * server.BEAT_S,
         message="No heartbeat: it is gone",
     )
 

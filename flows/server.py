@@ -25,11 +25,15 @@ from flows import guard
 
 _START_S = 600.0  # On a busy machine it takes minutes; one that died is found at once.
 
-# Nothing leaves the machine, and the console is ours.
-_QUIET = {
+BEAT_S = 30
+"""Seconds between two heartbeats of a run: the least that Prefect allows."""
+# Nothing leaves the machine, and the console is ours. Prefect's own heartbeat comes every three
+# minutes: a run started by hand, or one that waits for a person, would pass for lost (`deploy`).
+_SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEAT_S),
 }
 # A run without a schedule needs no page and none of the services that look after others.
 _EPHEMERAL = {
@@ -47,7 +51,7 @@ class ServerError(Exception):
 
 def quiet() -> None:
     """Settings every process here wants; call it before Prefect is imported."""
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
