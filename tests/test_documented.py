@@ -27,6 +27,10 @@ _NAMES = {
     "LABELS.csv": "labels.csv",
     "OTHER.csv": "predictions.csv",
     "/videos/in": "films",
+    "CLIPS": "found.gif",
+    "FILMS": "films",
+    "trailer.mp4": "film.mp4",
+    "more/*.mkv": "film.mp4",
     "/videos/gifs": "gifs_of_films",
     "gifs/01_0m42s_0.87.gif": "found.gif",
 }
@@ -85,6 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("review", "clips"):
         (folder / name).mkdir()
         shutil.copy(folder / "film.mp4", folder / name)
+        shutil.copy(gif, folder / name)
         marks = [Mark("film.mp4", 4.0, 6.0, "good"), Mark("film.mp4", 10.0, 12.0, "bad")]
         write_marks(folder / name / "marks.csv", marks)
     return folder
