@@ -59,7 +59,7 @@ def match(
         int | None, typer.Option(min=1, help="With --in: only so many places a clip, the surest.")
     ] = None,
     corpus: Annotated[
-        bool, typer.Option("--corpus", help="LibrarySearch all videos of the project instead.")
+        bool, typer.Option("--corpus", help="Search all videos of the project instead.")
     ] = False,
     preview: Annotated[
         Path | None,
