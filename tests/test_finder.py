@@ -1,5 +1,6 @@
 """`video2gif match CLIPS… --in LIBRARY…`: clips of any length in films of any length."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,14 +13,16 @@ from video2gif.core.config import Params
 from video2gif.core.errors import UserError
 from video2gif.core.items import Context, Counts
 from video2gif.core.mappers import ProcessMapper
+from video2gif.core.sandbox import Limits
 from video2gif.core.store import ItemStore
 from video2gif.fingerprint.decode import shrunk
 from video2gif.fingerprint.panels import HALVES, boxes
 from video2gif.fingerprint.phash import HASH_SIDE, LUMA_SIDE, phash, quality, window_hashes
 from video2gif.fingerprint.track import THUMB_SIDE, Track
 from video2gif.make.finder import search
+from video2gif.make.match import match_files
 from video2gif.matching.align import SpeedRange, speeds
-from video2gif.matching.finder import find
+from video2gif.matching.finder import find, finding
 from video2gif.matching.holds import filled, without_holds
 from video2gif.matching.stretches import Hit
 from video2gif.matching.votes import SearchedFilm
@@ -177,6 +180,21 @@ def test_a_bad_file_has_its_reason_and_the_others_are_searched(
     ((film, reason),) = found.failed_films
     assert film.name == "bad.mp4"
     assert reason
+
+
+def test_a_comparison_that_fails_is_told(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = Limits(wall_s=0.001)
+    late = lambda **asked: replace(finding(**asked), limits=soon)  # noqa: E731
+    monkeypatch.setattr("video2gif.make.finder.finding", late)
+    context = Context(ItemStore(tmp_path / "store"), ProcessMapper(1))
+    found = search([library / "cut.gif"], [library / "one.mp4"], PARAMS, context)
+    ((film, reason),) = found.failed_films
+    assert film.name == "one.mp4"
+    assert "cut.gif: timeout" in reason
+    (told,) = match_files(library / "cut.gif", [library / "one.mp4"], PARAMS, context)
+    assert (told.match, told.failure.partition(":")[0]) == (None, "timeout")
 
 
 def test_a_film_beside_another_is_found_in_its_half(library: Path, context: Context) -> None:

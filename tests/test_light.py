@@ -234,6 +234,17 @@ def test_whoever_measures_an_hdr_film_sees_the_sdr_picture(tmp_path: Path, hdr: 
     assert strips[0] == pytest.approx(strips[1], rel=0.05)
 
 
+@pytest.mark.parametrize("hdr", ["HLG", "PQ"])
+def test_a_panel_of_an_hdr_film_is_measured_as_the_sdr_picture(tmp_path: Path, hdr: str):
+    thumbs = []
+    for name, kind in (("hdr.mkv", {**HDR, "hdr": hdr}), ("sdr.mkv", {})):
+        path, out = film(tmp_path / name, **kind), tmp_path / "out"  # type: ignore[arg-type]
+        asked = {"params": {"max_bad_packets": 0.05}, "path": str(path), "kind": "video"}
+        fingerprint.work(out=out, box=(0.0, 0.0, 0.5, 1.0), **asked)  # type: ignore[arg-type]
+        thumbs.append(read_arrays(out.read_bytes())[0]["thumbs"].astype(int))
+    assert np.abs(thumbs[0] - thumbs[1]).max() <= 5  # levels of luma
+
+
 def test_the_light_of_a_frame_is_noted_before_another_thread_scales_it(tmp_path: Path):
     """PyAV blots out transfer and primaries while it scales; what `Shown` noted stays."""
     with Decoder(film(tmp_path / "a.mkv", **HDR)) as decoder:  # type: ignore[arg-type]

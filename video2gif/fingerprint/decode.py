@@ -43,7 +43,7 @@ from video2gif.fingerprint.planes import Colour, Luma
 from video2gif.fingerprint.track import THUMB_SIDE
 from video2gif.media import given
 from video2gif.media.decode import DECODING_THREADS, DecodedFilm, Decoder
-from video2gif.media.shown import width_of
+from video2gif.media.shown import Painter, width_of
 from video2gif.media.sniff import sniff
 from video2gif.media.whole import check_whole
 
@@ -208,12 +208,13 @@ def _inside(
     frames: Iterable[tuple[float, VideoFrame]], box: Window
 ) -> Generator[tuple[float, VideoFrame], None, None]:
     """What a box of each picture shows."""
+    painter = Painter()
     for time_s, frame in frames:
-        picture = frame.to_ndarray(format="rgb24")
+        picture = painter.pixels(frame, frame.width, frame.height)
         height, width = picture.shape[:2]
         rows = slice(round(box.y0 * height), max(round(box.y1 * height), 1))
         columns = slice(round(box.x0 * width), max(round(box.x1 * width), 1))
-        part = np.ascontiguousarray(picture[rows, columns], dtype=np.uint8)
+        part = np.ascontiguousarray(picture[rows, columns])
         yield time_s, VideoFrame.from_ndarray(part, format="rgb24")
 
 

@@ -4,7 +4,6 @@ Everything is an item of the store: a file's fingerprint, and the hits of one cl
 new film costs its own fingerprint and its own comparisons, and nothing else.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,20 +39,12 @@ class FilmHit:
         return self.hit.match
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: no NaN, plain types."""
-        match = self.hit.match
+        """For JSON."""
         return {
             "film": str(self.film),
-            "status": match.status,
             "clip_start_s": self.hit.clip_start_s,
             "clip_end_s": self.hit.clip_end_s,
-            "start_s": match.span and match.span.start_s,
-            "end_s": match.span and match.span.end_s,
-            "start_frame": match.span and match.span.start_frame,
-            "end_frame": match.span and match.span.end_frame,
-            "speed": None if math.isnan(match.speed) else match.speed,
-            "confidence": match.confidence,
-            "mirror": match.mirror,
+            **self.match.for_json(),
             "box": self.hit.box and list(self.hit.box),
         }
 
@@ -90,7 +81,7 @@ class LibrarySearch:
 
     clips: tuple[ClipHits, ...]
     failed_films: tuple[tuple[Path, str], ...]
-    """Films that could not be searched, and why."""
+    """Films that could not be searched, for one clip or at all, and why."""
     decoded: Counts
     compared: Counts
     """Files that were fingerprinted, pairs of a clip and a film that were compared."""
@@ -105,6 +96,8 @@ class Pairs:
     films: dict[Path, ItemError | None]
     hits: dict[tuple[Path, Path], list[Hit]]
     """By clip and film; the last resort is one that is unmatched and says why."""
+    failed: dict[tuple[Path, Path], ItemError]
+    """Why a clip could not be compared with a film; there are no hits then."""
     decoded: Counts
     compared: Counts
 
@@ -129,18 +122,21 @@ def compare(
     bad: dict[Path, ItemError] = {}
     wanted, clip_counts = _fingerprinted(clips, "gif", bad, params, context)
     library, film_counts = _fingerprinted(films, "video", bad, params, context)
-    hits, compared = _compared(wanted, library, params, context)
+    hits, failed, compared = _compared(wanted, library, params, context)
     found = {clip for (clip, _), some in hits.items() if any(map(_is_sure, some))}
     lost = [one for one in wanted if one.file.path not in found] if library else []
     panels, panel_counts = _panels_of(lost, params, context)
-    more, compared_more = _compared(panels, library, params, context)
+    more, failed_more, compared_more = _compared(panels, library, params, context)
     for pair, some in more.items():
         # What is told of a whole picture that is nowhere stays, unless a panel is somewhere.
-        hits[pair] = [hit for hit in some if _is_sure(hit)] or hits[pair]
+        hits[pair] = [hit for hit in some if _is_sure(hit)] or hits.get(pair, [])
+    failed |= failed_more
+    unsure = {pair for pair in failed if not any(map(_is_sure, hits.get(pair, [])))}
     return Pairs(
         {clip: bad.get(clip) for clip in clips},
         {film: bad.get(film) for film in films},
-        hits,
+        {pair: some for pair, some in hits.items() if pair not in unsure},
+        {pair: error for pair, error in failed.items() if pair in unsure},
         clip_counts + film_counts + panel_counts,
         compared + compared_more,
     )
@@ -175,16 +171,12 @@ def _panels_of(
     clips: Sequence[_Print], params: Params, context: Context
 ) -> tuple[list[_Print], Counts]:
     """The panels of short clips; a panel that cannot be fingerprinted is left out."""
-    items = [
-        panels_item(one.file.path.name, one.file.path, sha256=one.file.sha256)
-        for one in clips
-        if one.file.probed.duration_s <= _MOST_PANELLED_S
-    ]
-    short = [one for one in clips if one.file.probed.duration_s <= _MOST_PANELLED_S]
+    short = [one.file for one in clips if one.file.probed.duration_s <= _MOST_PANELLED_S]
+    items = [panels_item(file.path.name, file.path, sha256=file.sha256) for file in short]
     outcomes = compute("panels", looking(), items, context)
     wanted = [
-        (one.file, box)
-        for one, outcome in zip(short, outcomes, strict=True)
+        (file, box)
+        for file, outcome in zip(short, outcomes, strict=True)
         if outcome.ok
         for box in read_boxes(context.store.read(outcome.key))
     ]
@@ -196,7 +188,8 @@ def _panels_of(
 
 def _compared(
     clips: Sequence[_Print], films: Sequence[_Print], params: Params, context: Context
-) -> tuple[dict[tuple[Path, Path], list[Hit]], Counts]:
+) -> tuple[dict[tuple[Path, Path], list[Hit]], dict[tuple[Path, Path], ItemError], Counts]:
+    """Hits by clip and film, and why a pair could not be compared."""
     limits = params.match
     work = finding(min_confidence=limits.min_confidence, min_frames=limits.min_frames)
     # Film by film: a child that has read one does all clips with it.
@@ -211,18 +204,15 @@ def _compared(
     ]
     outcomes = compute("match", work, items, context)
     hits: dict[tuple[Path, Path], list[Hit]] = {}
+    failed: dict[tuple[Path, Path], ItemError] = {}
     for (clip, film), outcome in zip(pairs, outcomes, strict=True):
-        found = (
-            read_hits(context.store.read(outcome.key), clip.box)
-            if outcome.ok
-            else [Hit(clip_start_s=0.0, clip_end_s=0.0, match=_failed(outcome.reason))]
-        )
-        hits.setdefault((clip.file.path, film.file.path), []).extend(found)
-    return hits, Counts.of(outcomes)
-
-
-def _failed(reason: str) -> Match:
-    return Match(status="unmatched", reason=reason)
+        pair = clip.file.path, film.file.path
+        if outcome.ok:
+            found = read_hits(context.store.read(outcome.key), clip.box)
+            hits.setdefault(pair, []).extend(found)
+        else:
+            failed[pair] = outcome.error
+    return hits, failed, Counts.of(outcomes)
 
 
 def search(
@@ -239,6 +229,7 @@ def search(
     """
     pairs = compare(clips, films, params, context)
     failed = [(film, error.reason) for film, error in pairs.films.items() if error]
+    failed += [(film, f"{clip}: {error.reason}") for (clip, film), error in pairs.failed.items()]
     found = []
     for clip, error in pairs.clips.items():
         if error:

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,20 +39,7 @@ class Found:
         """For JSON: no NaN, plain types."""
         if self.match is None:
             return {"video": str(self.video), "status": "quarantined", "reason": self.failure}
-        m = self.match
-        return {
-            "video": str(self.video),
-            "status": m.status,
-            "reason": m.reason,
-            "start_s": m.span and m.span.start_s,
-            "end_s": m.span and m.span.end_s,
-            "start_frame": m.span and m.span.start_frame,
-            "end_frame": m.span and m.span.end_frame,
-            "speed": None if math.isnan(m.speed) else m.speed,
-            "confidence": m.confidence,
-            "distance": None if math.isnan(m.distance) else m.distance,
-            "mirror": m.mirror,
-        }
+        return {"video": str(self.video), **self.match.for_json()}
 
     @property
     def order(self) -> tuple[bool, float, str]:
@@ -68,6 +54,7 @@ def match_files(gif: Path, videos: Sequence[Path], params: Params, context: Cont
     if error := pairs.clips[gif]:
         raise error
     found = [Found(video, None, error.reason) for video, error in pairs.films.items() if error]
+    found += [Found(video, None, error.reason) for (_, video), error in pairs.failed.items()]
     found += [Found(video, hit.match) for (_, video), hits in pairs.hits.items() for hit in hits]
     return sorted(found, key=lambda one: one.order)
 

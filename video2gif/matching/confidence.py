@@ -10,6 +10,7 @@ answer is the probability that the time is right. The confidence is the product.
 A static scene explains no movement, so its GIFs come out ambiguous, whatever span fits best.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,7 +34,8 @@ TOLERANCE_S = 0.25
 
 # Logistic weights of a GIF being in a video at all: `benchmarks/fit_presence.py` fits them.
 _BIAS, _PER_BIT, _PER_EXPLAINED, _PER_CORRELATION = -0.381, -0.765, 8.473, 8.601
-_FAR_BITS = 15.5  # No true place of an attack or a real GIF was as far: unmatched, not ambiguous.
+FAR_BITS = 15.5
+"""No true place of an attack or a real GIF was as far: unmatched, not ambiguous."""
 # A GIF that fits forwards is also tried backwards where the forward place explains less than this
 # share, or where its hashes are further than this and nearer when played backwards.
 _SURELY_EXPLAINED, _NEAR_BITS = 0.97, 2.0
@@ -84,6 +86,21 @@ class Match:
     """Share of the posterior over everything tried that agrees with the span."""
     alternatives: tuple[MatchedSpan, ...] = ()
     """Other spans of an ambiguous match, best first."""
+
+    def for_json(self) -> dict[str, Any]:
+        """What people are told of it: no NaN, plain types."""
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "start_s": self.span and self.span.start_s,
+            "end_s": self.span and self.span.end_s,
+            "start_frame": self.span and self.span.start_frame,
+            "end_frame": self.span and self.span.end_frame,
+            "speed": None if math.isnan(self.speed) else self.speed,
+            "confidence": self.confidence,
+            "distance": None if math.isnan(self.distance) else self.distance,
+            "mirror": self.mirror,
+        }
 
 
 def match(
@@ -252,7 +269,7 @@ def judge(
     )
     if confidence >= min_confidence:
         return found
-    if cost > _FAR_BITS:
+    if cost > FAR_BITS:
         reason = f"distance: the best place is {cost:.1f} bits away"
         return replace(
             found, status="unmatched", reason=reason, span=None, speed=float("nan"), mirror=False

@@ -31,7 +31,7 @@ _SLACK_S = 0.15
 _PIECE_S = 6.0  # Matched at either end.
 _AROUND_S = 3.0
 _TRIES = 4  # Pieces from either end.
-# A line fitted to all frames is right to 0.05 s (benchmarks/finder.md). What is matched further
+# A line fitted to all frames is right to 0.07 s (benchmarks/finder.md). What is matched further
 # off is matched wrongly.
 _OFF_S = 0.2
 

@@ -11,12 +11,13 @@ from typing import TypeVar
 import numpy as np
 
 from video2gif.fingerprint.track import Track
-from video2gif.matching.align import SpeedRange
+from video2gif.matching.align import PACE, SpeedRange
+from video2gif.matching.confidence import FAR_BITS
 from video2gif.matching.corpus.placing import placed
 from video2gif.matching.corpus.queries import RADIUS, Hits, Query, SeenFrames
 from video2gif.matching.corpus.voting import LEAST_FRAMES, lines
 
-SLOW, FAST = SpeedRange(0.25, 4.0), SpeedRange(3.0, 16.0)
+SLOW, FAST = PACE, SpeedRange(3.0, 16.0)
 """The speeds of most clips; those of GIFs that show minutes in seconds."""
 ANY = SpeedRange(SLOW.least, FAST.most)
 
@@ -26,7 +27,6 @@ _FRAMES_PER_S = 5.0  # Of the film.
 _MIN_QUALITY = 0.3
 _MOST_HITS = 1 << 13  # The closest ones vote.
 _MOST_LINES = 4
-_FAR_BITS = 15.5  # As in `confidence`: no true place is as far.
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def voted(
             pace=pace,
         ):
             at = placed(line, query, seen, time_s, hashes, pace)
-            if at.distance <= _FAR_BITS:
+            if at.distance <= FAR_BITS:
                 # A line backwards begins where the film's part ends.
                 start_s = at.start_s + (abs(at.speed) * clip.end_s if at.speed < 0 else 0.0)
                 found.append(Vote(start_s, at.speed, line.score, query))
