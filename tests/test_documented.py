@@ -129,6 +129,12 @@ def test_the_review_page_is_served(folder: Path, words: tuple[str, ...]):
             server.terminate()
 
 
+def test_what_runs_elsewhere_is_there():
+    named = {name for text in ELSEWHERE.values() for name in re.findall(r"test_\w+", text)}
+    assert named
+    assert [name for name in sorted(named) if not (REPO / "tests" / f"{name}.py").is_file()] == []
+
+
 def test_every_documented_command_is_run_here_or_named():
     assert len(RUN) > 20
     for words in _written():
