@@ -60,6 +60,16 @@ def test_gif_writes_ranked_gifs_a_page_and_a_list(home):
     assert "01_0m02s_1.00.gif" in (home / "out" / "index.html").read_text()
 
 
+def test_a_file_is_named_by_where_its_gif_begins(home):
+    """The moment of 2 to 4 s, of which --from leaves the end."""
+    asked = ["--from", "3.2", "--to", "4", "--top", "1", "--ranker", "baseline", "--loop", "none"]
+    done = _run(home, "gif", "film.mp4", "-o", "late", *asked)
+    assert done.returncode == 0, done.stderr
+    (gif,) = json.loads((home / "late" / "gifs.json").read_text())["videos"][0]["gifs"]
+    assert gif["segment"][0] < 3 < gif["start_s"]
+    assert gif["file"].startswith("01_0m03s_")
+
+
 def test_gif_fits_under_max_bytes(home):
     done = _run(home, "gif", "film.mp4", "-o", "small", "--top", "1", "--max-bytes", "60k")
     assert done.returncode == 0, done.stderr

@@ -70,7 +70,7 @@ def make_gifs(
     for one, outcome in zip(chosen, outcomes, strict=True):
         rendered = read_rendered(items.payload_of(outcome, context))
         receipt = _receipt(analysis, one.moment, rendered, ranker=ranker, params=params)
-        path = folder / f"{_name(one.moment)}.{options.format}"
+        path = folder / f"{_name(one.moment, rendered.recipe)}.{options.format}"
         made.append(_written(path, one.moment, rendered, receipt))
     return made
 
@@ -170,7 +170,8 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _name(moment: Moment) -> str:
-    minutes, seconds = divmod(int(moment.start_s), 60)
+def _name(moment: Moment, recipe: Recipe) -> str:
+    """Its rank, where the GIF begins (which may be later than its moment), its score."""
+    minutes, seconds = divmod(int(recipe.start_s), 60)
     score = "unscored" if math.isnan(moment.score) else f"{moment.score:.2f}"
     return f"{moment.rank:02d}_{minutes}m{seconds:02d}s_{score}"
