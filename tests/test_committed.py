@@ -28,7 +28,8 @@ def git(root: Path, *words: str) -> None:
 def lock(root: Path, **md5s: str) -> None:
     """A dvc.lock in which every stage has one output."""
     stages = {
-        name: {"outs": [{"path": f"data/{name}", "md5": md5s.get(name, "0")}]} for name in STAGES
+        name: {"cmd": name, "outs": [{"path": f"data/{name}", "md5": md5s.get(name, "0")}]}
+        for name in STAGES
     }
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 

@@ -135,9 +135,10 @@ def test_the_box_of_an_inset_is_proposed_after_the_halves() -> None:
     assert any(box == pytest.approx(inset, abs=0.02) for box in found[4:])
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
-    return Context(ItemStore(tmp_path_factory.mktemp("store")), ProcessMapper(1))
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """Each test counts from an empty store, in whatever order they come."""
+    return Context(ItemStore(tmp_path / "store"), ProcessMapper(1))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from video2gif.core.errors import EnvironmentProblem, ItemError
 from video2gif.core.layout import Layout
 from video2gif.core.store import ItemStore
 from video2gif.project import fsck
+from video2gif.project.dvcfiles import written_stages
 from video2gif.project.fsck import Damage, Tally
 
 STAGES = {"one": {"cmd": "make one", "outs": ["data/one", "data/media"]}, "two": {"cmd": "x"}}
@@ -181,13 +182,32 @@ def test_B5_a_dvc_lock_cut_anywhere_is_diagnosed(layout: Layout, store: ItemStor
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff\xfe", b"[]", b"stages: 3\n", b"stages:\n  one: x\n", b"a: !!python/object:os.x {}\n"],
+    [
+        b"\xff\xfe",
+        b"[]",
+        b"stages: 3\n",
+        b"stages:\n  one: x\n",
+        b"stages:\n  one: {cmd: x, outs: 5}\n",
+        b"stages:\n  one: {cmd: x, outs: [{path: {}}]}\n",
+        b"stages:\n  1: {cmd: x, deps: {a: b}}\n",
+        b"a: !!python/object:os.x {}\n",
+        b"[" * 200_000,
+    ],
 )
 def test_B5_a_dvc_lock_of_something_else_is_diagnosed(
     layout: Layout, store: ItemStore, content: bytes
 ):
     (layout.root / "dvc.lock").write_bytes(content)
     assert len(found(layout, store)) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "5", "stages: []", "stages: {one: x}", "stages: {one: {outs: {a: b}}}", "{"]
+)
+def test_S4_a_dvc_yaml_of_something_else_is_named(tmp_path: Path, content: str):
+    (tmp_path / "dvc.yaml").write_text(content)
+    with pytest.raises(EnvironmentProblem, match=r"dvc\.yaml: \S+"):
+        written_stages(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"write": 3}', b'{"other": {}}', b"\xff"])

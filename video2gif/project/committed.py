@@ -9,11 +9,11 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.layout import Layout, read_json, write_json
-from video2gif.core.readers import parsed_yaml
+from video2gif.core.readers import Unreadable, parsed_json
+from video2gif.project.dvcfiles import locked_stages, written_stages
 from video2gif.stages import STAGES
 
 LOCK = "dvc.lock"
@@ -64,18 +64,15 @@ def compared(root: Path) -> LockComparison | None:
     committed = _committed(root, LOCK)
     if committed is None:
         return None
-    before, now = (_outs(text) for text in (committed, (root / LOCK).read_text()))
+    before, now = _outs(committed, "HEAD"), _outs((root / LOCK).read_text(), str(root))
     equal = tuple(s for s in STAGES if s in now and now[s] == before.get(s))
-    noted = _committed(root, Layout(root).machine.name)
-    # The lock of a machine that nobody noted explains nothing.
-    theirs = set(parsed_yaml(noted)["processor"]) if noted else set()
-    ours = set(processor())
+    theirs, ours = _noted(root), set(processor())
     features = (
         *(f"+{f}" for f in sorted(ours - theirs)),
         *(f"-{f}" for f in sorted(theirs - ours)),
     )
     return LockComparison(
-        equal, tuple(s for s in STAGES if s not in equal), features if noted else ()
+        equal, tuple(s for s in STAGES if s not in equal), features if theirs else ()
     )
 
 
@@ -106,15 +103,12 @@ def processor() -> list[str]:
 
 def in_git(root: Path) -> list[str]:
     """What a run changes and git keeps: the lock, the machine, outputs that DVC does not cache."""
-    stages = parsed_yaml((root / "dvc.yaml").read_text())["stages"]
     outs = [
         path
-        for entry in stages.values()
-        for out in (*entry.get("outs", ()), *entry.get("metrics", ()))
-        if isinstance(out, dict)
-        for path, options in out.items()
+        for stage in written_stages(root).values()
+        for path, options in stage.written().items()
         # Such outputs are in git in place of DVC's cache.
-        if options.get("cache") is False
+        if isinstance(options, dict) and options.get("cache") is False
     ]
     return [LOCK, Layout(root).machine.name, *outs]
 
@@ -126,10 +120,19 @@ def _committed(root: Path, name: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _outs(lock: str) -> dict[str, Any]:
+def _noted(root: Path) -> set[str]:
+    """The processor of the committed lock; of a machine that nobody noted, or not so, nothing."""
+    text = _committed(root, Layout(root).machine.name)
+    try:
+        return set(map(str, parsed_json(text)["processor"])) if text else set()
+    except (Unreadable, KeyError, TypeError):
+        return set()
+
+
+def _outs(lock: str, where: str) -> dict[str, list[tuple[str, str]]]:
     """Paths and digests of each stage's outputs."""
-    stages = parsed_yaml(lock).get("stages") or {}
-    return {
-        name: sorted((out["path"], out.get("md5", "")) for out in entry.get("outs", ()))
-        for name, entry in stages.items()
-    }
+    try:
+        stages = locked_stages(lock)
+    except Unreadable as error:
+        raise EnvironmentProblem(f"{LOCK} of {where}: {error}") from None
+    return {name: sorted((out.path, out.md5) for out in s.outs) for name, s in stages.items()}

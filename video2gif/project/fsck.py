@@ -18,8 +18,9 @@ from typing import Any
 
 from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.layout import Layout
-from video2gif.core.readers import parsed_json, parsed_yaml
+from video2gif.core.readers import Unreadable, parsed_json, parsed_yaml
 from video2gif.core.store import ItemStore, atomic_path
+from video2gif.project.dvcfiles import LockedStage, WrittenStage, locked_stages, written_stages
 
 _HEX = frozenset("0123456789abcdef")
 _RESTORE = (
@@ -152,11 +153,9 @@ def _cache(layout: Layout) -> Path:
 def _workspace(layout: Layout) -> dict[str, _Source]:
     """The files of all outputs in dvc.lock as they are in the workspace now, by md5."""
     found: dict[str, _Source] = {}
-    lock = _yaml(layout.root / "dvc.lock")
-    stages = lock.get("stages") if isinstance(lock, Mapping) else None
-    for entry in (stages or {}).values():
-        for out in entry.get("outs", ()):
-            path = layout.root / str(out.get("path", ""))
+    with suppress(OSError, Unreadable):
+        stages = locked_stages((layout.root / "dvc.lock").read_bytes())
+        for path in (layout.root / out.path for stage in stages.values() for out in stage.outs):
             if path.is_file():
                 found[_md5(path)] = _Source(path)
             elif path.is_dir():
@@ -216,7 +215,11 @@ def _dvc_lock(root: Path) -> Iterator[Damage]:
     path = root / "dvc.lock"
     if not path.is_file():
         return
-    fault = _fault(path, _yaml(root / "dvc.yaml"))
+    try:
+        wanted = written_stages(root)
+    except EnvironmentProblem:
+        wanted = {}
+    fault = _fault(path.read_bytes(), wanted)
     if fault:
         remedy = (
             "take the last good one (`git checkout dvc.lock`), or remove it: stages run again, and"
@@ -225,41 +228,34 @@ def _dvc_lock(root: Path) -> Iterator[Damage]:
         yield Damage(path, fault, remedy, partial(_removed, path))
 
 
-def _fault(path: Path, project: Any) -> str:
+def _fault(content: bytes, wanted: Mapping[str, WrittenStage]) -> str:
     """What is wrong with a dvc.lock, or ""."""
-    content = path.read_bytes()
     if not content.strip():
         return "is empty"
-    lock = _yaml(path)
-    if not isinstance(lock, Mapping) or not isinstance(lock.get("stages"), Mapping):
-        return "is no list of stages: cut, or written over"
+    try:
+        stages = locked_stages(content)
+    except Unreadable as error:
+        return f"is cut, or written over ({error})"
     if not content.endswith(b"\n"):
         return "is cut: it does not end in a line end"
-    wanted = project.get("stages", {}) if isinstance(project, Mapping) else {}
-    for name, entry in lock["stages"].items():
-        if fault := _entry_fault(entry, wanted.get(name, {})):
+    for name, stage in stages.items():
+        if fault := _stage_fault(stage, wanted.get(name, WrittenStage())):
             return f"stage {name}: {fault}"
     return ""
 
 
-def _entry_fault(entry: Any, wanted: Mapping[str, Any]) -> str:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("cmd"), str):
-        return "has no command: cut, or written over"
-    for kind in ("deps", "outs"):
-        for one in entry.get(kind) or ():
-            if not isinstance(one, Mapping) or not _is_md5(one.get("md5")) or "size" not in one:
-                return f"an entry of its {kind} is not whole"
-    listed = [*wanted.get("outs", ()), *wanted.get("metrics", ()), *wanted.get("plots", ())]
-    # An output is its path, or a mapping from its path to its options.
-    outs = {one if isinstance(one, str) else next(iter(one)) for one in listed}
-    missing = outs - {str(one.get("path")) for one in entry.get("outs") or ()}
+def _stage_fault(stage: LockedStage, wanted: WrittenStage) -> str:
+    for file in (*stage.deps, *stage.outs):
+        if not _is_md5(file.md5) or file.size is None:
+            return f"its entry of {file.path} is not whole"
     # dvc.lock has the path after a parameter (`${…}`) was put in, so such paths cannot be compared.
-    missing = {out for out in missing if "$" not in out}
+    wanted_paths = {path for path in wanted.written() if "$" not in path}
+    missing = wanted_paths - {file.path for file in stage.outs}
     return f"lacks {', '.join(sorted(missing))}: cut, or older than dvc.yaml" if missing else ""
 
 
-def _is_md5(value: Any) -> bool:
-    digest = str(value).removesuffix(".dir")
+def _is_md5(value: str) -> bool:
+    digest = value.removesuffix(".dir")
     return len(digest) == 32 and _HEX.issuperset(digest)
 
 

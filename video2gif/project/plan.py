@@ -9,19 +9,19 @@ items. These stages ask before they touch any output. Minutes come from earlier 
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from video2gif.core.config import Params
 from video2gif.core.errors import EnvironmentProblem, Video2GifError
 from video2gif.core.items import Context
 from video2gif.core.layout import Layout
-from video2gif.core.readers import parsed_yaml
 from video2gif.core.store import ItemStore
 from video2gif.core.tables import DOWNLOADS
 from video2gif.core.work import Chunk
 from video2gif.datasets import read_manifest
+from video2gif.project.dvcfiles import WrittenStage, written_stages
 from video2gif.project.rates import Rate, known
 from video2gif.stages import STAGES, load
 
@@ -88,17 +88,15 @@ def changed_stages(layout: Layout) -> set[str]:
 
 def _behind(layout: Layout, changed: set[str]) -> set[str]:
     """Stages that read, directly or not, what a changed stage writes."""
-    stages: Mapping[str, Mapping[str, Any]] = parsed_yaml((layout.root / "dvc.yaml").read_text())[
-        "stages"
-    ]
+    stages = written_stages(layout.root)
     stale: set[str] = set()
     reached: set[str] = set()
     for stage in STAGES:
-        entry = stages[stage]
-        if stage in changed or stale & set(entry.get("deps", ())):
+        # DVC has read the file by now, but a stage may have been taken out.
+        entry = stages.get(stage, WrittenStage())
+        if stage in changed or stale & set(entry.deps):
             reached.add(stage)
-            listed = [*entry.get("outs", ()), *entry.get("metrics", ()), *entry.get("plots", ())]
-            stale |= {out if isinstance(out, str) else next(iter(out)) for out in listed}
+            stale |= entry.written().keys()
     return reached - changed
 
 
