@@ -83,10 +83,10 @@ def _gemm_rate(size: int, dtype: torch.dtype, setup: Setup) -> float:
 
 
 def clips_a_second(forward: Callable[[], np.ndarray], setup: Setup) -> float:
-    """Rate of the fastest call, after one to warm up; every row of fc6 is a clip."""
+    """Rate of the fastest call in `seconds`, after one to warm up; every row of fc6 is a clip."""
     n_clips = len(forward())
     times: list[float] = []
-    while sum(times) < setup.seconds or len(times) < 3:
+    while not times or sum(times) < setup.seconds:
         times.append(_seconds(forward, setup))
     return n_clips / min(times)
 
@@ -223,7 +223,7 @@ def report(setup: Setup) -> None:
     print(f"{warmup.machine()}; torch {torch.__version__}, {setup.threads} threads, {by}")
     print(f"GEMM peak: fp32 {peaks['fp32'] / 1e12:.3f}, bf16 {peaks['bf16'] / 1e12:.3f} TFLOP/s\n")
     print("| | mode | clips/s | ratio | share of GEMM peak | max error / max | cosine |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|", flush=True)
     first: Result | None = None
     reference: np.ndarray | None = None
     for result in measure(setup):

@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from films import film_of_shots
-from patience import PATIENCE_S
+from patience import PATIENCE_S, until
 from review_site import OURS, REPO
+
+from flows import guard
 
 
 @pytest.fixture
@@ -44,18 +46,24 @@ def served(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         child.wait()
 
 
-def test_C8_fifty_clients_hardly_wait_longer_during_an_analysis(served):
+def test_C8_fifty_clients_are_answered_during_an_analysis(served, record_property):
     url, child = served
-    idle_s = longest_wait_s(url)
     httpx.post(f"{url}api/videos/film.mp4/start", headers=OURS).raise_for_status()
-    # Ten times as long where the machine is slow without an analysis, too.
-    assert longest_wait_s(url) < max(1.0, 10 * idle_s)
+    until(lambda: guard.children(child.pid))
+    # The analysis stands still: whatever waited for it would wait for ever.
+    stopped = guard.children(child.pid)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    record_property("figure", longest_wait(url))
+    assert httpx.get(f"{url}api/videos/film.mp4").json()["state"] == "working"
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=PATIENCE_S) in (0, 130)
 
 
-def longest_wait_s(url: str) -> float:
-    """Of fifty clients at once, the 99th percentile of their waits, seconds."""
+def longest_wait(url: str) -> str:
+    """How long fifty clients at once wait, in words."""
     waits: list[float] = []
 
     def ask() -> None:
@@ -76,8 +84,7 @@ def longest_wait_s(url: str) -> float:
     for client in clients:
         client.join()
     assert len(waits) == 300
-    print(f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s")
-    return statistics.quantiles(waits, n=100)[-1]
+    return f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s"
 
 
 def test_a_taken_port_is_named(served, tmp_path: Path):
