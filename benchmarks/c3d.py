@@ -72,29 +72,30 @@ class Result:
 
 
 def gemm_peak(kind: Kind, setup: Setup) -> float:
-    """FLOP/s of torch's matrix product, the fastest of ten of each size."""
+    """FLOP/s of torch's matrix product, the fastest of each size."""
     dtype = torch.float32 if kind == "fp32" else torch.bfloat16
     return max(_gemm_rate(size, dtype, setup) for size in (512, 3072))
 
 
 def _gemm_rate(size: int, dtype: torch.dtype, setup: Setup) -> float:
     a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    return 2 * size**3 / min(_seconds(lambda: a @ b, setup) for _ in range(10))
+    return 2 * size**3 / _fastest_s(lambda: a @ b, setup)
 
 
 def clips_a_second(forward: Callable[[], np.ndarray], setup: Setup) -> float:
     """Rate of the fastest call in `seconds`, after one to warm up; every row of fc6 is a clip."""
     n_clips = len(forward())
+    return n_clips / _fastest_s(forward, setup)
+
+
+def _fastest_s(call: Callable[[], object], setup: Setup) -> float:
+    """Of the calls in `seconds`; a processor that lacks bf16 takes a minute for one product."""
     times: list[float] = []
     while not times or sum(times) < setup.seconds:
-        times.append(_seconds(forward, setup))
-    return n_clips / min(times)
-
-
-def _seconds(call: Callable[[], object], setup: Setup) -> float:
-    start = setup.clock()
-    call()
-    return setup.clock() - start
+        start = setup.clock()
+        call()
+        times.append(setup.clock() - start)
+    return min(times)
 
 
 def ways(threads: int) -> Iterator[Way]:
