@@ -128,6 +128,69 @@ def test_a_dvc_command_exists_and_sets_parameters_that_are_there(line: Line):
         assert hasattr(getattr(params, section), key), f"{line.where}: {setting}"
 
 
+# The file of tests/ that runs a command of the docs, and how it is called there. `video2gif`'s own
+# are in test_documented.py. None: only the shell, git or pip have a part in it.
+RUN_BY: dict[str, tuple[str, str] | None] = {
+    "cd": None,
+    "cp": None,
+    "export": None,
+    "git": None,
+    "grep": None,
+    "mkdir": None,
+    "unzip": None,
+    "dask scheduler": ("test_executors.py", '"scheduler"'),
+    "dask worker": ("test_executors.py", '"worker"'),
+    "dvc artifacts get": ("test_committed.py", '"artifacts", "get"'),
+    "dvc exp apply": ("test_committed.py", '"exp", "apply"'),
+    "dvc exp push": ("test_committed.py", '"exp", "push"'),
+    "dvc exp run": ("test_committed.py", '"exp", "run"'),
+    "dvc exp show": ("test_committed.py", '"exp", "show"'),
+    "dvc get": ("test_committed.py", 'dvc(user, "get"'),
+    "dvc import": ("test_committed.py", '"import", "--rev"'),
+    "dvc metrics diff": ("test_committed.py", '"metrics", "diff"'),
+    "dvc plots diff": ("test_committed.py", '"plots", "diff"'),
+    "dvc pull": ("test_nightly.py", '"pull"'),
+    "dvc push": ("test_nightly.py", '"push"'),
+    "dvc queue start": ("test_committed.py", '"queue", "start"'),
+    "dvc remote add": ("test_nightly.py", '"remote", "add"'),
+    "dvc remote modify": ("test_nightly.py", '"remote", "modify"'),
+    "dvc repro": ("test_nightly.py", '"repro"'),
+    "dvc status": ("test_nightly.py", '"status"'),
+    "dvc update": ("test_committed.py", '"update", "--rev"'),
+    "make certificate": ("../benchmarks/certificate.py", "def main"),  # hours: by hand
+    "make fuzz": ("test_fuzz.py", "fuzz.fuzz("),
+    "make lint": ("../.pre-commit-config.yaml", "ruff"),
+    "make reliability": ("cases.py", "--cases"),
+    "make repro": ("kills.py", '"pipeline"'),
+    "make site": ("test_site.py", '"mkdocs"'),
+    "make test-all": ("../Makefile", "test-all"),
+    "make test": ("../.ci/run", "make test"),
+    "make .venv/.installed": ("../Makefile", "touch"),  # by `make test`
+    "pip install": ("test_bare.py", '"install"'),
+    "prefect deploy": ("test_operations.py", '"deploy"'),
+    "prefect deployment run": ("test_operations.py", "create_flow_run"),
+    "prefect server start": ("test_operations.py", '"server", "start"'),
+    "prefect work-pool create": ("test_operations.py", '"work-pool", "create"'),
+    "prefect worker start": ("test_operations.py", '"worker", "start"'),
+    "python -c": ("test_operations.py", "Secret"),
+    "python -m flows pipeline": ("kills.py", '"pipeline"'),
+    "python -m flows prepare": ("test_operations.py", '"flows", "prepare"'),
+    "python -m flows serve": ("test_flows.py", '"flows", "serve"'),
+}
+PROGRAMS = {"dask", "dvc", "make", "pip", "prefect", "python"} | {
+    n for n, by in RUN_BY.items() if not by
+}
+
+
+@pytest.mark.parametrize("line", [one for one in ALL if one.words[0] in PROGRAMS], ids=str)
+def test_some_test_runs_the_command(line: Line):
+    """Whole words: `dvc exp` alone is not `dvc exp run`."""
+    found = [name for name in RUN_BY if line.words[: len(name.split())] == tuple(name.split())]
+    assert found, f"{line.where}: which test runs `{' '.join(line.words)}`?"
+    by = RUN_BY[found[0]]
+    assert by is None or by[1] in (REPO / "tests" / by[0]).read_text(), f"{found[0]}: not in {by}"
+
+
 def test_commands_were_found_and_a_wrong_one_would_be():
     assert len(ALL) > 60
     assert options_of(("nothing",)) is None

@@ -130,9 +130,11 @@ def stranger(tmp_path: Path) -> Path:
             {
                 "stages": {
                     "train": {
-                        "cmd": f"mkdir -p models && {command} > models/ranker.safetensors",
+                        "cmd": "mkdir -p models && echo nmsd: 0.2 > eval.yaml &&"
+                        f" {command} > models/ranker.safetensors",
                         "params": ["seed"],
                         "outs": ["models/ranker.safetensors"],
+                        "metrics": [{"eval.yaml": {"cache": False}}],
                     }
                 }
             }
@@ -169,6 +171,39 @@ def test_an_experiment_runs_in_a_folder_of_its_own_without_an_activated_environm
 def test_the_ranker_is_got_by_its_name(stranger, tmp_path):
     dvc(stranger, "artifacts", "get", str(stranger), "ranker", "-o", "got.safetensors")
     assert (stranger / "got.safetensors").read_text().strip() == sys.prefix
+
+
+@pytest.mark.slow
+def test_what_the_docs_tell_a_team_to_type(stranger, tmp_path_factory):
+    """The commands of docs/ that no other test runs, in their order: propose, compare, share."""
+    shared = tmp_path_factory.mktemp("shared")
+    git(shared, "init", "-q", "--bare")
+    git(stranger, "remote", "add", "origin", str(shared))
+    dvc(stranger, "remote", "add", "-d", "team", str(tmp_path_factory.mktemp("remote")))
+    git(stranger, "commit", "-q", "-am", "Remote")
+    assert "up to date" in dvc(stranger, "status")
+    dvc(stranger, "exp", "run", "--name", "better", "-S", "seed=3")
+    assert "better" in dvc(stranger, "exp", "show", "--no-pager")
+    dvc(stranger, "exp", "push", "origin", "better")
+    assert "better" in dvc(stranger, "exp", "list", "origin")
+    dvc(stranger, "exp", "apply", "better")
+    git(stranger, "commit", "-q", "-am", "Better")
+    git(stranger, "tag", "data-2026-11")
+    dvc(stranger, "push")
+    dvc(stranger, "metrics", "diff", "HEAD~1")
+    dvc(stranger, "plots", "diff", "HEAD~1", "-o", "dvc_plots")
+    dvc(stranger, "repro", "-f", "train")
+    user = tmp_path_factory.mktemp("user")
+    git(user, "init", "-q")
+    dvc(user, "init", "-q")
+    ranker = "models/ranker.safetensors"
+    dvc(user, "get", str(stranger), ranker, "-o", "got.safetensors")
+    dvc(user, "import", "--rev", "data-2026-11", str(stranger), ranker)
+    dvc(user, "update", "--rev", "HEAD", "ranker.safetensors.dvc")
+    for name in ("got.safetensors", "ranker.safetensors"):
+        assert (user / name).read_text().strip() == sys.prefix
+    assert "--allow-missing" in dvc(user, "pull", "--help")
+    dvc(stranger, "pull", "--allow-missing")
 
 
 @pytest.mark.slow

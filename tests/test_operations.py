@@ -136,6 +136,7 @@ def deployed(environment: dict[str, str], home: Path) -> Server:
     """prefect.yaml's deployments on a work pool, as docs/operations.md says."""
     for words in (
         ["-m", "flows", "prepare"],
+        ["-c", "from prefect.blocks.system import Secret; Secret(value=input()).save('s3-secret')"],
         ["-m", "prefect", "work-pool", "create", "--type", "process", "video2gif"],
         ["-m", "prefect", "--no-prompt", "deploy", "--all"],
     ):
@@ -143,6 +144,7 @@ def deployed(environment: dict[str, str], home: Path) -> Server:
             [sys.executable, *words],
             env=environment,
             cwd=home / "clone",
+            input="word\n",
             capture_output=True,
             text=True,
             check=False,
