@@ -11,8 +11,6 @@ from video2gif.core.errors import EnvironmentProblem
 from video2gif.core.readers import Unreadable, parsed_yaml
 
 _Known = TypeVar("_Known")
-
-
 _Entry = str | dict[str, Any]
 
 
@@ -39,7 +37,7 @@ class LockedStage:
 class WrittenStage:
     """A stage as dvc.yaml has it. An entry is a path, or a mapping from a path to its options."""
 
-    deps: tuple[_Entry, ...] = ()
+    deps: tuple[str, ...] = ()
     outs: tuple[_Entry, ...] = ()
     metrics: tuple[_Entry, ...] = ()
     plots: tuple[_Entry, ...] = ()
