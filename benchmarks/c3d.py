@@ -72,7 +72,7 @@ class Result:
 
 
 def kinds() -> tuple[Kind, ...]:
-    """A processor without bf16 plays it: minutes for a product."""
+    """bf16 only where the processor has it: without, one matrix product takes minutes."""
     return ("fp32", "bf16") if "bf16" in warmup.machine() else ("fp32",)
 
 

@@ -143,7 +143,7 @@ def files(one: Version) -> Rows:
     code, said = one.run("match", CASES / "clip.avif", VIDEOS / "bunny0.mp4")
     has_one = "one frame" in said
     yield "K6", "an animated AVIF is a clip", f"exit {code}, said to have one frame: {has_one}"
-    yield "K7", "two recordings joined: both", one.gif(CASES / "joined_reset.ts", "--top", 3)
+    yield "K7", "two recordings joined: read", one.gif(CASES / "joined_reset.ts", "--top", 3)
     cut = one.folder / "cut.webm"
     cut.write_bytes((CASES / "sar.webm").read_bytes()[:80_000])
     yield "K10", "a cut webm: refused", one.gif(cut, "--top", 1)

@@ -142,7 +142,7 @@ def report_strangers(cases: list[Case], strays: list[Path], of: dict[Path, Track
     films = sorted({case.video for case in cases})
     gifs = [*((c.gif, c.video) for c in cases), *((s, s) for s in strays)]
     tried = [(gif, video) for gif, own in gifs for video in films if film(video) != film(own)]
-    with ProcessPoolExecutor() as pool:  # One after the other they take half an hour.
+    with ProcessPoolExecutor() as pool:  # One after the other they take most of an hour.
         found = list(pool.map(find, *zip(*((of[g], of[v]) for g, v in tried), strict=True)))
     wrong = [
         (str(g), str(v)) for (g, v), m in zip(tried, found, strict=True) if m.status == "matched"

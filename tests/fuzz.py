@@ -31,11 +31,11 @@ from video2gif.datasets import read_manifest
 from video2gif.features import weights
 from video2gif.gifs.receipt import extract
 
-# What is hunted takes minutes. A core that others share does the same work in several times the
-# seconds of CPU, so nothing near to the usual (0.01 to 1 s) can be the limit.
-MAX_CPU_S = 20.0
+MAX_CPU_S = 1.0
+"""Of a hunt on a quiet machine."""
 MAX_BYTES = 512 << 20
-LIMITS = Limits(wall_s=PATIENCE_S)  # A busy machine is slow; CPU time is held to MAX_CPU_S.
+LIMITS = Limits(wall_s=PATIENCE_S)  # A busy machine is slow; CPU time is held to `max_cpu_s`.
+_SLOW_SHARE = 100
 BAD = ("crash", "timeout")
 
 
@@ -62,8 +62,9 @@ Outcome = tuple[str, float, int, str]
 class Children:
     """A warm child for each thread; its last words go nowhere."""
 
-    def __init__(self, folder: Path, open_until: ExitStack) -> None:
+    def __init__(self, folder: Path, open_until: ExitStack, max_cpu_s: float = MAX_CPU_S) -> None:
         self._folder, self._stack, self._own = folder, open_until, local()
+        self._max_cpu_s = max_cpu_s
 
     def __call__(self, kind: str, content: bytes) -> Outcome:
         """What comes of a file of this kind."""
@@ -97,11 +98,29 @@ class Children:
             return "user error", time.monotonic() - started, 0, ""
         found = json.loads(out.read_text())
         why = ""
-        if found["cpu_s"] > MAX_CPU_S:
-            why = f"{found['cpu_s']:.1f} s of CPU"
+        most_s = self._max_cpu_s
+        if found["cpu_s"] > most_s and (least := self._least_cpu_s(kind, path)) > most_s:
+            why = f"{least:.1f} s of CPU"
         why = f"{found['peak_bytes'] >> 20} MB" if found["peak_bytes"] > MAX_BYTES else why
         why = found["cause"] if found["cause"] in BAD else why
         return found["cause"], found["cpu_s"], found["peak_bytes"], why
+
+    def _least_cpu_s(self, kind: str, path: Path) -> float:
+        """CPU seconds of a second try, or 0 where this machine is slow with whole files, too.
+
+        Neighbours on a core make every second of it worth less: a whole file is the measure.
+        """
+        whole = path.with_suffix(".whole")
+        whole.write_bytes(seeds("gif" if kind == "gif" else "mp4")[0])
+        took = []
+        for one in (path, whole):
+            out = one.with_suffix(".again")
+            args = {"params": {}, "path": str(one), "kind": kind}
+            self._own.worker.run("work:consume", args, out)
+            took.append(json.loads(out.read_text())["cpu_s"])
+            out.unlink()
+        whole.unlink()
+        return took[0] if took[0] > _SLOW_SHARE * took[1] else 0.0
 
 
 def forget_peak(worker: Worker) -> None:
@@ -111,7 +130,7 @@ def forget_peak(worker: Worker) -> None:
         Path(f"/proc/{child.pid}/clear_refs").write_text("5")
 
 
-def parse(kind: str, number: int, folder: Path) -> Outcome:
+def parse(kind: str, number: int, folder: Path, max_cpu_s: float) -> Outcome:
     """A mutant through its parser in this process."""
     content = mutant(kind, number)
     path = folder / f"{number}.{'csv' if kind == 'manifest' else kind}"
@@ -133,20 +152,20 @@ def parse(kind: str, number: int, folder: Path) -> Outcome:
         cause, why = "crash", f"{type(error).__name__}: {error}"[:200]
     path.unlink(missing_ok=True)
     cpu_s = time.process_time() - started
-    return cause, cpu_s, 0, why or (f"{cpu_s:.1f} s of CPU" if cpu_s > MAX_CPU_S else "")
+    return cause, cpu_s, 0, why or (f"{cpu_s:.1f} s of CPU" if cpu_s > max_cpu_s else "")
 
 
-def fuzz(kind: str, numbers: range, folder: Path) -> Tally:
+def fuzz(kind: str, numbers: range, folder: Path, max_cpu_s: float = MAX_CPU_S) -> Tally:
     """Try the numbered mutants of a kind."""
     tally = Tally()
     seeds(kind)  # Made once, before threads ask for them.
     if kind not in ("gif", "mp4", "weights"):
         for number in numbers:
-            tally.add(number, *parse(kind, number, folder))
+            tally.add(number, *parse(kind, number, folder, max_cpu_s))
         return tally
     # A child dies with the thread that started it: the stack, entered last, ends first.
     with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
-        children = Children(folder, stack)
+        children = Children(folder, stack, max_cpu_s)
         outcomes = pool.map(lambda number: children(kind, mutant(kind, number)), numbers)
         for number, outcome in zip(numbers, outcomes, strict=True):
             tally.add(number, *outcome)

@@ -46,24 +46,32 @@ def served(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         child.wait()
 
 
-def test_C8_fifty_clients_are_answered_during_an_analysis(served, record_property):
+def test_C8_fifty_clients_hardly_wait_longer_during_an_analysis(served):
     url, child = served
+    idle_s = longest_wait_s(url)
     httpx.post(f"{url}api/videos/film.mp4/start", headers=OURS).raise_for_status()
-    until(lambda: guard.children(child.pid))
-    # The analysis stands still: whatever waited for it would wait for ever.
-    stopped = guard.children(child.pid)
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    record_property("figure", longest_wait(url))
-    assert httpx.get(f"{url}api/videos/film.mp4").json()["state"] == "working"
-    for pid in stopped:
-        os.kill(pid, signal.SIGCONT)
+    # Ten times as long where the machine is slow without an analysis, too.
+    assert longest_wait_s(url) < max(1.0, 10 * idle_s)
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=PATIENCE_S) in (0, 130)
 
 
-def longest_wait(url: str) -> str:
-    """How long fifty clients at once wait, in words."""
+def test_nobody_waits_for_an_analysis(served):
+    url, child = served
+    httpx.post(f"{url}api/videos/film.mp4/start", headers=OURS).raise_for_status()
+    until(lambda: guard.children(child.pid))
+    # It stands still: whatever waited for it would wait for ever.
+    stopped = guard.children(child.pid)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    longest_wait_s(url)
+    assert httpx.get(f"{url}api/videos/film.mp4").json()["state"] == "working"
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+
+
+def longest_wait_s(url: str) -> float:
+    """Of fifty clients at once, the 99th percentile of their waits, seconds."""
     waits: list[float] = []
 
     def ask() -> None:
@@ -84,7 +92,8 @@ def longest_wait(url: str) -> str:
     for client in clients:
         client.join()
     assert len(waits) == 300
-    return f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s"
+    print(f"p50 {statistics.median(waits):.3f} s, longest {max(waits):.3f} s")
+    return statistics.quantiles(waits, n=100)[-1]
 
 
 def test_a_taken_port_is_named(served, tmp_path: Path):

@@ -153,13 +153,15 @@ def _cache(layout: Layout) -> Path:
 def _workspace(layout: Layout) -> dict[str, _Source]:
     """The files of all outputs in dvc.lock as they are in the workspace now, by md5."""
     found: dict[str, _Source] = {}
-    with suppress(OSError, Unreadable):
+    try:
         stages = locked_stages((layout.root / "dvc.lock").read_bytes())
-        for path in (layout.root / out.path for stage in stages.values() for out in stage.outs):
-            if path.is_file():
-                found[_md5(path)] = _Source(path)
-            elif path.is_dir():
-                found |= _folder(path)
+    except (OSError, Unreadable):
+        return found
+    for path in (layout.root / out.path for stage in stages.values() for out in stage.outs):
+        if path.is_file():
+            found[_md5(path)] = _Source(path)
+        elif path.is_dir():
+            found |= _folder(path)
     return found
 
 
