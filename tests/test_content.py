@@ -1,5 +1,8 @@
 """Frame differences and cuts equal PySceneDetect's own, run on the same frames."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -284,3 +287,21 @@ def test_cuts_of_real_videos_equal_those_of_pyscenedetects_own_decode(
     manager.detect_scenes(open_video(str(path)))
     theirs = [start.frame_num for start, _ in manager.get_scene_list()][1:]
     assert cuts(content, detector=detector, threshold=threshold, min_shot_frames=8) == theirs
+
+
+def test_importing_the_library_starts_no_program(tmp_path: Path) -> None:
+    """scenedetect looks for ffmpeg by starting it."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n: > '{tmp_path}/started'\n")
+    program.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    code = "import os, video2gif.shots.cuts; print(os.environ['PATH'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith(path)  # `make` puts its environment first.
+    assert not (tmp_path / "started").exists()

@@ -27,7 +27,7 @@ from video2gif.make.inputs import Admitted, admit
 from video2gif.media.light import Hdr
 from video2gif.media.strips import filmstrip, filmstrip_item, window, window_item
 from video2gif.media.together import Reading, read_together
-from video2gif.shots.segments import segment_video, shot_cuts
+from video2gif.shots.segments import segment_shots, shot_cuts
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def analyse(
     file = admit(path, "video", params, context)
     fingerprint = _fingerprint(file, "video", params, context, meanwhile=meanwhile)
     transitions = _transitions(path, file.sha256, params, context)
-    tiles = segment_video(fingerprint, params.segment, transitions=transitions)
     starts = shot_cuts(fingerprint, params.segment, transitions=transitions)
+    tiles = segment_shots(fingerprint, starts, params.segment)
     spans = np.array(tiles, np.int64).reshape(-1, 2)
     said = file.probed
     rate = Fraction(said.fps_num, said.fps_den) if said.fps_num and said.fps_den else Fraction(25)

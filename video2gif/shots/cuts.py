@@ -7,11 +7,32 @@ PySceneDetect computes the frame number of a variable-rate video from its averag
 Source: scenedetect 0.7, detectors/content_detector.py, adaptive_detector.py and detector.py.
 """
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from scenedetect import FrameTimecode
-from scenedetect.detector import FlashFilter
+
+
+@contextlib.contextmanager
+def _no_programs() -> Iterator[None]:
+    """No program is found by its name, which needs no more than a PATH that leads nowhere."""
+    known = os.environ.get("PATH")
+    os.environ["PATH"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["PATH"]
+        if known is not None:
+            os.environ["PATH"] = known
+
+
+# When it is imported, scenedetect starts whatever `ffmpeg` comes first, to know whether there is
+# one. Nobody here asks for it, and it takes a tenth of a second.
+with _no_programs():
+    from scenedetect import FrameTimecode
+    from scenedetect.detector import FlashFilter
 
 Detector = Literal["content", "adaptive"]
 

@@ -42,7 +42,11 @@ def segment_video(
 
     `transitions`: see `shot_cuts`.
     """
-    starts = shot_cuts(frames, params, transitions=transitions)
+    return segment_shots(frames, shot_cuts(frames, params, transitions=transitions), params)
+
+
+def segment_shots(frames: Frames, starts: Sequence[int], params: SegmentParams) -> list[Span]:
+    """Segments of a video whose shots are known: `starts`, as `shot_cuts` gives them."""
     if params.method == "kts":
         starts = _divided_by_content(frames, starts, params)
     return segments(
