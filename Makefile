@@ -18,7 +18,7 @@ test-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2
 
 reliability: $(STAMP)  # every numbered case, slow ones too, into the table of docs/reliability.md
-	$(BIN)/python -m pytest -n 2 --cases docs/reliability.md
+	$(BIN)/python -m pytest -n 2 --cases=docs/reliability.md
 
 fuzz: $(STAMP)  # 10,000 hostile files of each kind, new ones each day: see tests/fuzz.py
 	$(BIN)/python tests/fuzz.py --first $$(date +%Y%m%d)0000

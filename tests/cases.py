@@ -1,7 +1,7 @@
 """The numbered cases of reliability: which tests hold them, and how the last run went.
 
 A test holds the cases whose numbers follow `test_` in its name: `test_A3_A4_a_cut_file_is_named`.
-`pytest --cases docs/reliability.md` runs only such tests and writes the table below the file's
+`pytest --cases=docs/reliability.md` runs only such tests and writes the table below the file's
 marker: case, tests, outcome, figure. A test tells a figure by `record_property("figure", "…")`.
 """
 
