@@ -91,3 +91,14 @@ def test_shortlisted_spans_stay_inside_the_room(
     for a, b in found:
         assert room[0] <= a < b <= room[1]
         assert least <= b - a <= most
+
+
+def test_a_fade_rounds_to_the_nearest_whole_level():
+    rng = np.random.default_rng(5)
+    frames = list(rng.integers(0, 256, (9, 4, 6, 3), np.uint8))
+    found = seam.joined(frames, seam.Loop((0, 9), "fade", 3, 0.0, 0.0))
+    assert len(found) == 6
+    for i in range(3):
+        wanted = (frames[i] * (i + 1.0) + frames[6 + i] * (3.0 - i)) / 4
+        np.testing.assert_array_equal(found[i], np.floor(wanted + 0.5))
+    np.testing.assert_array_equal(found[3:], frames[3:6])

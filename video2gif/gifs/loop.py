@@ -182,11 +182,13 @@ def _faded(shown: list[np.ndarray], fade: int) -> list[np.ndarray]:
     The clip then ends with frame n - fade - 1 and goes on with a first frame that is still almost
     frame n - fade, so there is no jump.
     """
-    kept = len(shown) - fade
+    kept, parts = len(shown) - fade, fade + 1
     blends = []
     for i in range(fade):
-        share = (i + 1) / (fade + 1)
-        blends.append(cv2.addWeighted(shown[i], share, shown[kept + i], 1 - share, 0))
+        # Whole numbers: `cv2.addWeighted` rounds as the processor likes.
+        sums = np.multiply(shown[i], i + 1, dtype=np.int32)
+        sums += np.multiply(shown[kept + i], fade - i, dtype=np.int32)
+        blends.append(((2 * sums + parts) // (2 * parts)).astype(np.uint8))
     return blends + shown[fade:kept]
 
 
