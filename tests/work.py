@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -144,12 +145,24 @@ def consume(*, out: Path, params: dict, path: str, kind: str) -> None:
     from video2gif.fingerprint import decode as fingerprint
     from video2gif.media import probe
 
+    def both(scratch: Path) -> None:
+        probe.work(out=scratch, params={}, path=path, kind=kind)  # type: ignore[arg-type]
+        fingerprint.work(out=scratch, params={"max_bad_packets": 0.05}, path=path, kind=kind)
+
+    _measure(both, out)
+
+
+def measured_way(*, out: Path, path: str) -> None:
+    """`whole_way`, and write cause, CPU seconds and bytes taken."""
+    _measure(lambda scratch: whole_way(out=scratch, path=path), out)
+
+
+def _measure(work: Callable[[Path], None], out: Path) -> None:
     base_bytes = _status_bytes("VmRSS:")
     started, cause = time.process_time(), "ok"
     scratch = out.with_suffix(".item")
     try:
-        probe.work(out=scratch, params={}, path=path, kind=kind)  # type: ignore[arg-type]
-        fingerprint.work(out=scratch, params={"max_bad_packets": 0.05}, path=path, kind=kind)
+        work(scratch)
     except ItemError as error:
         cause = error.cause
     finally:
