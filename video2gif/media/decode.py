@@ -20,7 +20,13 @@ from av.video.frame import VideoFrame
 
 from video2gif.core.errors import ItemError
 from video2gif.media.clock import Clock, may_join
-from video2gif.media.open import MAX_GIF_TOTAL_PIXELS, decoder_of, open_container, video_stream
+from video2gif.media.open import (
+    MAX_GIF_TOTAL_PIXELS,
+    decoder_of,
+    open_container,
+    packets,
+    video_stream,
+)
 from video2gif.media.shown import Shown
 from video2gif.media.whole import PacketCounts, StreamInfo, declared
 
@@ -156,7 +162,7 @@ class Decoder:
     def _packets(self) -> Iterator[Packet]:
         """Packets as the container gives them; a read error ends the stream, counted as bad."""
         try:
-            yield from self._container.demux(self._stream)
+            yield from packets(self._container, self._stream)
         except av.error.FFmpegError:
             self.bad_packets += 1
             yield Packet()  # Let the decoder give out what it still holds.

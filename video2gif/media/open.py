@@ -9,7 +9,7 @@ stay closed (libav's default, `enable_drefs=0`). Sizes are checked before a fram
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +17,8 @@ import av
 import av.logging
 from av.codec.context import CodecContext
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
@@ -61,6 +62,16 @@ def video_stream(container: InputContainer) -> VideoStream:
         raise ItemError("no_video", f"no video stream among {len(container.streams)} streams")
     moving = [s for s in enabled if s.frames > 1]
     return moving[0] if moving and enabled[0].frames == 1 else enabled[0]
+
+
+def packets(container: InputContainer, stream: Stream | None = None) -> Iterator[Packet]:
+    """The packets of a stream (None: of all), and at the end an empty one.
+
+    In MPEG-TS a stream can appear that nobody knew when the file was opened. PyAV counts it when
+    it ends, and does not find it: an IndexError after all packets.
+    """
+    with suppress(IndexError):
+        yield from container.demux(stream) if stream else container.demux()
 
 
 def decoder_of(

@@ -20,7 +20,7 @@ from video2gif.core.errors import ItemError
 from video2gif.core.sandbox import Limits
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
-from video2gif.media.open import decoder_of, open_container, video_stream
+from video2gif.media.open import decoder_of, open_container, packets, video_stream
 from video2gif.media.shown import Painter, Shown, stored_aspect
 from video2gif.media.strips import jpeg, tile
 from video2gif.media.whole import declared
@@ -89,7 +89,7 @@ def _key_frame(
         container.seek(int(time_s * av.time_base))
         codec.flush_buffers()
     with suppress(av.error.FFmpegError):
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             for frame in codec.decode(packet if packet.size else None):
                 return frame
     return None

@@ -23,7 +23,13 @@ from video2gif.media.clock import begin_s, may_join
 from video2gif.media.decode import Decoder
 from video2gif.media.kinds import of_demuxer
 from video2gif.media.light import Hdr
-from video2gif.media.open import MAX_DURATION_S, MAX_GIF_TOTAL_PIXELS, open_container, video_stream
+from video2gif.media.open import (
+    MAX_DURATION_S,
+    MAX_GIF_TOTAL_PIXELS,
+    open_container,
+    packets,
+    video_stream,
+)
 from video2gif.media.shown import hdr_of, width_of
 from video2gif.media.sniff import sniff
 from video2gif.media.whole import PacketCounts, StreamInfo, check_end, check_whole
@@ -134,7 +140,7 @@ def _count(container: InputContainer) -> PacketCounts:
     counts = PacketCounts(may_join=may_join(container))
     index = video_stream(container).index
     try:
-        for packet in container.demux():
+        for packet in packets(container):
             if packet.size:
                 counts.add(packet, is_video=packet.stream_index == index)
     except MemoryError:

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from video2gif.core.errors import ItemError
 from video2gif.media.clock import Clock, begin_s, may_join
 from video2gif.media.decode import Decoder
-from video2gif.media.open import decoder_of, open_container, video_stream
+from video2gif.media.open import decoder_of, open_container, packets, video_stream
 from video2gif.media.shown import Shown, stored_aspect
 
 T = TypeVar("T")
@@ -124,7 +124,7 @@ def _from_key_frame(
         clock.start(next(container.decode(stream)))
         container.seek(clock.ticks(start_s - before_s), stream=stream)
         shown, last_s, is_on = Shown(stored_aspect(container, stream)), -1.0, False
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             if not is_on:
                 is_on = packet.is_keyframe and packet.pts is not None
                 if not is_on:

@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 
 from video2gif.core.work import Item, Work
 from video2gif.media.decode import Decoder
-from video2gif.media.open import decoder_of, open_container, video_stream
+from video2gif.media.open import decoder_of, open_container, packets, video_stream
 from video2gif.media.seek import frames_between
 from video2gif.media.shown import Painter, Shown, stored_aspect, width_of
 
@@ -126,7 +126,7 @@ def _key_tiles(path: Path) -> list[np.ndarray]:
         codec = decoder_of(container, stream, threads=0)
         codec.skip_frame = "NONKEY"
         with suppress(av.error.FFmpegError):
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 for frame in codec.decode(packet if packet.size else None):
                     times.append(frame.pts or 0)
                     tiles.append(_tile(shown(frame), painter))

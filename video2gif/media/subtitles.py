@@ -16,7 +16,7 @@ from video2gif.core.errors import ItemError
 from video2gif.core.store import read_arrays, write_arrays
 from video2gif.core.work import Item, Work
 from video2gif.media.clock import begin_s
-from video2gif.media.open import open_container, video_stream
+from video2gif.media.open import open_container, packets, video_stream
 
 Subtitle = tuple[float, float, str]
 """From when to when, seconds, and what is said."""
@@ -96,7 +96,7 @@ def _embedded(path: Path) -> Iterator[Subtitle]:
         first_s = (video.start_time or 0) * float(video.time_base or 0)
         zero_s = begin_s(container, first_s)
         stream = container.streams.subtitles[0]
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             if packet.pts is None or not packet.size:
                 continue
             start_s = packet.pts * float(packet.time_base) - zero_s
