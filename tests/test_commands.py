@@ -213,10 +213,10 @@ def test_shell_completion_is_offered():
 def test_pytest_understands_what_make_says(target: str, tmp_path: Path):
     """Without the tests themselves: only some are collected, and none is run."""
     rule = (REPO / "Makefile").read_text().partition(f"\n{target}:")[2].splitlines()[1]
-    _, *words = shlex.split(rule.replace("docs/reliability.md", str(tmp_path / "table.md")))
+    _, *words = shlex.split(rule.replace("docs/reliability.md", str(tmp_path / "table")))
     words += ["--collect-only", "-q", "-n0", "--ignore-glob=*/test_[!d]*", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, *words], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "table.md").exists() == (target == "reliability")
+    assert (tmp_path / "table").exists() == (target == "reliability")
