@@ -9,6 +9,7 @@ what the command line shows is here: the tests show the rest from inside.
 import argparse
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,10 @@ def files(one: Version) -> Rows:
     has_one = "one frame" in said
     yield "K6", "an animated AVIF is a clip", f"exit {code}, said to have one frame: {has_one}"
     yield "K7", "two recordings joined: read", one.gif(CASES / "joined_reset.ts", "--top", 3)
+    code, said = one.run("rank", CASES / "delayed2.mp4", "--ranker", "baseline")
+    starts = [float(start) for start in re.findall(r"│ +\d+ +│ +([\d.]+) +│", said)]
+    first = min(starts, default=float("nan"))
+    yield "K7", "a picture 3 s after the sound: ranked from 3 s", f"exit {code}, from {first:g} s"
     cut = one.folder / "cut.webm"
     cut.write_bytes((CASES / "sar.webm").read_bytes()[:80_000])
     yield "K10", "a cut webm: refused", one.gif(cut, "--top", 1)

@@ -188,3 +188,9 @@ def test_importing_is_light(module: str, unwanted: set[str]):
 
 if __name__ == "__main__":
     print(drawing())
+
+
+def test_packets_are_read_in_one_place():
+    """`media.open.packets` knows what PyAV does not."""
+    readers = [path for path in LIBRARY.rglob("*.py") if ".demux(" in path.read_text()]
+    assert readers == [LIBRARY / "media" / "open.py"]

@@ -22,11 +22,14 @@ MAX_CPU_S = 45.0
 def test_S8_a_structure_that_lies_gives_a_typed_error(
     realdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ):
-    """A header that asks for more memory than the child may have is the typed cause `oom`."""
+    """A header that asks for more memory than the child may have is the typed cause `oom`.
+
+    Few do, and none of the first 20; more would be a fault of ours.
+    """
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     files = sorted((realdata / "cases").glob("*.*")) + sorted((realdata / "gifs").glob("*.gif"))
     seeds = [f for f in files if f.suffix not in (".md", ".py") and f.stat().st_size < 1_000_000]
-    faults = []
+    faults, refused = [], 0
     with Worker(Limits(wall_s=PATIENCE_S)) as worker:
         for number in range(count):
             seed = seeds[number % len(seeds)]
@@ -36,13 +39,16 @@ def test_S8_a_structure_that_lies_gives_a_typed_error(
             try:
                 worker.run("work:measured_way", {"path": str(path)}, tmp_path / "out")
             except ItemError as error:
+                refused += error.cause == "oom"
                 if error.cause in BAD:
                     faults.append((number, seed.name, error.reason[:200]))
                 continue
             took = json.loads((tmp_path / "out").read_text())
+            refused += took["cause"] == "oom"
             if took["cause"] in BAD or took["cpu_s"] > MAX_CPU_S or took["peak_bytes"] > MAX_BYTES:
                 faults.append((number, seed.name, took))
     assert not faults
+    assert refused <= count // 300
 
 
 @pytest.mark.realdata

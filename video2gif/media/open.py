@@ -71,7 +71,7 @@ def packets(container: InputContainer, stream: Stream | None = None) -> Iterator
     it ends, and does not find it: an IndexError after all packets.
     """
     with suppress(IndexError):
-        yield from container.demux(stream) if stream else container.demux()
+        yield from container.demux() if stream is None else container.demux(stream)
 
 
 def decoder_of(

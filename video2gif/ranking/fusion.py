@@ -49,10 +49,10 @@ def fit(differences: Sequence[np.ndarray]) -> Fusion:
     """Weights from the pairs of each video, (P, 10): inputs of the positive less the negative's.
 
     Minimises ½|w|² + `_TRUST` · Σ over videos of the mean over pairs of log(1 + exp(−w · d)), by
-    Newton's method: strictly convex, so that there is one answer. It is given to nine digits after
-    the point, which no processor's way of adding changes. The scores must be of videos
-    that their rankers were not trained on: on training videos a ranker that has memorised them
-    would look best and get too much weight.
+    Newton's method: strictly convex, so that there is one answer. It is rounded to
+    nine digits after the point: processors that add in another order differ far behind them. The
+    scores must be of videos that their rankers were not trained on: on training videos a ranker
+    that has memorised them would look best and get too much weight.
     """
     given = [rows for rows in differences if len(rows)]
     if not given:

@@ -17,7 +17,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def _no_programs() -> Iterator[None]:
-    """No program is found by its name, which needs no more than a PATH that leads nowhere."""
+    """While it lasts, no program is found by its name."""
     known = os.environ.get("PATH")
     os.environ["PATH"] = os.devnull
     try:
