@@ -73,7 +73,7 @@ class Result:
 
 def kinds() -> tuple[Kind, ...]:
     """bf16 only where the processor has it: without, one matrix product takes minutes."""
-    return ("fp32", "bf16") if "bf16" in warmup.machine() else ("fp32",)
+    return ("fp32", "bf16") if warmup.has_bf16() else ("fp32",)
 
 
 def gemm_peak(kind: Kind, setup: Setup) -> float:

@@ -32,7 +32,8 @@ MIN_COSINE = 0.9999
 LIMITS = Limits(wall_s=900, memory_bytes=1 << 44, gpu=True)
 
 _ROUNDS = 3
-_CPU_FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16"})
+_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_CPU_FLAGS = _BF16_FLAGS | {"avx2", "avx512f"}
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ def choose(
 ) -> ChosenBackend:
     """The backend that `extract.backend` names; `auto`: the fastest here.
 
-    Anything but the reference is warmed up first (once a machine and weights). Raises `UserError`
-    for one that this machine lacks.
+    `auto` tries bf16 on a CPU only where the processor computes it (`has_bf16`). Anything but the
+    reference is warmed up first (once a machine and weights). Raises `UserError` for one that this
+    machine lacks.
     """
     if chosen.backend == REFERENCE:
         return ChosenBackend(REFERENCE, 1.0)
-    wanted = backends.BACKENDS if chosen.backend == "auto" else (REFERENCE, chosen.backend)
+    wanted = worth_a_try() if chosen.backend == "auto" else (REFERENCE, chosen.backend)
     item = Item(id="warm-up", inputs=(digest,), args={"weights": weights})
     params = {"names": list(wanted), "mode": chosen.mode}
     found = _measured("work", params, item, context or Context.default())
@@ -86,6 +88,17 @@ def choose_for_pictures(backend: str, *, digest: str, context: Context | None) -
     item = Item(id="warm-up", inputs=(digest,), args={})
     params = {"names": list(backends.PICTURE_BACKENDS)}
     return _fastest(_measured("pictures_work", params, item, context or Context.default()))
+
+
+def worth_a_try() -> tuple[Name, ...]:
+    """C3D's backends, less those that this processor could only emulate, many times slower."""
+    emulated = () if has_bf16() else ("torch-bf16", "openvino-bf16")
+    return tuple(name for name in backends.BACKENDS if name not in emulated)
+
+
+def has_bf16() -> bool:
+    """Whether the processor computes bf16; without, one matrix product can take minutes."""
+    return not _BF16_FLAGS.isdisjoint(machine().split())
 
 
 def _fastest(found: Mapping[Name, Mapping[str, float]]) -> ChosenBackend:
