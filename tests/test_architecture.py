@@ -186,11 +186,19 @@ def test_importing_is_light(module: str, unwanted: set[str]):
     assert not unwanted & set(done.stdout.split())
 
 
-if __name__ == "__main__":
-    print(drawing())
-
-
 def test_packets_are_read_in_one_place():
     """`media.open.packets` knows what PyAV does not."""
     readers = [path for path in LIBRARY.rglob("*.py") if ".demux(" in path.read_text()]
     assert readers == [LIBRARY / "media" / "open.py"]
+
+
+def test_tables_are_made_in_one_place():
+    """`cli.terminal.table_of` cuts nothing; Rich's own `Table` does."""
+    cli = LIBRARY / "cli"
+    assert [p for p in cli.glob("*.py") if re.search(r"\bTable\(", p.read_text())] == [
+        cli / "terminal.py"
+    ]
+
+
+if __name__ == "__main__":
+    print(drawing())

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from video2gif.cli.gif import _parse_bytes
 from video2gif.core.errors import UserError
+from video2gif.features.published import PUBLISHED
 from video2gif.media.encode import write_gif, write_video
 
 REPO = Path(__file__).parents[1]
@@ -33,7 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "VIDEO2GIF_CACHE": str(home / "cache"), "COLUMNS": "200"}
+    # A terminal's usual width, and that of a pipe: names were cut to a letter there.
+    environment = {**os.environ, "VIDEO2GIF_CACHE": str(home / "cache"), "COLUMNS": "80"}
     return subprocess.run(
         [Path(sys.executable).with_name("video2gif"), *arguments],
         cwd=home,
@@ -112,6 +115,31 @@ def test_match_says_where_a_gif_comes_from(home):
     assert found["start_s"] == pytest.approx(2.2, abs=0.1)
     assert found["end_s"] == pytest.approx(3.8, abs=0.1)
     assert found["speed"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_names_and_numbers_stand_whole_in_80_columns(home):
+    """Each row's, also in a pipe: names were cut to one letter, and addresses in the middle."""
+    film, gif = home / "the_film_as_it_was_shown.mp4", home / "a_moment_of_it.gif"
+    film.write_bytes((home / "film.mp4").read_bytes())
+    gif.write_bytes((home / "moment.gif").read_bytes())
+    said = {
+        "gif": _run(home, "gif", film.name, "-o", "tables", "--top", "1", "--ranker", "baseline"),
+        "one": _run(home, "match", gif.name, film.name),
+        "many": _run(home, "match", gif.name, "film.mp4", "--in", film.name),
+        "weights": _run(home, "weights", "list"),
+    }
+    for name, done in said.items():
+        assert done.returncode == 0, (name, done.stderr)
+        assert "…" not in done.stdout.replace("sha256 dcc47ddc…", ""), name
+    (row,) = (line for line in said["gif"].stdout.splitlines() if ".gif" in line)
+    assert re.fullmatch(r" 01_0m02s_1\.00\.gif +[\d.]+ +[\d.]+ +1\.00 .*320×240 +10 +\d+ *", row)
+    assert film.name in said["one"].stdout
+    (found,) = (line for line in said["one"].stdout.splitlines() if "matched" in line)
+    assert re.search(r"matched +2\.\d\d–3\.\d\d s +1\.\d\d× +1\.000", found)
+    names = said["many"].stdout.replace("\n ", "").replace(" ", "")
+    assert gif.name in names
+    assert film.name in names
+    assert all(one.url in said["weights"].stdout for one in PUBLISHED.values())
 
 
 def test_D32_a_file_in_the_working_folder_cannot_pose_as_a_module(home):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import typer
-from rich.table import Table
 
 from video2gif.cli.dataset import dataset_app
 from video2gif.cli.fsck import fsck
@@ -20,7 +19,7 @@ from video2gif.cli.measure import ablate, evaluate, labels
 from video2gif.cli.plan import plan
 from video2gif.cli.rank import rank
 from video2gif.cli.review import personalise, serve
-from video2gif.cli.terminal import Root, err, out, plain
+from video2gif.cli.terminal import Root, err, out, plain, table_of
 from video2gif.cli.weights import weights_app
 from video2gif.core.errors import Exit, ItemError, Video2GifError, missing_package
 from video2gif.core.layout import Layout
@@ -46,7 +45,7 @@ def doctor(root: Root = Path(".")) -> None:
     from video2gif.project.doctor import check_all
 
     checks = check_all(Layout(root.resolve()))
-    table = Table("", "what", "found", "remedy")
+    table = table_of("", "what", "found", "remedy")
     for check in checks:
         mark = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "bad": "[red]bad[/]"}[check.state]
         table.add_row(mark, plain(check.what), plain(check.found), plain(check.remedy))

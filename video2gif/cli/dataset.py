@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from video2gif.cli.terminal import Root, out, plain
+from video2gif.cli.terminal import Root, out, plain, table_of
 from video2gif.core.errors import Exit, UserError
 from video2gif.core.layout import Layout
 from video2gif.core.names import shown
@@ -155,7 +155,7 @@ def _tables(found: "Corpus") -> list[Table]:
 
 
 def _table(title: str, rows: Mapping[str, str]) -> Table:
-    table = Table("", "", title=title, show_header=False, title_justify="left")
+    table = table_of("", "", title=title, show_header=False, title_justify="left")
     for name, value in rows.items():
         table.add_row(plain(name), value)
     return table

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from video2gif.cli.terminal import (
     AboutWord,
@@ -16,12 +16,15 @@ from video2gif.cli.terminal import (
     Root,
     Videos,
     announce,
+    compact,
     finish,
     one_of,
     out,
     plain,
     progress,
     skip_bad_item,
+    table_of,
+    whole,
 )
 from video2gif.core.errors import Exit, UserError
 from video2gif.gifs.places import PLACES, made_for, place_of
@@ -190,7 +193,7 @@ def verify(
         rows = [{"what": c.what, "state": c.state, "found": c.found} for c in checks]
         print(json.dumps({"gif": str(gif), "true": is_true, "checks": rows}, indent=2))
     else:
-        table = Table("", "what", "found", title=plain(gif.name))
+        table = table_of("", "what", "found", title=plain(gif.name))
         for check in checks:
             colour = {"true": "green", "false": "red", "unknown": "yellow"}[check.state]
             table.add_row(f"[{colour}]{check.state}[/]", check.what, plain(check.found))
@@ -200,16 +203,18 @@ def verify(
 
 
 def _gif_table(made: "Made") -> Table:
+    """A row for each GIF, the reasons below its name: 80 columns are enough."""
     numbers = ("from", "to", "score", "loop", "size", "fps", "kB")
-    table = Table(Column("GIF", overflow="fold"), *numbers)
-    table.title = plain(made.analysis.path.name)
+    table = compact("GIF", *map(whole, numbers), title=plain(made.analysis.path.name))
     table.caption = ", ".join(made.analysis.facts)
-    if any(gif.moment.why for gif in made.gifs):
-        table.add_column("why", overflow="fold")
     for gif in made.gifs:
         recipe = gif.recipe
+        # Its folder is that of the page, which is named below.
+        lines = [f"[bold]{plain(gif.path.name)}[/]"]
+        if gif.moment.why:
+            lines.append(plain(", ".join(gif.moment.why)))
         table.add_row(
-            plain(gif.path.name),  # Their folder is that of the page, which is named below.
+            "\n".join(lines),
             f"{recipe.start_s:.1f}",
             f"{recipe.end_s:.1f}",
             f"{gif.moment.score:.2f}",
@@ -217,8 +222,6 @@ def _gif_table(made: "Made") -> Table:
             f"{gif.width}×{recipe.height}",
             f"{recipe.rate:g}"[:4],
             f"{gif.bytes / 1000:.0f}",
-            # "why" is the ninth column, where it is there at all.
-            *([", ".join(gif.moment.why)] if len(table.columns) > 8 else []),
         )
     return table
 

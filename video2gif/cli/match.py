@@ -6,17 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 from typer.core import TyperCommand
 
-from video2gif.cli.terminal import Quiet, Root, err, finish, of_file, out, plain, progress
+from video2gif.cli.terminal import (
+    Quiet,
+    Root,
+    compact,
+    err,
+    finish,
+    of_file,
+    out,
+    plain,
+    progress,
+    whole,
+)
 from video2gif.core.config import params_at
 from video2gif.core.errors import UserError
 from video2gif.core.layout import Layout
 
 if TYPE_CHECKING:
-    from video2gif.make.finder import FilmHit, LibrarySearch
+    from video2gif.make.finder import LibrarySearch
     from video2gif.make.match import Found
+    from video2gif.matching.confidence import Match
 
 _IN = "--in"
 _CELLS = ("status", "span", "speed", "confidence")
@@ -104,7 +116,7 @@ def _one(
         rows = [one.as_dict() for one in found]
         print(json.dumps({"gif": str(gif), "matches": rows}, indent=2))
     else:
-        out.print(_match_table(gif, found))
+        _print_matches(gif, found)
     finish(failed=sum(one.match is None for one in found))
 
 
@@ -130,7 +142,7 @@ def _many(
         rows = [clip.as_dict() for clip in found.clips]
         print(json.dumps({"clips": rows, "failed_films": failed}, indent=2))
     else:
-        out.print(_clips_table(found))
+        _print_clips(found)
     err.print(
         f"Fingerprints: {found.decoded}. Comparisons: {found.compared}.",
         soft_wrap=True,
@@ -140,47 +152,57 @@ def _many(
     finish(failed=len(found.failed_films) + bad)
 
 
-def _clips_table(found: "LibrarySearch") -> Table:
-    table = Table("clip", _whole("part"), "film", *map(_whole, _CELLS), "note")
+def _print_clips(found: "LibrarySearch") -> None:
+    table = compact("clip\nfilm", *map(whole, ("part", *_CELLS)))
+    notes: list[str] = []
     for clip in found.clips:
         name = plain(clip.clip.name)
         for one in clip.hits:
             hit = one.hit
             part = f"{hit.clip_start_s:.2f}–{hit.clip_end_s:.2f} s"
+            table.add_row(f"{name}\n{plain(one.film.name)}", part, *_cells(one.match))
             if hit.box is not None:
-                part += (
-                    f", panel {hit.box.x0:.0%} {hit.box.y0:.0%} {hit.box.x1:.0%} {hit.box.y1:.0%}"
-                )
-            table.add_row(name, part, plain(one.film.name), *_cells(one))
+                sides = (hit.box.x0, hit.box.y0, hit.box.x1, hit.box.y1)
+                notes.append(f"{name}, {part}: panel " + " ".join(f"{x:.0%}" for x in sides))
+            notes += _notes(f"{name}, {part}", one.match)
         if not clip.hits:
-            table.add_row(name, "", "", clip.status, "", "", "", plain(clip.failure))
-    for film, reason in found.failed_films:
-        table.add_row("", "", plain(film.name), "quarantined", "", "", "", plain(reason))
-    return table
+            table.add_row(name, "", clip.status)
+            notes += [f"{name}: {plain(clip.failure)}"] if clip.failure else []
+    notes += [f"{plain(film.name)}: {plain(reason)}" for film, reason in found.failed_films]
+    _print(table, notes)
 
 
-def _match_table(gif: Path, found: "list[Found]") -> Table:
-    table = Table("video", *map(_whole, _CELLS), "note", title=plain(gif.name))
+def _print_matches(gif: Path, found: "list[Found]") -> None:
+    table = compact("video", *map(whole, _CELLS), title=plain(gif.name))
+    notes: list[str] = []
     for one in found:
         name = plain(one.video.name)
         if one.match is None:
-            table.add_row(name, "quarantined", "", "", "", plain(one.failure))
+            table.add_row(name, "quarantined")
+            notes.append(f"{name}: {plain(one.failure)}")
         else:
-            table.add_row(name, *_cells(one))
-    return table
+            table.add_row(name, *_cells(one.match))
+            notes += _notes(name, one.match)
+    _print(table, notes)
 
 
-def _whole(title: str) -> Column:
-    """A column whose numbers are never cut."""
-    return Column(title, no_wrap=True)
+def _print(table: Table, notes: list[str]) -> None:
+    out.print(table)
+    for note in notes:
+        out.print(note, soft_wrap=True, highlight=False)
 
 
-def _cells(one: "Found | FilmHit") -> tuple[str, str, str, str, str]:
-    """Status, span, speed, confidence, note of something that was searched."""
-    match = one.match
-    assert match is not None
+def _cells(match: "Match") -> tuple[str, str, str, str]:
+    """Status, span, speed, confidence."""
     span = match.span
     where = f"{span.start_s:.2f}–{span.end_s:.2f} s" if span else ""
     speed = "" if math.isnan(match.speed) else f"{match.speed:.2f}×"
-    note = ", ".join(filter(None, ("mirrored" if match.mirror and span else "", match.reason)))
-    return match.status, where, speed, f"{match.confidence:.3f}", plain(note)
+    return match.status, where, speed, f"{match.confidence:.3f}"
+
+
+def _notes(name: str, match: "Match") -> list[str]:
+    """At most one line below the table."""
+    said = ", ".join(
+        filter(None, ("mirrored" if match.mirror and match.span else "", match.reason))
+    )
+    return [f"{name}: {plain(said)}"] if said else []

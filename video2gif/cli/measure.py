@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from video2gif.cli.terminal import Root, err, out, plain
+from video2gif.cli.terminal import Root, err, out, plain, table_of
 from video2gif.core.config import Params
 from video2gif.core.errors import Exit, UserError
 from video2gif.core.layout import Layout, read_csv, read_json
@@ -60,7 +60,7 @@ def _progress() -> "Iterator[Report]":
 
 def _table(path: Path) -> Table:
     reference = read_json(path.with_suffix(".json"))["reference"]
-    table = Table("method", "nMSD %", "mAP %", f"nMSD less {reference}", "paper")
+    table = table_of("method", "nMSD %", "mAP %", f"nMSD less {reference}", "paper")
     # Rows of the noise figure have a share there.
     for row in read_csv(path).query("noise.isna()").to_dict("records"):
         # Methods that are not in the paper have NaN, which is not above 0 either.
@@ -127,7 +127,7 @@ def evaluate(
 def _figures_table(content: dict[str, Any]) -> Table:
     title = f"{content['n_gifs']} GIFs of {content['n_videos']} videos"
     other = content.get("less_against")
-    table = Table(
+    table = table_of(
         "", "value \\[95 % interval]", *(["less --against"] if other else []), title=title
     )
     names = {"nmsd": "nMSD %", "nmsd_best": "nMSD %, best GIF", "map": "mAP %"}

@@ -1,12 +1,9 @@
 """`video2gif plan`: what `dvc repro` would recompute, in items and estimated minutes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-from rich.console import Console
-from rich.table import Table
-
+from video2gif.cli.terminal import Root, out, table_of
 from video2gif.core.config import Params
 from video2gif.core.layout import Layout
 from video2gif.core.store import ItemStore
@@ -14,20 +11,18 @@ from video2gif.core.store import ItemStore
 if TYPE_CHECKING:
     from video2gif.project.plan import Planned
 
-_out = Console()
 
-
-def plan(root: Annotated[Path, typer.Option(help="The project.")] = Path(".")) -> None:
+def plan(root: Root = Path(".")) -> None:
     """Show what `dvc repro` would recompute: stages, items, estimated minutes."""
     from video2gif.project.plan import plan as make_plan
 
     layout = Layout(root.resolve())
     stages = make_plan(layout, Params.load(layout.params), ItemStore.default())
-    table = Table("stage", "state", "items to compute", "minutes")
+    table = table_of("stage", "state", "items to compute", "minutes")
     for one in stages:
         table.add_row(one.stage, one.state, _items(one), _minutes(one.minutes))
-    _out.print(table)
-    _out.print(_summary(stages), soft_wrap=True, highlight=False)
+    out.print(table)
+    out.print(_summary(stages), soft_wrap=True, highlight=False)
 
 
 def _items(one: "Planned") -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from video2gif.cli.terminal import (
     AboutWord,
@@ -20,6 +19,7 @@ from video2gif.cli.terminal import (
     out,
     plain,
     progress,
+    table_of,
 )
 
 
@@ -71,7 +71,7 @@ def rank(
     elif form is not None:
         print(written(form, film_of(analysis), moments), end="")
     else:
-        table = Table("rank", "start", "end", "score", "why", title=plain(str(video)))
+        table = table_of("rank", "start", "end", "score", "why", title=plain(str(video)))
         table.caption = ", ".join(analysis.facts)
         for m in moments:
             numbers = (f"{m.start_s:.2f}", f"{m.end_s:.2f}", f"{m.score:.3f}")

@@ -5,9 +5,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from video2gif.cli.terminal import Quiet, RankerName, Root, announce, of_file, out, plain, progress
+from video2gif.cli.terminal import (
+    Quiet,
+    RankerName,
+    Root,
+    announce,
+    of_file,
+    out,
+    plain,
+    progress,
+    table_of,
+)
 from video2gif.core.errors import UserError
 
 
@@ -74,7 +83,7 @@ def personalise(
         # Both rankings are of the same segments, so a start names one.
         before = {moment.start_s: moment.rank for moment in rank(analysis, base, context)}
         moments = rank(analysis, chosen, context)
-    table = Table("rank", "before", "start", "end", "score", title=plain(video.name))
+    table = table_of("rank", "before", "start", "end", "score", title=plain(video.name))
     for moment in moments[:top]:
         score = "" if math.isnan(moment.score) else f"{moment.score:.2f}"
         table.add_row(

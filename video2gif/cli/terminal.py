@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Column, Table
 
 from video2gif.core.errors import Exit, ItemError, UserError
 from video2gif.core.items import Context
@@ -104,6 +106,25 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
 def plain(text: str) -> str:
     """Text from outside, with markup and control characters made harmless."""
     return escape(shown(text))
+
+
+def table_of(*columns: Column | str, title: str | None = None, **look: Any) -> Table:
+    """A table that loses nothing: a word too long for its column goes on in the next line.
+
+    `look` are further arguments of Rich's `Table`, which would cut such a word.
+    """
+    folded = [Column(one, overflow="fold") if isinstance(one, str) else one for one in columns]
+    return Table(*folded, title=title, **look)
+
+
+def compact(*columns: Column | str, title: str | None = None) -> Table:
+    """The same with little between the columns: a name and six numbers in 80 characters."""
+    return table_of(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def whole(title: str) -> Column:
+    """A column whose cells stay in one line."""
+    return Column(title, no_wrap=True)
 
 
 @contextlib.contextmanager

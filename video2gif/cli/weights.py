@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from video2gif.cli.terminal import Root, out
+from video2gif.cli.terminal import Root, out, table_of
 from video2gif.core.config import params_at
 from video2gif.core.errors import UserError
 
@@ -80,10 +79,11 @@ def list_published() -> None:
     """List the published weight files that `fetch` knows."""
     from video2gif.features.published import PUBLISHED
 
-    table = Table("name", "what", "sha256", "url")
     for one in PUBLISHED.values():
-        table.add_row(one.name, one.what, one.sha256 or "not stated", one.url)
-    out.print(table)
+        out.print(f"[bold]{one.name}[/]: {one.what}", soft_wrap=True, highlight=False)
+        # Not in a table, which would cut what is there to be copied.
+        checksum = f"sha256 {one.sha256}…" if one.sha256 else "no sha256 stated"
+        out.print(f"  {one.url}\n  {checksum}", soft_wrap=True, highlight=False)
 
 
 @weights_app.command()
@@ -96,7 +96,7 @@ def compare(
     from video2gif.features.weights import read
 
     found = importers.compare(read(a), read(b))
-    table = Table("layer", "nearest", "difference", "as it is")
+    table = table_of("layer", "nearest", "difference", "as it is")
     for one in found:
         table.add_row(one.layer, one.variant, f"{one.difference:.1e}", f"{one.as_it_is:.1e}")
     out.print(table)
