@@ -168,7 +168,8 @@ def _print_clips(found: "LibrarySearch") -> None:
         if not clip.hits:
             table.add_row(name, "", clip.status)
             notes += [f"{name}: {plain(clip.failure)}"] if clip.failure else []
-    notes += [f"{plain(film.name)}: {plain(reason)}" for film, reason in found.failed_films]
+    for film, reason in found.failed_films:
+        notes.append(f"{plain(film.name)}: quarantined: {plain(reason)}")
     _print(table, notes)
 
 
