@@ -81,7 +81,7 @@ def list_published() -> None:
 
     for one in PUBLISHED.values():
         out.print(f"[bold]{one.name}[/]: {one.what}", soft_wrap=True, highlight=False)
-        # Not in a table, which would cut what is there to be copied.
+        # Not in a table, which would break what is there to be copied into lines.
         checksum = f"sha256 {one.sha256}…" if one.sha256 else "no sha256 stated"
         out.print(f"  {one.url}\n  {checksum}", soft_wrap=True, highlight=False)
 
